@@ -1,0 +1,48 @@
+"""What every data part returns: the class names, and the samples of each part of the set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Samples(Protocol):
+    """Some images with labels. All images have the same shape; `image` may be called from worker processes."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64, each an index into the source's classes, or -1 for 'ignored in the loss'."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """(N,) names that stay the same wherever the data lies: they decide splits and the fingerprint."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+
+    def image(self, index: int) -> Tensor:
+        """uint8 (C, H, W). Raises DataError with the file's name if it cannot be read."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it is trained on: val is never None (a share of train was held out where the set has none)."""
+
+    classes: tuple[str, ...]
+    train: Samples
+    val: Samples
+    test: Samples | None
+    size: int
+    """Pixels on a side of what the model sees; images may be a little larger, and the warp samples them down."""
+    cache: str = "auto"
+    """Where decoded images are kept: 'ram', 'none' (decode again every epoch), or 'auto' (ram if they fit)."""
+    notes: tuple[str, ...] = ()
+    """What was decided or left out on the way, one line each, for the user to read before the run."""
+
+    @property
+    def channels(self) -> int:
+        return self.train.shape[0]

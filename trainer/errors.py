@@ -1,0 +1,55 @@
+"""Errors that a user can mend. Each has one clear line and the exit code of its kind."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TrainerError(Exception):
+    """Training failed. The message says where, what, the nearest valid choice and what to do next."""
+
+    exit_code = 1
+
+
+class ConfigError(TrainerError):
+    """The config or the command line is wrong. All errors of one config travel together, one a line."""
+
+    exit_code = 2
+
+
+class DataError(TrainerError):
+    """The data cannot be read, or cannot be trained on."""
+
+    exit_code = 3
+
+
+class CheckpointError(TrainerError):
+    """A checkpoint, or weights from a file, cannot be used."""
+
+    exit_code = 4
+
+
+class OutputError(TrainerError):
+    """The run folder cannot be written, or belongs to another run."""
+
+    exit_code = 5
+
+
+class DivergedError(TrainerError):
+    """The loss is no longer a number."""
+
+    exit_code = 6
+
+
+class StoppedError(TrainerError):
+    """A signal asked the run to stop, and it stopped after a good save."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """" Did you mean 'x'?" for the choice nearest to word, or "" when none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[near[0]]}'?" if near else ""

@@ -1,0 +1,110 @@
+"""The types that a setting or an option may have, and the check of a value against one of them.
+
+They serve as ordinary annotations (`lr: Positive = 0.1`), so that a signature is its own schema.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must fulfil beyond its type, and the words that say so."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+Count = Annotated[int, Rule("a whole number from 1 up", lambda value: value >= 1)]
+Whole = Annotated[int, Rule("a whole number from 0 up", lambda value: value >= 0)]
+Positive = Annotated[float, Rule("a number above 0", lambda value: 0 < value < math.inf)]
+NonNegative = Annotated[float, Rule("a number from 0 up", lambda value: 0 <= value < math.inf)]
+Finite = Annotated[float, Rule("a finite number", math.isfinite)]
+Fraction = Annotated[float, Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)]
+BelowOne = Annotated[float, Rule("a number from 0 to below 1", lambda value: 0 <= value < 1)]
+Share = Annotated[float, Rule("a number between 0 and 1", lambda value: 0 < value < 1)]
+AtLeastOne = Annotated[float, Rule("a number from 1 up", lambda value: 1 <= value < math.inf)]
+Degrees = Annotated[float, Rule("an angle from 0 to 180 degrees", lambda value: 0 <= value <= 180)]
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    NoneType: "null",
+}
+
+
+def describe(annotation: Any) -> str:
+    """The annotation in words: 'a whole number from 1 up or null'."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        rules = [extra for extra in get_args(annotation)[1:] if isinstance(extra, Rule)]
+        return rules[-1].words if rules else describe(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return " or ".join(describe(each) for each in get_args(annotation))
+    if origin is Literal:
+        return " | ".join(str(each) for each in get_args(annotation))
+    if origin is list:
+        return f"a list, each {describe(get_args(annotation)[0])}"
+    if origin is dict:
+        return f"a mapping, each value {describe(get_args(annotation)[1])}"
+    return _WORDS[annotation]
+
+
+def conform(value: Any, annotation: Any) -> Any:
+    """The value as the annotation's type: whole numbers become floats where a float is wanted, nothing else changes.
+
+    Raises ValueError with 'X is not WORDS' if it does not fit.
+    """
+    fits, result = _fit(value, annotation)
+    if not fits:
+        raise ValueError(f"{value!r} is not {describe(annotation)}")
+    return result
+
+
+def choices(annotation: Any) -> list[str]:
+    """The words that the annotation names as choices; empty where it names none."""
+    if get_origin(annotation) is Literal:
+        return [each for each in get_args(annotation) if isinstance(each, str)]
+    if get_origin(annotation) in (Union, UnionType):
+        return [word for each in get_args(annotation) for word in choices(each)]
+    return []
+
+
+def _fit(value: Any, annotation: Any) -> tuple[bool, Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        fits, value = _fit(value, arguments[0])
+        return fits and all(rule.holds(value) for rule in arguments[1:] if isinstance(rule, Rule)), value
+    if origin in (Union, UnionType):
+        return next((found for each in arguments if (found := _fit(value, each))[0]), (False, value))
+    if origin is Literal:
+        return any(type(value) is type(each) and value == each for each in arguments), value
+    if origin is list:
+        return _fit_list(value, arguments[0])
+    if origin is dict:
+        return _fit_dict(value, arguments[1])
+    if annotation is float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and not math.isnan(value), float(value) if is_number else value
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    return isinstance(value, annotation), value
+
+
+def _fit_list(value: Any, item: Any) -> tuple[bool, Any]:
+    if not isinstance(value, list):
+        return False, value
+    fitted = [_fit(each, item) for each in value]
+    return all(fits for fits, _ in fitted), [result for _, result in fitted]
+
+
+def _fit_dict(value: Any, item: Any) -> tuple[bool, Any]:
+    if not isinstance(value, dict):
+        return False, value
+    fitted = {str(key): _fit(each, item) for key, each in value.items()}
+    return all(fits for fits, _ in fitted.values()), {key: result for key, (_, result) in fitted.items()}
