@@ -1,14 +1,16 @@
 """What every data part returns: the class names, and the samples of each part of the set."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
 class Samples(Protocol):
-    """Some images with labels. All images have the same shape; `image` may be called from worker processes."""
+    """Some images with labels. All images have the same shape; `image` may be called from threads and processes."""
 
     @property
     def labels(self) -> Tensor:
@@ -25,7 +27,63 @@ class Samples(Protocol):
     def image(self, index: int) -> Tensor:
         """uint8 (C, H, W). Raises DataError with the file's name if it cannot be read."""
 
+    def digest(self) -> bytes:
+        """A checksum of what the pixels come from, cheap enough for every start: file sizes, or the array itself."""
+
     def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class ArraySamples:
+    """Samples whose pixels are at hand: uint8 (N, C, H, W)."""
+
+    pixels: Tensor
+    labels: Tensor
+    keys: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
+    def image(self, index: int) -> Tensor:
+        return self.pixels[index]
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.pixels.contiguous().numpy().data).digest()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of other samples: those at indices, (M,) int64, in that order."""
+
+    whole: Samples
+    indices: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        return self.whole.labels[self.indices]
+
+    @property
+    def keys(self) -> Sequence[str]:
+        keys = self.whole.keys
+        return [keys[index] for index in self.indices.tolist()]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.whole.shape
+
+    def image(self, index: int) -> Tensor:
+        return self.whole.image(int(self.indices[index]))
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.whole.digest() + self.indices.to(torch.int64).numpy().tobytes()).digest()
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from trainer.errors import DataError
+
+SUFFIXES = (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that starts another program, as EPS does
+_MOST_PIXELS = 89_478_485  # a quarter of a gigabyte in RGB: where Pillow starts to warn
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(path: Path, *, grey: bool = False, side: int | None = None) -> Tensor:
+    """The image of a file, upright, in colour or grey: uint8 (3 or 1, H, W).
+
+    side: the central square, resized to side x side with antialiasing; None leaves the size as it is.
+    Transparent pixels lie on white. 16 bits are scaled to 8; float pixels count as 0 to 1, or 0 to 255 if some are
+    above 1; other ranges are stretched from their least to their greatest. An animation gives its first frame.
+    Raises DataError with the file and the reason: unreadable, truncated, or more than 89 million pixels.
+    """
+    image = _to_eight_bits(_load(path, side), path)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L" if grey else "RGB")
+    if side:
+        image = _central_square(image, side)
+    pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, 3)
+    return pixels[None] if grey else pixels.permute(2, 0, 1).contiguous()
+
+
+def short_side(path: Path) -> int:
+    """The shorter side in pixels, from the file's header alone. Raises DataError as decode does."""
+    with _open(path) as image:
+        return min(image.size)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path, formats=_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(f"{path}: refused, its header claims too many pixels (above {_MOST_PIXELS:,}).") from None
+    except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to
+        raise DataError(f"{path}: {_reason(error)}.") from error
+    if image.width * image.height > _MOST_PIXELS:
+        image.close()
+        raise DataError(f"{path}: refused, its header claims too many pixels (above {_MOST_PIXELS:,}).")
+    return image
+
+
+def _load(path: Path, side: int | None) -> Image.Image:
+    """The pixels as they are stored, upright."""
+    with _open(path) as image:
+        try:
+            if side:
+                image.draft(None, (side, side))  # a JPEG decodes at a half, a quarter, an eighth: never below side
+            image.load()
+            turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        except Exception as error:  # as above
+            raise DataError(f"{path}: {_reason(error)}.") from error
+        return image.copy() if turn is None else image.transpose(turn)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that can be read"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"broken or truncated ({error or type(error).__name__})"
+
+
+def _to_eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    """Deep grey pixels scaled to 8 bits; Pillow's own conversion would clip them to white."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: some of its pixels are not finite numbers.")
+    low, high = values.min(), values.max()
+    steps = (1.0, 255.0) if image.mode == "F" else (65535.0,)
+    fitting = [step for step in steps if low >= 0 and high <= step]
+    if fitting:
+        low, high = 0.0, fitting[0]
+    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    return Image.fromarray(scaled.round().astype(np.uint8))
+
+
+def _central_square(image: Image.Image, side: int) -> Image.Image:
+    """Cropped and resized in one step: a very long image never becomes a huge one on the way."""
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))

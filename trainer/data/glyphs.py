@@ -1,0 +1,183 @@
+"""Drawn characters: a data set that needs no file and no network, and a load generator of any size."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import cos, pi, radians, sin
+from random import Random
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from trainer.data.source import Source
+from trainer.data.splits import validate_on
+from trainer.errors import DataError
+from trainer.registry import DATA
+from trainer.rng import hash_words
+from trainer.schema import Count, Rule, Share, Whole
+
+CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_CONTRAST = 60.0
+Colour = tuple[int, int, int]
+
+
+@DATA.register
+def glyphs(
+    *,
+    classes: Annotated[
+        int, Rule("a whole number from 2 to 36: digits, then letters", lambda value: 2 <= value <= 36)
+    ] = 10,
+    images: Count = 8000,
+    size: Annotated[int, Rule("a whole number from 12 up", lambda value: value >= 12)] = 32,
+    grey: bool = False,
+    seed: Whole = 0,
+    val: Share | Literal["test"] = 0.1,
+    cache: Literal["auto", "ram", "none"] = "auto",
+) -> Source:
+    """Coloured digits and letters, drawn at random pose on cluttered backgrounds; never downloads anything.
+
+    Each image is a function of (seed, part, index), drawn when it is asked for. The test part is a fifth as large as
+    the training part. Raises DataError if there are fewer than two images a class.
+    """
+    if images < 2 * classes:
+        raise DataError(f"data.images={images}: {classes} classes need at least {2 * classes} images.")
+    train = _Drawn(classes, images, size, grey, seed, "train")
+    test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
+    train_part, val_part, test_part, note = validate_on(val, train, test)
+    return Source(tuple(CHARACTERS[:classes]), train_part, val_part, test_part, size, cache, (note,))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The images of one part. The classes take turns, so each is as frequent as the next."""
+
+    classes: int
+    count: int
+    size: int
+    grey: bool
+    seed: int
+    part: str
+
+    @property
+    def labels(self) -> Tensor:
+        return torch.arange(self.count) % self.classes
+
+    @property
+    def keys(self) -> Sequence[str]:
+        return [f"{index:06d}" for index in range(self.count)]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (1 if self.grey else 3), self.size, self.size
+
+    def image(self, index: int) -> Tensor:
+        picture = draw(CHARACTERS[index % self.classes], self.size, Random(self._words[index]))
+        if self.grey:
+            return torch.from_numpy(np.array(picture.convert("L")))[None]
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+    def digest(self) -> bytes:
+        drawn = self.image(0).numpy().tobytes()  # another release of Pillow may draw otherwise
+        return hashlib.sha256(f"{self}".encode() + drawn).digest()
+
+    def __len__(self) -> int:
+        return self.count
+
+    @cached_property
+    def _words(self) -> list[int]:
+        """The seed of each image."""
+        words: list[int] = hash_words(torch.arange(self.count), self.seed, "glyphs", self.part).tolist()
+        return [word % 2**64 for word in words]  # Random takes a number and its negative for the same
+
+
+def draw(character: str, size: int, rng: Random) -> Image.Image:
+    """One picture, size x size in RGB: background, clutter, the character, and a little clutter over it."""
+    ground = _colour(rng)
+    picture = _background(ground, size, rng)
+    for _ in range(rng.randrange(3)):
+        _neighbour(picture, rng)
+    _lines_and_dots(picture, rng.randrange(5), rng)
+    shift = (size * rng.uniform(-0.16, 0.16), size * rng.uniform(-0.16, 0.16))
+    mask = _pose(_stencil(character, size), rng, scale=rng.uniform(0.5, 1.0), shift=shift)
+    picture.paste(_contrasting(ground, rng), mask=mask)
+    _lines_and_dots(picture, rng.randrange(3), rng)
+    return picture
+
+
+def _colour(rng: Random) -> Colour:
+    return rng.randrange(256), rng.randrange(256), rng.randrange(256)
+
+
+def _contrasting(ground: Colour, rng: Random) -> Colour:
+    """A random colour whose luma differs visibly from the ground's, so that a grey picture can be read too."""
+    while True:
+        colour = _colour(rng)
+        if abs(_luma(colour) - _luma(ground)) > _CONTRAST:
+            return colour
+
+
+def _luma(colour: Colour) -> float:
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def _background(colour: Colour, size: int, rng: Random) -> Image.Image:
+    """A gradient through the colour in any direction, with noise."""
+    angle, strength = rng.uniform(0, 2 * pi), rng.uniform(0, 0.16)
+    rise = np.array([rng.uniform(-70, 70) for _ in range(3)], dtype=np.float32)
+    line = _ruler(size)
+    ramp = cos(angle) * line[:, None] + sin(angle) * line  # (S, S), about -0.7 to 0.7
+    noise = np.frombuffer(rng.randbytes(3 * size * size), np.uint8).reshape(size, size, 3) * np.float32(strength)
+    pixels = ramp[..., None] * rise + noise + (np.array(colour, dtype=np.float32) - 128 * strength)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@lru_cache(maxsize=2)
+def _ruler(size: int) -> NDArray[np.float32]:
+    return np.linspace(-0.5, 0.5, size, dtype=np.float32)
+
+
+@lru_cache(maxsize=2 * len(CHARACTERS))
+def _stencil(character: str, size: int) -> Image.Image:
+    """The character upright in the middle of a size x size mask."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox(character)
+    mask = Image.new("L", (size, size))
+    corner = ((size - right - left) / 2, (size - bottom - top) / 2)
+    ImageDraw.Draw(mask).text(corner, character, fill=255, font=font)
+    return mask
+
+
+def _pose(mask: Image.Image, rng: Random, *, scale: float, shift: tuple[float, float]) -> Image.Image:
+    """The mask scaled (a little more in one direction), slanted, turned by up to 30 degrees, and shifted in pixels."""
+    turn, slant, stretch = radians(rng.uniform(-30, 30)), rng.uniform(-0.25, 0.25), rng.uniform(0.85, 1.18)
+    d, e = -sin(turn) / scale, cos(turn) / scale  # Pillow wants the map from output to input
+    a, b = e / stretch + slant * d, -d / stretch + slant * e
+    middle = mask.width / 2
+    x, y = middle + shift[0], middle + shift[1]
+    to_input = (a, b, middle - a * x - b * y, d, e, middle - d * x - e * y)
+    return mask.transform(mask.size, Image.Transform.AFFINE, to_input, Image.Resampling.BILINEAR)
+
+
+def _neighbour(picture: Image.Image, rng: Random) -> None:
+    """A small character of any class, cut off by the picture's edge."""
+    size, angle = picture.width, rng.uniform(0, 2 * pi)
+    shift = (0.55 * size * cos(angle), 0.55 * size * sin(angle))
+    mask = _pose(_stencil(rng.choice(CHARACTERS), size), rng, scale=0.6, shift=shift)
+    picture.paste(_colour(rng), mask=mask)
+
+
+def _lines_and_dots(picture: Image.Image, count: int, rng: Random) -> None:
+    pen, size = ImageDraw.Draw(picture), picture.width
+    for _ in range(count):
+        colour, x, y = _colour(rng), rng.uniform(0, size), rng.uniform(0, size)
+        if rng.random() < 0.5:
+            pen.line((x, y, rng.uniform(0, size), rng.uniform(0, size)), fill=colour, width=max(1, size // 32))
+        else:
+            radius = size * rng.uniform(0.02, 0.06)
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)

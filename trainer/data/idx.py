@@ -1,0 +1,88 @@
+"""The IDX files of MNIST and the sets that follow it, raw or gzipped, as a Source."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainer.data.source import ArraySamples, Source
+from trainer.data.splits import validate_on
+from trainer.errors import DataError
+
+_UNSIGNED_BYTES = 0x08
+_FIRST_FILE = "train-images-idx3-ubyte"
+
+
+def idx_source(
+    root: str,
+    classes: tuple[str, ...],
+    val: float | Literal["test"],
+    *,
+    folder: str,
+    download: Callable[[Path], object] | None,
+    advice: str,
+) -> Source:
+    """The set in root, or in root/folder/raw (torchvision's layout), all of it in memory, 1 channel.
+
+    download: fetches the set to torchvision's layout in root if it is not there. Raises DataError if it is missing
+    (the message ends with advice), or if a file is corrupt.
+    """
+    base = Path(root).expanduser()
+    places = [base, base / folder / "raw"]
+    place = _find(places)
+    if place is None and download:
+        try:
+            download(base)
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"{base}: the download failed: {' '.join(str(error).split())}") from error
+        place = _find(places)
+    if place is None:
+        looked = " or ".join(str(each) for each in places)
+        raise DataError(f"There is no {_FIRST_FILE} (raw or .gz) in {looked}. {advice}")
+    train, val_part, test, note = validate_on(val, _part(place, "train", classes), _part(place, "t10k", classes))
+    return Source(classes, train, val_part, test, size=max(train.shape[1:]), notes=(note,))
+
+
+def read_idx(path: Path) -> Tensor:
+    """The array of an IDX file of unsigned bytes (yann.lecun.com/exdb/mnist), gzipped or not.
+
+    Raises DataError if it is no such file, or not of the length that its header says.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Delete it and fetch it again.") from error
+    dims = content[3] if len(content) >= 4 else 0
+    if content[:3] != bytes([0, 0, _UNSIGNED_BYTES]) or len(content) < 4 + 4 * dims:
+        raise DataError(f"{path}: not an IDX file of unsigned bytes (it starts with {content[:4].hex() or 'nothing'}).")
+    shape = [int.from_bytes(content[4 + 4 * dim : 8 + 4 * dim], "big") for dim in range(dims)]
+    pixels = memoryview(bytearray(content))[4 + 4 * dims :]
+    expected = torch.Size(shape).numel()
+    if len(pixels) != expected:
+        raise DataError(f"{path}: {len(pixels)} bytes of data where its header says {expected}. Fetch it again.")
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(shape)
+
+
+def _find(places: list[Path]) -> Path | None:
+    return next((place for place in places if _file(place, _FIRST_FILE).exists()), None)
+
+
+def _file(place: Path, name: str) -> Path:
+    raw = place / name
+    return raw if raw.exists() else place / f"{name}.gz"
+
+
+def _part(place: Path, part: str, classes: tuple[str, ...]) -> ArraySamples:
+    images_path, labels_path = _file(place, f"{part}-images-idx3-ubyte"), _file(place, f"{part}-labels-idx1-ubyte")
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels) or not len(labels):
+        raise DataError(
+            f"{images_path}: shape {list(images.shape)} does not fit {list(labels.shape)} of {labels_path}."
+        )
+    if int(labels.max()) >= len(classes):
+        raise DataError(f"{labels_path}: label {int(labels.max())}, but there are only {len(classes)} classes.")
+    return ArraySamples(images[:, None], labels.long(), [f"{index:05d}" for index in range(len(labels))])

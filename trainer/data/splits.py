@@ -1,0 +1,83 @@
+"""Stratified, repeatable choices: which samples validate, and which remain under a limit.
+
+A choice depends on keys and labels alone, never on the order of a listing or on the run's seed: what was held out
+once is held out whenever the same set is read, and never trained on.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainer.data.source import Samples, Subset
+from trainer.errors import DataError
+
+
+def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """The indices that stay and those held out, both ascending, int64.
+
+    A class of n gives round(n * share), at least 1 and at most n - 1; a class of one image gives none.
+    """
+    order = _hash_order(keys, "held out")
+    ranks, counts = _ranks(labels, order)
+    quotas = (counts * share).round().clamp(min=1).minimum(counts - 1)
+    out = ranks < quotas
+    return (~out).nonzero().flatten(), out.nonzero().flatten()
+
+
+def limit(samples: Samples, count: int, setting: str) -> Samples:
+    """A stratified subset of count samples, in their order: each class in its proportion, none left out if all fit.
+
+    setting: the user's word for the limit. Raises DataError with it if there are fewer samples than that.
+    """
+    if count > len(samples):
+        raise DataError(
+            f"{setting}={count}: there are only {len(samples)} images. Give at most {len(samples)}, or null."
+        )
+    if count == len(samples):
+        return samples
+    order = _hash_order(samples.keys, "limit")
+    ranks, counts = _ranks(samples.labels, order)
+    parts_taken = (ranks / counts)[order]  # how much of its class is taken when the sample is: 0 for the first of each
+    chosen = order[torch.argsort(parts_taken, stable=True)[:count]]
+    return Subset(samples, chosen.sort().values)
+
+
+def validate_on(
+    val: float | Literal["test"], train: Samples, test: Samples | None
+) -> tuple[Samples, Samples, Samples | None, str]:
+    """(train, val, test) of a set without a validation part, and the note that says what validates.
+
+    val: the share of train to hold out, or 'test': the test part validates, and nothing is left to test on.
+    Raises DataError if there is no test part, or no class has two images to share.
+    """
+    if val == "test":
+        if test is None:
+            raise DataError("data.val=test: this set has no test part. Give a share of the training part: data.val=0.1")
+        return train, test, None, "Validated on the test part (data.val=test): no independent test result."
+    stay, out = held_out(train.keys, train.labels, float(val))
+    if not len(out):
+        raise DataError(f"data.val={val}: no class has more than one image, so none can be held out.")
+    note = f"Held out {len(out)} of {len(train)} training images for validation (data.val={val}, the same every time)."
+    return Subset(train, stay), Subset(train, out), test, note
+
+
+def _hash_order(keys: Sequence[str], purpose: str) -> Tensor:
+    """(N,) int64: the indices in the order of their keys' hashes."""
+    hashes = [
+        (hashlib.sha256(f"{purpose}\0{key}".encode(errors="surrogateescape")).digest(), index)
+        for index, key in enumerate(keys)
+    ]
+    return torch.tensor([index for _, index in sorted(hashes)], dtype=torch.int64)
+
+
+def _ranks(labels: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """Each sample's place among its class in the order given, and the size of its class; both (N,) int64."""
+    _, members, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+    grouped = order[torch.argsort(members[order], stable=True)]  # class by class, each in the order given
+    starts = sizes.cumsum(0) - sizes
+    ranks = torch.empty_like(order)
+    ranks[grouped] = torch.arange(len(order)) - starts[members[grouped]]
+    return ranks, sizes[members]
