@@ -49,7 +49,7 @@ class StoppedError(TrainerError):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """" Did you mean 'x'?" for the choice nearest to word, or "" when none is near."""
+    """A sentence with the choice nearest to word, or nothing when none is near. It opens with a space."""
     by_lower = {choice.lower(): choice for choice in choices}
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[near[0]]}'?" if near else ""

@@ -150,4 +150,6 @@ def _option(argument: ast.arg, default: ast.expr | None, module: str) -> Option:
     try:
         return Option(annotation, REQUIRED if default is None else ast.literal_eval(default))
     except ValueError:
-        raise ConfigError(f"{where} has a default that is not plain data: {ast.unparse(default or argument)}.") from None
+        raise ConfigError(
+            f"{where} has a default that is not plain data: {ast.unparse(default or argument)}."
+        ) from None

@@ -6,6 +6,7 @@ on whole tensors. Torch's int64 wraps around like an unsigned word; only the rig
 
 import math
 from dataclasses import dataclass
+from hashlib import blake2b
 from zlib import crc32
 
 import torch
@@ -43,7 +44,7 @@ def hash_words(counters: Tensor, *keys: int | str) -> Tensor:
 
 def seed_of(*keys: int | str) -> int:
     """A seed in [0, 2^63) that depends on every key, for generators that want one number."""
-    return int(_shift_right(hash_words(torch.zeros((), dtype=torch.int64), *keys), 1))
+    return int.from_bytes(blake2b(repr(keys).encode(), digest_size=8).digest(), "little") >> 1
 
 
 def permutation(count: int, *keys: int | str) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every aug part returns: a list of maps for the one warp, and one for the one colour matrix."""
+"""What every aug part returns: maps for the one warp, and maps for the one colour matrix."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,19 @@ from torch import Tensor
 
 from trainer.rng import Draws
 
-Map = Callable[[Draws], Tensor]
+GeometryMap = Callable[[Draws, float], Tensor]
+ColourMap = Callable[[Draws], Tensor]
 
 
 @dataclass(frozen=True)
 class Policy:
     """The augmentation of a batch. Empty tuples leave the batch as it is.
 
-    geometry: each gives (B, 3, 3), a map of OUTPUT to INPUT coordinates, both in [-1, 1] with (0, 0) the centre;
-    they are multiplied in order, so the first named is the first applied to the image.
-    colour: each gives (B, 3, 4), a map of RGB in [0, 1] to RGB; grey images use the first row's response to grey.
+    geometry: each takes the draws and the images' aspect (width over height), and gives (B, 3, 3): a map of OUTPUT to
+    INPUT coordinates, both in [-1, 1] with (0, 0) the centre. The first named is the first applied to the image.
+    colour: each gives (B, 3, 4), a map of RGB in [0, 1] to RGB, in the same order. Grey g is taken as (g, g, g), and
+    the first row gives the new grey.
     """
 
-    geometry: tuple[Map, ...] = ()
-    colour: tuple[Map, ...] = ()
+    geometry: tuple[GeometryMap, ...] = ()
+    colour: tuple[ColourMap, ...] = ()

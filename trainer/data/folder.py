@@ -219,7 +219,7 @@ def _common_classes(parts: dict[str, _Files]) -> tuple[str, ...]:
     for files in parts.values():
         if extra := sorted(set(files.classes) - set(train.classes)):
             raise DataError(
-                f"{files.root} has classes that {train.root} has not: {_names(extra)}. Add them to train or remove them."
+                f"{files.root} has classes that {train.root} has not: {_names(extra)}. Add or remove them."
             )
     return train.classes
 
@@ -254,13 +254,14 @@ def _drop_unreadable(files: _Files) -> list[str]:
 def _median_short_side(paths: Sequence[Path]) -> int:
     """Of a fixed sample, read from the headers. A file without a header to read is left for the decoding to report."""
     sides: list[int] = []
+    failures: list[DataError] = []
     for path in paths[:: -(-len(paths) // _SIZES_MEASURED)]:
         try:
             sides.append(short_side(path))
         except DataError as error:
-            failure = error
+            failures.append(error)
     if not sides:
-        raise failure
+        raise failures[0]
     return median_low(sides)
 
 

@@ -1,0 +1,32 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help setup check test train bench clean
+
+help:            ## say what each word does
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(VENV)/installed   ## make .venv and install everything into it
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+check: setup     ## what CI runs besides the tests: formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: setup      ## every test
+	$(BIN)/python -m pytest
+
+train: setup     ## train the default: coloured glyphs, a small CNN
+	$(BIN)/python -m trainer
+
+bench: setup     ## measure speed and memory on this machine
+	$(BIN)/python -m benchmarks
+
+clean:           ## remove what make and the tools have made; runs in outputs/ stay
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

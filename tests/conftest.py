@@ -1,0 +1,74 @@
+"""What the tests share: tiny runs through the command line, in a folder of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from trainer.cli import main
+
+TINY = (
+    "data.images=96",
+    "data.classes=3",
+    "data.size=12",
+    "model.widths=[4,8]",
+    "batch_size=16",
+    "epochs=2",
+    "log_every=2",
+    "device=cpu",
+    "precision=fp32",
+)
+"""A run of a second: 86 training images, 5 steps an epoch."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Trains a tiny run in this process; words are added to the command line. Runs go to tmp_path/outputs."""
+
+    def command(*words: str, tiny: bool = True) -> Ended:
+        code = main([*words[:1], *(TINY if tiny else ()), f"output={tmp_path / 'outputs'}", *words[1:]])
+        printed = capsys.readouterr()
+        return Ended(code, printed.out, printed.err)
+
+    return command
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Callable[..., Ended]:
+    """Trains a tiny run in a process of its own, which may be killed. fault: what TRAINER_FAULT says."""
+
+    def command(*words: str, fault: str = "", tiny: bool = True) -> Ended:
+        told = [*(TINY if tiny else ()), f"output={tmp_path / 'outputs'}", *words]
+        ended = subprocess.run(
+            [sys.executable, "-m", "trainer", *told],
+            env={**os.environ, "TRAINER_FAULT": fault, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return command
+
+
+def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:
+    """The lines of a metrics file of the kinds given, without what is a time."""
+    from trainer.records.metrics import read_metrics
+
+    times = ("seconds", "train_seconds", "val_seconds", "images_per_second")
+    lines = [line for line in read_metrics(path) if line["kind"] in kinds]
+    return [{key: value for key, value in line.items() if key not in times} for line in lines]

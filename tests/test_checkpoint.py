@@ -1,0 +1,158 @@
+"""Checkpoints: whole or not there, and never code."""
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainer.engine import checkpoint
+from trainer.engine.checkpoint import BEST, LAST, PREVIOUS, Checkpoints, load
+from trainer.errors import CheckpointError
+
+
+def saved(step: int) -> dict[str, Any]:
+    return {"model": {"weight": torch.full((3,), float(step))}, "step": step}
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Checkpoints:
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save_last(saved(step))
+    checkpoints.save_best(saved(2))
+    return checkpoints
+
+
+def step_of(checkpoints: Checkpoints) -> int:
+    loaded = checkpoints.load_last()
+    assert loaded is not None
+    return int(loaded["step"])
+
+
+def test_the_last_the_previous_and_the_best_are_kept_and_nothing_else(three: Checkpoints) -> None:
+    assert sorted(path.name for path in three.folder.iterdir()) == [BEST, LAST, "manifest.json", PREVIOUS]
+    assert [load(three.folder / name)["step"] for name in (LAST, PREVIOUS, BEST)] == [3, 2, 2]
+    assert step_of(three) == 3 and three.load_best()["step"] == 2
+
+
+def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path / "not" / "there").load_last() is None
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES: list[Callable[[Path], Any]] = [
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_text("not a checkpoint"),
+    lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    flip_a_bit,
+    lambda path: path.unlink(),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(three: Checkpoints, damage: Callable[[Path], Any]) -> None:
+    damage(three.folder / LAST)
+    assert step_of(three) == 2
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:-1])
+def test_when_every_checkpoint_is_damaged_nothing_starts_from_scratch(
+    three: Checkpoints, damage: Callable[[Path], Any]
+) -> None:
+    damage(three.folder / LAST)
+    damage(three.folder / PREVIOUS)
+    with pytest.raises(CheckpointError, match="no checkpoint is whole"):
+        three.load_last()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_best_checkpoint_is_told(three: Checkpoints, damage: Callable[[Path], Any]) -> None:
+    damage(three.folder / BEST)
+    with pytest.raises(CheckpointError, match="best.pt is missing or damaged"):
+        three.load_best()
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("fatal", range(1, 8))
+def test_a_crash_at_any_moment_of_a_save_leaves_a_good_checkpoint(
+    three: Checkpoints, fatal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = 0
+
+    def crashing(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal moments
+            moments += 1
+            if moments == fatal:
+                raise Crash
+            return original(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crashing(Path.replace))
+        patch.setattr(os, "fsync", crashing(os.fsync))
+        if fatal <= 6:  # two syncs of files, three renames, one sync of the folder
+            with pytest.raises(Crash):
+                three.save_last(saved(4))
+        else:
+            three.save_last(saved(4))
+            assert moments == 6, "a save has other moments now: mend the range of this test"
+    assert step_of(three) == (4 if fatal >= 6 else 3)
+    three.save_last(saved(5))
+    assert step_of(three) == 5
+
+
+class Malice:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.marker}",)
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    marker, path = tmp_path / "ran", tmp_path / "evil.pt"
+    torch.save({"model": Malice(marker)}, path)
+    with pytest.raises(CheckpointError, match=r"evil\.pt is not a checkpoint of this program: it would run (posix|os)\.system"):
+        load(path)
+    assert not marker.exists()
+    torch.load(path, weights_only=False)  # the control: unguarded, it does run
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", pickle.dumps({"a": 1}), b"PK\x03\x04 half a zip"])
+def test_a_file_that_is_no_checkpoint_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        load(path)
+    assert len(str(error.value).splitlines()) == 1 and "x.pt" in str(error.value)
+
+
+def test_a_damaged_manifest_vouches_for_nothing(three: Checkpoints) -> None:
+    (three.folder / "manifest.json").write_text(json.dumps(["not", "a", "manifest"]))
+    with pytest.raises(CheckpointError):
+        three.load_last()
+
+
+def test_the_manifest_forgets_old_checksums(three: Checkpoints) -> None:
+    for step in range(10, 30):
+        three.save_last(saved(step))
+    manifest = json.loads((three.folder / "manifest.json").read_text())
+    assert len([entry for entry in manifest.values() if entry["file"] == LAST]) == checkpoint._REMEMBERED

@@ -1,0 +1,182 @@
+"""Decoding: every colour mode to the right pixels, turned upright; bad files named."""
+
+import resource
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainer.data.decode import decode, short_side
+from trainer.errors import DataError
+
+RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)  # 1 x 2
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_colour_and_grey_of_an_rgb_png(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(RED_AND_BLUE))
+    assert decode(path).permute(1, 2, 0).tolist() == RED_AND_BLUE.tolist()
+    assert decode(path, grey=True).tolist() == [[[76, 29]]]  # 0.299 * 255 and 0.114 * 255
+
+
+def test_grey_file_gives_three_equal_channels(tmp_path: Path) -> None:
+    image = decode(save(tmp_path / "a.png", Image.new("L", (3, 2), 7)))
+    assert image.shape == (3, 2, 3) and image.unique().tolist() == [7]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 257, 32768, 65535]], dtype=np.uint16)
+    image = decode(save(tmp_path / f"a{suffix}", Image.fromarray(values)), grey=True)
+    assert image.tolist() == [[[0, 1, 128, 255]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0.0, 0.5, 1.0], [0, 128, 255]), ([0.0, 100.0, 255.0], [0, 100, 255]), ([-1.0, 0.0, 1.0], [0, 128, 255])],
+)
+def test_float_pixels_are_scaled_by_their_range(tmp_path: Path, values: list[float], expected: list[int]) -> None:
+    path = save(tmp_path / "a.tif", Image.fromarray(np.array([values], dtype=np.float32)))
+    assert decode(path, grey=True)[0, 0].tolist() == expected
+
+
+def test_float_pixels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", Image.fromarray(np.array([[0.0, np.nan]], dtype=np.float32)))
+    with pytest.raises(DataError, match=r"a\.tif: .*not finite"):
+        decode(path)
+
+
+def test_one_bit_images_are_black_and_white(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[True, False]]))
+    assert decode(save(tmp_path / "a.png", image), grey=True).tolist() == [[[255, 0]]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_lie_on_white(tmp_path: Path, mode: str) -> None:
+    if mode == "P":
+        image = Image.new("P", (2, 1))
+        image.putpalette([0, 0, 0, 9, 9, 9])
+        image.putpixel((1, 0), 1)
+        image.info["transparency"] = 0
+    else:
+        image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+        image.putpixel((1, 0), (9, 9, 9, 255))
+        image = image.convert(mode)
+    assert decode(save(tmp_path / "a.png", image))[:, 0].tolist() == [[255, 9]] * 3
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", Image.new("CMYK", (8, 8), (0, 255, 255, 0)), quality=100)
+    red, green, blue = decode(path).float().mean((1, 2)).tolist()
+    assert red > 250 and green < 5 and blue < 5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_image_upright(tmp_path: Path, orientation: int) -> None:
+    image = Image.fromarray(np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = torch.arange(0, 240, 10).view(4, 6)
+    upright = {  # EXIF 2.3: which side of the picture row 0 and column 0 are
+        1: pixels, 2: pixels.flip(1), 3: pixels.flip(0, 1), 4: pixels.flip(0),
+        5: pixels.T, 6: pixels.T.flip(1), 7: pixels.T.flip(0, 1), 8: pixels.T.flip(0),
+    }[orientation]  # fmt: skip
+    assert decode(save(tmp_path / "a.png", image, exif=exif), grey=True)[0].tolist() == upright.tolist()
+
+
+def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (2, 2), colour) for colour in ("red", "blue")]
+    path = save(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert decode(path)[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", Image.fromarray(RED_AND_BLUE), format="PNG")
+    assert decode(path).shape == (3, 1, 2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (50, 37), (16, 16)])
+def test_side_gives_a_square_of_any_shape(tmp_path: Path, size: tuple[int, int]) -> None:
+    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), side=16).shape == (3, 16, 16)
+
+
+def test_square_is_cut_from_the_centre(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 12), dtype=np.uint8)
+    pixels[:, 4:8] = 200
+    path = save(tmp_path / "a.png", Image.fromarray(pixels))
+    assert decode(path, grey=True, side=4).unique().tolist() == [200]
+
+
+def test_shrinking_is_antialiased(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 64), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    small = decode(save(tmp_path / "a.png", Image.fromarray(stripes)), grey=True, side=8).float()
+    assert (small - 127.5).abs().max() < 12
+    picked = torch.from_numpy(stripes)[4::8, 4::8].float()  # the control: every eighth pixel
+    assert (picked - 127.5).abs().max() > 100
+
+
+def test_jpeg_draft_agrees_with_full_decoding(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 256, dtype=np.uint8)
+    picture = Image.fromarray(np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.full((256, 256), 90)], 2).astype(np.uint8))
+    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), side=32).float()
+    png = decode(save(tmp_path / "a.png", picture), side=32).float()
+    assert (jpeg - png).abs().max() <= 4
+
+
+def broken(path: Path, kind: str) -> Path:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    save(path, noise)
+    whole = path.read_bytes()
+    path.write_bytes({"truncated": whole[: len(whole) // 2], "header": whole[:30], "empty": b"", "text": b"no image"}[kind])
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".bmp", ".tif"])
+@pytest.mark.parametrize("kind", ["truncated", "header", "empty", "text"])
+def test_broken_file_is_named(tmp_path: Path, suffix: str, kind: str) -> None:
+    with pytest.raises(DataError, match=rf"bad\{suffix}: ."):
+        decode(broken(tmp_path / f"bad{suffix}", kind))
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png: No such file"):
+        decode(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("side", [10_000, 60_000])
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_decompression_bomb_is_refused_before_allocation(tmp_path: Path, side: int) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=r"bomb\.png: refused.*too many pixels"):
+        decode(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+def test_postscript_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(DataError, match="not an image"):
+        decode(path)
+
+
+def test_short_side_reads_the_header_only(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", Image.fromarray(np.zeros((30, 70, 3), dtype=np.uint8)))
+    path.write_bytes(path.read_bytes()[:-40])
+    assert short_side(path) == 30
+    with pytest.raises(DataError):
+        decode(path)

@@ -1,0 +1,101 @@
+"""Where a pixel comes from: maps of output to input coordinates, for the one warp.
+
+Coordinates are in [-1, 1] with (0, 0) the centre, x to the right and y down. Matrices are float64 on the CPU: a batch
+has few of them, and rounded to float32 they come out the same however many samples are worked out side by side.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from trainer.aug.policy import GeometryMap
+from trainer.rng import Draws
+
+
+def affine(xx: Tensor, xy: Tensor, x: Tensor, yx: Tensor, yy: Tensor, y: Tensor) -> Tensor:
+    """(B, 3, 3) with the rows (xx xy x), (yx yy y), (0 0 1); each entry (B,)."""
+    zero, one = torch.zeros_like(xx), torch.ones_like(xx)
+    return torch.stack([xx, xy, x, yx, yy, y, zero, zero, one], dim=1).view(-1, 3, 3)
+
+
+def scaling(x: Tensor, y: Tensor) -> Tensor:
+    """(B, 3, 3): the part of the input that is seen is x of its width and y of its height; -1 mirrors."""
+    zero = torch.zeros_like(x)
+    return affine(x, zero, zero, zero, y, zero)
+
+
+def translation(x: Tensor, y: Tensor) -> Tensor:
+    """(B, 3, 3): what is seen lies x to the right and y down, in halves of the sides: the content moves the other way."""
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return affine(one, zero, x, zero, one, y)
+
+
+def rotation(degrees: Tensor, aspect: float) -> Tensor:
+    """(B, 3, 3): the content turns counter-clockwise. aspect is width over height: without it, a wide image would shear."""
+    angle = torch.deg2rad(degrees)
+    sine, cosine, zero = torch.sin(angle), torch.cos(angle), torch.zeros_like(angle)
+    return affine(cosine, -sine / aspect, zero, sine * aspect, cosine, zero)
+
+
+def flip(probability: float) -> GeometryMap:
+    """Mirror left and right with this probability."""
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        flipped = draws.chance("aug.flip", probability)
+        sign = torch.where(flipped, -1.0, 1.0).double()
+        return scaling(sign, torch.ones_like(sign))
+
+    return draw
+
+
+def rotate(degrees: float) -> GeometryMap:
+    """Turn about the centre by an angle from -degrees to degrees."""
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        return rotation(_spread(draws, "aug.rotate", degrees), aspect)
+
+    return draw
+
+
+def zoom(factor: float) -> GeometryMap:
+    """Magnify by 1 / factor to factor, as often in as out (log-uniform)."""
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        seen = torch.exp(_spread(draws, "aug.zoom", math.log(factor)))
+        return scaling(seen, seen)
+
+    return draw
+
+
+def shift(share: float) -> GeometryMap:
+    """Move by up to this share of each side, in either direction."""
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        return translation(_spread(draws, "aug.shift.x", 2 * share), _spread(draws, "aug.shift.y", 2 * share))
+
+    return draw
+
+
+def crop(cut: float, aspect_factor: float) -> GeometryMap:
+    """Cut out a rectangle and enlarge it to the whole: a random resized crop (Szegedy et al. 2015, section 6).
+
+    Its area is 1 - cut to 1 of the image's; its width over height is 1 / aspect_factor to aspect_factor
+    (log-uniform). A side that would be longer than the image's is cut to it, so that nothing is made up at the edges.
+    """
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        area = 1 - cut * draws.uniform("aug.crop.area").double()
+        ratio = torch.exp(_spread(draws, "aug.crop.aspect", math.log(aspect_factor)))
+        width = (area * ratio / aspect).sqrt().clamp(max=1)
+        height = (area / ratio * aspect).sqrt().clamp(max=1)
+        x = (1 - width) * _spread(draws, "aug.crop.x", 1.0)
+        y = (1 - height) * _spread(draws, "aug.crop.y", 1.0)
+        return translation(x, y) @ scaling(width, height)
+
+    return draw
+
+
+def _spread(draws: Draws, purpose: str, limit: float) -> Tensor:
+    """(B,) float64, uniform from -limit to limit."""
+    return limit * (2 * draws.uniform(purpose).double() - 1)

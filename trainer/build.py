@@ -1,0 +1,136 @@
+"""From a config to live objects. The only file that knows every room, and the last place where a config is seen."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer import registry
+from trainer.aug.transform import Transform
+from trainer.config import Config
+from trainer.data.batches import EvalBatches, TrainBatches
+from trainer.data.fingerprint import fingerprint
+from trainer.data.source import Samples, Source
+from trainer.data.splits import limit
+from trainer.data.statistics import mean_and_std
+from trainer.data.store import Progress, Store, open_store
+from trainer.engine.device import choose_device, make_repeatable, upload
+from trainer.engine.loop import Plan, Recipe, steps_per_epoch
+from trainer.engine.precision import choose_precision
+from trainer.engine.state import State
+from trainer.loss.class_weights import class_weights
+from trainer.loss.criterion import Criterion
+from trainer.model.staged import check
+from trainer.optim.groups import param_groups
+from trainer.rng import seed_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is ready to start."""
+
+    state: State
+    batches: TrainBatches
+    val_batches: EvalBatches
+    test_batches: Callable[[], EvalBatches] | None
+    """Opens the test part, which is read once, at the end; None where there is none."""
+    recipe: Recipe
+    plan: Plan
+    about: dict[str, Any]
+    """What run.json tells of the data, the model and the device."""
+    notes: tuple[str, ...]
+    """What was decided on the way, for the user to read before the run."""
+
+
+def build(config: Config, progress: Progress) -> Job:
+    """The run that the config describes. Raises ConfigError, DataError or CheckpointError."""
+    settings = config.settings
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    make_repeatable(device)
+
+    source: Source = _part(config, "data")
+    train = _open(_limited(source.train, settings.limit_train, "limit_train"), source, config, progress)
+    val = _open(_limited(source.val, settings.limit_val, "limit_val"), source, config, progress)
+    mean, std = mean_and_std(train)
+    transform = Transform(_part(config, "aug"), source.size, mean.to(device), std.to(device), settings.channels_last)
+    to_device = partial(upload, device=device)
+    batches = TrainBatches(train, settings.batch_size, settings.seed, to_device, transform)
+    in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
+    model = _model(config, source, next(iter(in_order(train))).images)
+    criterion = _criterion(config, source, train, device)
+    optimizer = _part(config, "optim", param_groups(model))
+    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
+
+    test = source.test
+    return Job(
+        state=State.begin(model, optimizer, precision.scaler(), averaging=settings.ema > 0),
+        batches=batches,
+        val_batches=in_order(val),
+        test_batches=None if test is None else lambda: in_order(_open(test, source, config, progress)),
+        recipe=Recipe(
+            criterion,
+            schedule,
+            precision,
+            seed=settings.seed,
+            accumulate=settings.accumulate,
+            clip_norm=settings.clip_norm,
+            ema=settings.ema,
+            compile=settings.compile,
+        ),
+        plan=Plan(settings.epochs, settings.monitor, settings.early_stop, settings.log_every, settings.save_every),
+        about={
+            "classes": list(source.classes),
+            "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
+            "fingerprint": fingerprint(source),
+            "preprocessing": {
+                "channels": source.channels,
+                "prepared_size": source.train.shape[1],
+                "size": source.size,
+                "mean": mean.tolist(),
+                "std": std.tolist(),
+            },
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "device": str(device),
+            "precision": precision.name,
+            "threads": torch.get_num_threads(),
+        },
+        notes=(*source.notes, *getattr(model, "notes", ())),
+    )
+
+
+def _part(config: Config, room: str, *handed: Any) -> Any:
+    """The part chosen for a room, built from what is handed over and what YAML said."""
+    choice = config.parts[room]
+    builder = registry.REGISTRIES[room].builder(choice.name, config.settings.plugins)
+    return builder(*handed, **choice.options)
+
+
+def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
+    return samples if count is None else limit(samples, count, setting)
+
+
+def _open(samples: Samples, source: Source, config: Config, progress: Progress) -> Store:
+    workers = config.settings.workers
+    num_workers = (os.cpu_count() or 1) if workers == "auto" else workers
+    return open_store(samples, cache=source.cache, workers=num_workers, progress=progress)
+
+
+def _model(config: Config, source: Source, images: Tensor) -> nn.Module:
+    """The model on its device, initialised; images: a batch of training images as the model will see them."""
+    settings = config.settings
+    torch.manual_seed(seed_of(settings.seed, "model"))
+    model: nn.Module = _part(config, "model", len(source.classes), source.channels)
+    model.to(images.device, memory_format=torch.channels_last if settings.channels_last else torch.contiguous_format)
+    check(model, images[:2], len(source.classes))
+    torch.manual_seed(seed_of(settings.seed, "init"))
+    _part(config, "init", model, images)
+    return model
+
+
+def _criterion(config: Config, source: Source, train: Store, device: torch.device) -> Criterion:
+    raise AssertionError

@@ -1,0 +1,83 @@
+"""The command line: `python -m trainer [VERB] [key=value …]`. A wrong word ends here, before torch is imported."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from trainer.compose import Origin, compose
+from trainer.config import GROUPS, conf_folder
+from trainer.errors import ConfigError, TrainerError, did_you_mean
+from trainer.records.folder import existing_folder
+
+VERBS = {"train": "Train a classifier (what happens when no verb is given)."}
+DEFAULT_VERB = "train"
+
+
+def script() -> None:
+    """The console script: runs the command line and ends the process with its exit code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit code of a command. A user's mistake prints its message; HYDRA_FULL_ERROR=1 shows where it arose."""
+    try:
+        return _dispatch(list(words))
+    except TrainerError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _dispatch(words: list[str]) -> int:
+    from hydra._internal.utils import get_args_parser  # Hydra's own words: -m, --help, --cfg, --config-dir, …
+
+    verb = _take_verb(words)
+    arguments = get_args_parser().parse_args(words)
+    if arguments.experimental_rerun:
+        raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use --config-path RUN_FOLDER.")
+    if arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
+        from trainer.multirun import hand_to_hydra
+
+        return hand_to_hydra(words)
+    origin = _origin(arguments.config_path, arguments.config_name, arguments.config_dir)
+    if arguments.multirun:
+        from trainer.multirun import run_many
+
+        return run_many(words, compose(arguments.overrides, origin, multirun=True))
+    config = compose(arguments.overrides, _stored(arguments.overrides) or origin)
+    return int(import_module(f"trainer.commands.{verb}").run(config))
+
+
+def _take_verb(words: list[str]) -> str:
+    """Removes the verb from the front of the words; the default verb where none stands there."""
+    if not words or words[0].startswith("-") or "=" in words[0]:
+        return DEFAULT_VERB
+    verb = words.pop(0)
+    if verb not in VERBS:
+        settings = did_you_mean(verb, GROUPS)
+        hint = did_you_mean(verb, VERBS) or (f"{settings} Settings are written key=value." if settings else "")
+        raise ConfigError(f"{verb}: there is no such verb.{hint} There is {', '.join(VERBS)}.")
+    return verb
+
+
+def _origin(path: str | None, name: str | None, directory: str | None) -> Origin:
+    for folder in (path, directory):
+        if folder is not None and not Path(folder).is_dir():
+            raise ConfigError(f"{folder}: there is no such folder of configs.")
+    besides = (Path(directory),) if directory else ()
+    return Origin(Path(path) if path else conf_folder(), name or "config", besides)
+
+
+def _stored(words: Sequence[str]) -> Origin | None:
+    """The config of the run that resume=FOLDER goes on with, which need not be said again.
+
+    None if the words choose parts: then they are the whole command once more, and are compared with the stored config.
+    """
+    said = dict(word.split("=", 1) for word in words if "=" in word)
+    folder = said.get("resume", "auto")
+    if folder in ("auto", "null") or any(group in said for group in GROUPS):
+        return None
+    return Origin(existing_folder(Path(folder)).path)

@@ -1,0 +1,145 @@
+"""From the words on the command line to a checked config. Hydra composes; we check, and say all that is wrong at once.
+
+Values are first forced into the config (`optim.lrr=1` becomes `++optim.lrr=1`), so that composing cannot fail on a
+misspelt key: the check against the parts' signatures then finds it, together with every other mistake.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trainer.config import GROUPS, Config, check, conf_folder
+from trainer.errors import ConfigError, did_you_mean
+
+_OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the YAML files are: the folder and name of the primary config, and folders to search besides."""
+
+    folder: Path
+    name: str = "config"
+    besides: tuple[Path, ...] = ()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the primary config is one that a run stored: whole, and without groups to choose from."""
+        return self.folder != conf_folder()
+
+
+def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> Config:
+    """The checked config that the words say; with multirun, that of the first job, after all jobs' values were checked.
+
+    Raises ConfigError with everything that is wrong, one error a line.
+    """
+    errors: list[str] = []
+    overrides = [parsed for word in words for parsed in _parse(word, multirun, errors)]
+    with _hydra(origin) as loader:
+        overrides = [each for each in overrides if _is_valid_choice(each, loader, origin, errors)]
+        first = [_forced(each, values[0]) for each in overrides if (values := _values(each, loader))]
+        config = _check(first, origin, errors)
+        for position, override in enumerate(overrides):
+            for value in _values(override, loader)[1:]:
+                _check([*first[:position], _forced(override, value), *first[position + 1 :]], origin, errors)
+    if errors or config is None:
+        raise ConfigError("\n".join(dict.fromkeys(errors)))
+    return config
+
+
+def plain(composed: DictConfig) -> dict[str, Any]:
+    """The composed config as plain data, interpolations resolved. Raises ConfigError if one leads nowhere."""
+    try:
+        data = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from error
+    assert isinstance(data, dict)
+    return {str(key): value for key, value in data.items() if key != "hydra"}
+
+
+@contextmanager
+def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
+    with initialize_config_dir(str(origin.folder.absolute()), version_base="1.3", job_name="trainer"):
+        yield GlobalHydra.instance().config_loader()
+
+
+def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:
+    search = [str(each.absolute()) for each in origin.besides]
+    try:
+        composed = hydra_compose(origin.name, [*words, f"hydra.searchpath={search}"] if search else list(words))
+        return check(plain(composed))
+    except ConfigError as error:
+        errors += str(error).splitlines()
+    except (HydraException, OmegaConfBaseException) as error:
+        errors.append(_first_line(error))
+    return None
+
+
+def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        hint = "Write key=value; a value with spaces, commas or brackets wants quotes: \"key='a, b'\"."
+        errors.append(f"{word}: cannot be read. {hint}")
+        return []
+    if override.key_or_group in _OURS_TO_SET:
+        errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")
+        return []
+    if override.is_sweep_override() and not multirun:
+        errors.append(f"{word}: several values make several runs, which wants -m. A list is written [a,b].")
+        return []
+    return [override]
+
+
+def _values(override: Override, loader: ConfigLoader) -> list[str]:
+    """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
+    if override.is_sweep_override() and override.is_discrete_sweep():
+        transform = Override.encode_value if override.key_or_group not in GROUPS else str
+        return [str(value) for value in override.sweep_iterator(transformer=transform)]
+    return [override.get_value_string()]
+
+
+def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, errors: list[str]) -> bool:
+    """Whether a choice of part names one that is there. Words that choose no part are valid here."""
+    group = override.key_or_group
+    if group not in GROUPS or override.type is OverrideType.DEL:
+        return True
+    if origin.is_stored:
+        errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
+        return False
+    names = _names_in(group, loader, origin)
+    wrong = [value for value in _values(override, loader) if value not in names and value not in ("null", "None")]
+    for value in wrong:
+        errors.append(
+            f"{group}: there is no {group} '{value}'.{did_you_mean(value, names)} There is {', '.join(names)}."
+        )
+    return not wrong
+
+
+def _names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:
+    besides = [path.stem for folder in origin.besides for path in folder.glob(f"{group}/*.yaml")]
+    return sorted({*loader.get_group_options(group), *besides})
+
+
+def _forced(override: Override, value: str) -> str:
+    if override.type is OverrideType.DEL:
+        return override.input_line or ""
+    key = override.get_key_element().lstrip("+")
+    is_plain_key = override.key_or_group not in GROUPS and not key.startswith("hydra")
+    return f"{'++' if is_plain_key else ''}{key}={value}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

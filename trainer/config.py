@@ -1,0 +1,194 @@
+"""What may be said to a run: the settings that every run has, one part for each room, and the check of both.
+
+Nothing here imports torch, so that a wrong word is told in a fraction of a second.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from trainer import registry, schema
+from trainer.errors import ConfigError, did_you_mean
+from trainer.registry import REQUIRED
+from trainer.schema import BelowOne, Count, Positive, Whole
+
+ROOMS = tuple(registry.REGISTRIES)
+GROUPS = (*ROOMS, "experiment")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings that every run has. conf/config.yaml says in words what each does."""
+
+    epochs: Count = 5
+    batch_size: Count = 128
+    seed: Whole = 0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    workers: Whole | Literal["auto"] = "auto"
+    accumulate: Count = 1
+    clip_norm: Positive | None = None
+    ema: BelowOne = 0.0
+    channels_last: bool = True
+    compile: bool = False
+    limit_train: Count | None = None
+    limit_val: Count | None = None
+    name: str | None = None
+    resume: str | None = None
+    output: str = "outputs"
+    log_every: Count = 50
+    save_every: Whole = 0
+    early_stop: Count | None = None
+    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The part chosen for a room, and what was said to it."""
+
+    name: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole config that passed the check."""
+
+    settings: Settings
+    parts: dict[str, Choice]
+
+    def plain(self) -> dict[str, Any]:
+        """The config as nested plain data, as config.yaml holds it: check(config.plain()) == config."""
+        parts = {room: {"name": choice.name, **choice.options} for room, choice in self.parts.items()}
+        return {**asdict(self.settings), **parts}
+
+
+HARMLESS_ON_RESUME = {
+    "epochs",
+    "workers",
+    "name",
+    "resume",
+    "output",
+    "log_every",
+    "save_every",
+    "data.root",
+    "data.cache",
+}
+"""What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
+which may only be raised, and data.root, behind which the fingerprint stands guard."""
+
+
+def conf_folder() -> Path:
+    """Where the YAML files lie: inside the package in an installed wheel, beside it in a checkout."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def check(plain: Mapping[str, Any]) -> Config:
+    """The config that the plain data say. Raises ConfigError with ALL that is wrong, one error a line."""
+    errors: list[str] = []
+    rest = {key: value for key, value in plain.items() if key not in GROUPS}
+    settings = _check_settings(rest, errors)
+    plugins = settings.plugins if settings else []
+    parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in ROOMS}
+    if settings:
+        errors += _contradictions(settings)
+    if errors or settings is None:
+        raise ConfigError("\n".join(errors))
+    return Config(settings, {room: choice for room, choice in parts.items() if choice})
+
+
+def flat(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """{'epochs': 5, 'optim.lr': 0.1, ...}: one level of dots, as the command line says it."""
+    result: dict[str, Any] = {}
+    for key, value in plain.items():
+        if key in ROOMS and isinstance(value, Mapping):
+            result |= {f"{key}.{option}": each for option, each in value.items()}
+        else:
+            result[key] = value
+    return result
+
+
+def differences(before: Config, now: Config) -> list[str]:
+    """What a resumed run may not change and yet changes: 'optim.lr: 0.1 before, 0.2 now', one line each."""
+    old, new = flat(before.plain()), flat(now.plain())
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in HARMLESS_ON_RESUME]
+    lines = [f"{key}: {_shown(old, key)} before, {_shown(new, key)} now" for key in changed]
+    if now.settings.epochs < before.settings.epochs:
+        lines.append(f"epochs: {before.settings.epochs} before, {now.settings.epochs} now: it may only be raised")
+    return lines
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    return str(values[key]) if key in values else "absent"
+
+
+def _check_settings(plain: Mapping[str, Any], errors: list[str]) -> Settings | None:
+    hints = get_type_hints(Settings, include_extras=True)
+    known = {each.name for each in fields(Settings)}
+    before = len(errors)
+    values: dict[str, Any] = {}
+    for key, value in plain.items():
+        if key not in known:
+            hint = did_you_mean(key, [*known, *GROUPS]) or f" The settings are {', '.join(sorted(known))}."
+            errors.append(f"{key}: there is no such setting.{hint}")
+            continue
+        values[key] = _conform(key, value, hints[key], errors)
+    return Settings(**values) if len(errors) == before else None
+
+
+def _check_part(room: str, node: Any, plugins: list[str], errors: list[str]) -> Choice | None:
+    try:
+        parts = registry.entries(room, plugins)
+    except ConfigError as error:
+        if str(error) not in errors:  # a plugin that is missing is missing for every room
+            errors.append(str(error))
+        return None
+    if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+        errors.append(f"{room}: names no part. Choose one with {room}=NAME: {', '.join(sorted(parts))}.")
+        return None
+    name, said = node["name"], {key: value for key, value in node.items() if key != "name"}
+    if name not in parts:
+        errors.append(registry.unknown(room, name, parts))
+        return None
+    return Choice(name, _check_options(f"{room} '{name}'", room, said, parts[name].options, errors))
+
+
+def _check_options(
+    part: str, room: str, said: dict[str, Any], options: dict[str, registry.Option], errors: list[str]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key in said:
+        if key not in options:
+            takes = f"It takes {', '.join(options)}." if options else "It takes no options."
+            errors.append(f"{part}: unknown option '{key}'.{did_you_mean(key, options)} {takes}")
+    for key, option in options.items():
+        if said.get(key, option.default) in (REQUIRED, "???"):
+            errors.append(f"{part}: option '{key}' is needed. Say {room}.{key}=…")
+            continue
+        values[key] = _conform(f"{room}.{key}", said.get(key, option.default), option.annotation, errors)
+    return values
+
+
+def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
+    try:
+        return schema.conform(value, annotation)
+    except ValueError as error:
+        hint = did_you_mean(str(value), schema.choices(annotation))
+        errors.append(f"{where}: {error}.{hint}")
+        return None
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Settings that are each right and cannot act together."""
+    lines = []
+    if settings.early_stop is not None and settings.early_stop >= settings.epochs:
+        lines.append(
+            f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
+            f"Lower it, or raise epochs."
+        )
+    if settings.device == "mps" and settings.precision == "fp16":
+        lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
+    return lines

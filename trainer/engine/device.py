@@ -1,0 +1,60 @@
+"""The device, and every line that only a GPU runs. Those lines are marked; no test of this project has run them."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from trainer.errors import ConfigError
+
+Item = TypeVar("Item")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for auto | cpu | cuda | mps. Raises ConfigError if this machine has none of that kind."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available[wanted]:
+        raise ConfigError(f"device: this machine has no {wanted}. Use device=auto, which finds what there is.")
+    return torch.device(wanted)
+
+
+def make_repeatable(device: torch.device) -> None:
+    """Same input, same bits: cuDNN may only use deterministic algorithms. TF32 is allowed, since it is repeatable."""
+    if device.type == "cuda":  # untested: needs a GPU
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; on CUDA through pinned memory, so that the copy runs beside the computation."""
+    if device.type == "cuda":  # untested: needs a GPU
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def ahead(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
+    """The same items; on CUDA each is prepared on a side stream while the model works on the one before."""
+    if device.type != "cuda":
+        yield from items
+        return
+    side = torch.cuda.Stream(device)  # untested from here: needs a GPU
+    iterator = iter(items)
+    with torch.cuda.stream(side):
+        coming = next(iterator, None)
+    while coming is not None:
+        torch.cuda.current_stream(device).wait_stream(side)
+        item = coming
+        with torch.cuda.stream(side):
+            side.wait_stream(torch.cuda.current_stream(device))  # memory of the last item may be reused from here on
+            coming = next(iterator, None)
+        yield item
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory that tensors have taken on the device; 0 where the device does not count it."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0

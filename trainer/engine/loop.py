@@ -1,0 +1,237 @@
+"""The training loop. It knows tensors and callables, no config, and tells what happens to one observer."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainer import fault
+from trainer.engine.average import follow
+from trainer.engine.device import ahead
+from trainer.engine.interrupt import Interrupt
+from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
+from trainer.engine.precision import Precision
+from trainer.engine.state import State
+from trainer.errors import DivergedError
+from trainer.rng import seed_of
+
+_TOLERATED_BY_SCALER = 20
+"""Halvings that take GradScaler from its first scale, 65,536, to below 1/16."""
+
+
+class Batch(Protocol):
+    """images: (B, C, H, W) float, normalised; labels: (B,) int64, -1 for ignored; both on the device."""
+
+    @property
+    def images(self) -> Tensor: ...
+    @property
+    def labels(self) -> Tensor: ...
+
+
+class Batches(Protocol):
+    """The training batches: a function of (epoch, number)."""
+
+    def __len__(self) -> int: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
+
+
+class Criterion(Protocol):
+    """Per-sample losses and weights, (B,) each; the loss of a step is the ratio of their sums."""
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor: ...
+    def weights(self, targets: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the steps are taken."""
+
+    criterion: Criterion
+    schedule: Callable[[int], float]
+    precision: Precision
+    seed: int = 0
+    accumulate: int = 1
+    clip_norm: float | None = None
+    ema: float = 0.0
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When to stop, what is best, and how often to tell and to save (in steps; 0 = only at the end of an epoch)."""
+
+    epochs: int
+    monitor: str = "val_accuracy"
+    early_stop: int | None = None
+    log_every: int = 50
+    save_every: int = 0
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch came to. images were trained on in train_seconds: on the part since a resume, if there was one."""
+
+    epoch: int
+    step: int
+    lr: float
+    train: Scores
+    val: Scores
+    is_best: bool
+    images: int
+    train_seconds: float
+    val_seconds: float
+
+
+class Observer(Protocol):
+    """Who is told. `step` is called after every step and must not read the device; the others may."""
+
+    def step(self, state: State) -> None: ...
+    def logged(self, state: State, scores: Scores, lr: float) -> None: ...
+    def epoch(self, report: EpochReport) -> None: ...
+    def save(self, state: State, *, is_best: bool) -> None: ...
+
+
+def steps_per_epoch(batches: Batches, accumulate: int) -> int:
+    """Optimizer steps in an epoch; the last batches are left out where they do not fill a step."""
+    return max(1, len(batches) // accumulate)
+
+
+def fit(
+    state: State,
+    batches: Batches,
+    val_batches: Iterable[Batch],
+    recipe: Recipe,
+    plan: Plan,
+    observer: Observer,
+    interrupt: Interrupt,
+) -> None:
+    """Trains from where state stands to the end of the plan.
+
+    Raises DivergedError if the loss is not finite, and Interrupted, with the state whole, if a signal came.
+    """
+    while not finished(state, plan):
+        begun, images = time.perf_counter(), 0
+        for images_in_step in train_epoch(state, batches, recipe, interrupt):
+            images += images_in_step
+            fault.reach("step", state.step)
+            observer.step(state)
+            if state.step % plan.log_every == 0:
+                _log(state, recipe, observer)
+            if plan.save_every and state.step % plan.save_every == 0:
+                _check_finite(state, recipe)
+                observer.save(state, is_best=False)
+        _check_finite(state, recipe)
+        trained = time.perf_counter()
+        train = scores_of(state.sums)
+        val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
+        is_best = _end_epoch(state, val, plan)
+        lr, seconds = _lr(state), (trained - begun, time.perf_counter() - trained)
+        observer.epoch(EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds))
+        observer.save(state, is_best=is_best)
+
+
+def finished(state: State, plan: Plan) -> bool:
+    """Whether nothing is left to do: all epochs are done, or progress has stopped for as long as early_stop allows."""
+    stalled = plan.early_stop is not None and state.stale_epochs >= plan.early_stop
+    return stalled or state.epoch >= plan.epochs
+
+
+def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:
+    """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
+    device = state.sums.device
+    forward = torch.compile(state.model) if recipe.compile else state.model
+    parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    state.model.train()
+    for group in interrupt.watch(_groups(state, batches, recipe.accumulate)):
+        torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
+        _set_lr(state, recipe.schedule(state.step))
+        weight = torch.stack([recipe.criterion.weights(batch.labels).sum() for batch in group]).sum()
+        loss = torch.zeros((), device=device)
+        for batch in group:
+            with recipe.precision.autocast():
+                logits = forward(batch.images)
+            losses = recipe.criterion.losses(logits, batch.labels)
+            share = losses.sum() / weight.clamp(min=1e-12)  # all labels ignored: 0, not NaN
+            state.scaler.scale(share).backward()
+            loss += share.detach()
+            weights = recipe.criterion.weights(batch.labels)
+            state.sums += sums_of(losses.detach(), weights, logits.detach(), batch.labels)
+        state.scaler.unscale_(state.optimizer)
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        scale = state.scaler.get_scale()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.skipped_steps += state.scaler.get_scale() < scale  # it lowers the scale when a gradient overflowed
+        state.optimizer.zero_grad(set_to_none=True)
+        if state.averaged is not None:
+            follow(state.averaged, state.model, recipe.ema, state.step)
+        state.bad_streak = torch.where(loss.isfinite(), 0, state.bad_streak + 1)
+        state.step += 1
+        yield sum(len(batch.labels) for batch in group)
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Scores:
+    """The model's scores over the batches, in evaluation mode. The loss is the training loss: smoothing included."""
+    model.eval()
+    sums = zero_sums(next(model.parameters()).device)
+    for batch in ahead(batches, sums.device):
+        with precision.autocast():
+            logits = model(batch.images)
+        losses = criterion.losses(logits, batch.labels)
+        sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
+    return scores_of(sums)
+
+
+def _groups(state: State, batches: Batches, accumulate: int) -> Iterator[Sequence[Batch]]:
+    """The batches of each step that is left of the epoch under way."""
+    steps = steps_per_epoch(batches, accumulate)
+    done = state.step - state.epoch * steps
+    coming = ahead(batches.epoch(state.epoch, start=done * accumulate), state.sums.device)
+    for _ in range(done, steps):
+        yield list(islice(coming, accumulate))
+
+
+def _set_lr(state: State, factor: float) -> None:
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+
+
+def _lr(state: State) -> float:
+    return float(state.optimizer.param_groups[0]["lr"])
+
+
+def _log(state: State, recipe: Recipe, observer: Observer) -> None:
+    _check_finite(state, recipe)
+    scores = scores_of(state.sums - state.logged_sums)
+    state.logged_sums = state.sums.clone()
+    observer.logged(state, scores, _lr(state))
+
+
+def _check_finite(state: State, recipe: Recipe) -> None:
+    """Raises DivergedError. With a gradient scaler a few bad steps are in order: it leaves them out and scales down."""
+    streak = int(state.bad_streak)
+    if streak > (_TOLERATED_BY_SCALER if state.scaler.is_enabled() else 0):
+        first = state.step - streak + 1
+        raise DivergedError(
+            f"The loss is not a finite number since step {first} (learning rate {_lr(state):.3g}). "
+            f"Try a tenth of the rate, a warm-up (sched=warmup_cosine), clip_norm=1, or precision=fp32."
+        )
+
+
+def _end_epoch(state: State, val: Scores, plan: Plan) -> bool:
+    """Counts the epoch, and tells whether it is the best so far. A score that is not a number is never the best."""
+    state.epoch += 1
+    state.sums, state.logged_sums = torch.zeros_like(state.sums), torch.zeros_like(state.sums)
+    score = val.accuracy if plan.monitor == "val_accuracy" else -val.loss
+    is_best = math.isfinite(score) and (state.best is None or score > state.best)
+    if is_best:
+        state.best, state.best_epoch, state.best_step = score, state.epoch, state.step
+    state.stale_epochs = 0 if is_best else state.stale_epochs + 1
+    return is_best

@@ -1,0 +1,41 @@
+"""Mixed precision on one path: autocast and a gradient scaler that are merely disabled where they are not wanted."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.amp import GradScaler, autocast
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The arithmetic of forward and backward. Weights, norms and loss stay in float32 (Micikevicius et al. 2018)."""
+
+    name: str
+    device: torch.device
+
+    def autocast(self) -> autocast:
+        dtype = _DTYPES[self.name]
+        return autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+    def scaler(self) -> GradScaler:
+        """Scales the loss so that small gradients survive fp16; passes everything through elsewhere."""
+        return GradScaler(self.device.type, enabled=self.name == "fp16")
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """The precision for auto | fp32 | bf16 | fp16. auto: bf16 where it is fast, else fp16 on CUDA, else fp32."""
+    if wanted != "auto":
+        return Precision(wanted, device)
+    if _fast_bf16(device):
+        return Precision("bf16", device)
+    return Precision("fp16" if device.type == "cuda" else "fp32", device)
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":  # torch has no public name for these two in its oldest supported release
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False

@@ -1,0 +1,71 @@
+"""What every model part returns: a network that lists its stages, stem to head."""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import ConfigError
+
+
+class Staged(nn.Module):
+    """A classifier from images (B, C, H, W) to logits (B, num_classes).
+
+    A model of your own need not inherit from this: any module with `stages` is one.
+    """
+
+    notes: tuple[str, ...] = ()
+    """What was loaded, new and left out in building it, one line each, for the user to read before the run."""
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Stem to head; together they hold every parameter exactly once.
+
+        Freezing, rates per stage and probes all use this one list.
+        """
+        raise NotImplementedError
+
+
+class Chain(Staged, nn.Sequential):
+    """A network that is its stages, one after the other."""
+
+    def __init__(self, **stages: nn.Module) -> None:
+        nn.Sequential.__init__(self, OrderedDict(stages))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images
+        for stage in self.children():
+            x = stage(x)
+        return x
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        return list(self.children())
+
+
+def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
+    """Show that the model can take these images (B, C, H, W), gives logits (B, num_classes), and has its stages right.
+
+    Nothing in the model changes: it runs in evaluation mode, without gradients. Raises ConfigError.
+    """
+    stages = getattr(model, "stages", None)
+    if stages is None:
+        raise ConfigError(f"model: {type(model).__name__} has no `stages`: it must list its parts from stem to head.")
+    held = sorted(id(parameter) for stage in stages for parameter in stage.parameters())
+    if held != sorted(id(parameter) for parameter in model.parameters()):
+        raise ConfigError(f"model: the `stages` of {type(model).__name__} must hold every parameter exactly once.")
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad():
+            logits = model.eval()(images)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:  # torchvision asserts the size that a transformer was built for
+        reason, pixels = str(error).strip().split("\n")[0], "x".join(str(side) for side in images.shape[-2:])
+        raise ConfigError(f"model: it cannot take images of {pixels} pixels ({reason}). Change data.size.") from error
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    if not isinstance(logits, Tensor) or logits.shape != (len(images), num_classes):
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConfigError(f"model: it gives {given} for {len(images)} images of {num_classes} classes.")

@@ -1,0 +1,100 @@
+"""Weights from a file: read without running anything in it, and loaded where name and shape agree."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import CheckpointError, did_you_mean
+
+WRAPPINGS = ("model", "state_dict")
+"""Keys under which training programs keep the weights in their checkpoints."""
+PREFIXES = re.compile(r"^((module|_orig_mod|net)\.)+")
+"""What DataParallel, torch.compile and our own Backbone put before the names."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What became of the tensors: names as the model has them, (name, shape given, shape wanted) for reshaped."""
+
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    left_out: tuple[str, ...]
+    reshaped: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def notes(self, origin: str) -> tuple[str, ...]:
+        """The same in words, a line for each kind there is."""
+        total = len(self.loaded) + len(self.new) + len(self.reshaped)
+        lines = [f"weights: {len(self.loaded)} of {total} tensors loaded from {origin}"]
+        if self.reshaped:
+            shapes = [f"{name} {_sides(given)} -> {_sides(wanted)}" for name, given, wanted in self.reshaped]
+            lines.append(f"weights: new, because the shape differs: {', '.join(shapes)}")
+        if self.new:
+            lines.append(f"weights: new, because {origin} has none: {', '.join(self.new)}")
+        if self.left_out:
+            lines.append(f"weights: left out, because the model has none: {', '.join(self.left_out)}")
+        return tuple(lines)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict, plain or as training programs wrap it, under their bare names, on the CPU.
+
+    Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
+        raise CheckpointError(f"weights: '{path}' cannot be read as a state dict: {_reason(error)}.") from error
+    return bare(content, str(path))
+
+
+def bare(content: Any, origin: str) -> dict[str, Tensor]:
+    """The tensors in content, taken out of their wrapping. Raises CheckpointError if there are none."""
+    for key in WRAPPINGS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    items = content.items() if isinstance(content, Mapping) else ()
+    tensors = {PREFIXES.sub("", str(name)): value for name, value in items if isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(
+            f"weights: {origin} holds no tensors by name. Save model.state_dict() and name that file."
+        )
+    return tensors
+
+
+def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Transfer:
+    """Load every tensor whose name and shape agree, in place; raises CheckpointError if no parameter is among them."""
+    own = model.state_dict()
+    agreeing = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    reshaped = tuple(
+        (name, tuple(tensors[name].shape), tuple(own[name].shape))
+        for name in own
+        if name in tensors and name not in agreeing
+    )
+    if not any(name in agreeing for name, _ in model.named_parameters()):
+        theirs, ours = next(iter(tensors)), next(iter(own))
+        raise CheckpointError(
+            f"weights: nothing in {origin} fits the model: it begins with '{theirs}' {_sides(tensors[theirs].shape)}, "
+            f"the model with '{ours}' {_sides(own[ours].shape)}.{did_you_mean(theirs, own)} Are they of another net?"
+        )
+    model.load_state_dict(agreeing, strict=False)
+    new = tuple(name for name in own if name not in tensors)
+    left_out = tuple(name for name in tensors if name not in own)
+    return Transfer(tuple(agreeing), new, left_out, reshaped)
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return "x".join(str(side) for side in shape) or "scalar"
+
+
+def _reason(error: Exception) -> str:
+    """One line. Of a pickle that names something beyond tensors, that name."""
+    forbidden = re.search(r"GLOBAL (\S+)", str(error))
+    if forbidden:
+        return f"it asks for '{forbidden[1]}', and a file of weights may hold tensors only, never code"
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,60 @@
+"""run.json: the machine and the versions that a run was made with."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow")
+_BIT_EXACT_ON = {
+    "device": "the device",
+    "precision": "the precision",
+    "threads": "the number of threads",
+    "processor": "the kind of processor",
+    "versions.torch": "the version of torch",
+    "versions.torchvision": "the version of torchvision",
+    "versions.pillow": "the version of pillow",
+}
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor and git commit, as plain data."""
+    from trainer import __version__
+
+    return {
+        "versions": {"trainer": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in _PACKAGES},
+        "processor": _processor(),
+        "git_commit": _git_commit(),
+    }
+
+
+def not_bit_exact(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has changed between two run.json so that the same steps may give other bits; one phrase each."""
+    pairs = {words: (_at(before, key), _at(now, key)) for key, words in _BIT_EXACT_ON.items()}
+    return [f"{words} was {old}, and is {new}" for words, (old, new) in pairs.items() if old != new]
+
+
+def _at(about: dict[str, Any], key: str) -> Any:
+    value: Any = about
+    for word in key.split("."):
+        value = value.get(word, {})
+    return value
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of the folder that the command was given in; None outside a repository, or without git."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,160 @@
+"""The run folder: where a run may write, and the lock that keeps a second run out of it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from omegaconf import OmegaConf
+
+from trainer.config import Config, check
+from trainer.errors import CheckpointError, OutputError, did_you_mean
+
+
+class RunFolder:
+    """The files of one run. Nothing else of a run is on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.about = path / "run.json"
+        self.metrics = path / "metrics.jsonl"
+        self.summary = path / "summary.json"
+        self.checkpoints = path / "checkpoints"
+        self.curves = path / "curves.png"
+        self.log = path / "train.log"
+
+    @property
+    def holds_a_run(self) -> bool:
+        return self.config.exists()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes out while it lasts. Raises OutputError if one is in.
+
+        A folder in which the run has left nothing by then, since it could not begin, is removed.
+        """
+        path = self.path / "run.lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        with file:
+            _lock(file, self.path)
+            try:
+                yield
+            finally:
+                if list(self.path.iterdir()) == [path]:
+                    path.unlink()
+                    _remove_if_empty(self.path, self.path.parent)
+
+    def read_config(self) -> Config:
+        """The config as the run stored it."""
+        stored = OmegaConf.to_container(OmegaConf.load(self.config))
+        assert isinstance(stored, dict)
+        return check({str(key): value for key, value in stored.items()})
+
+    def write_config(self, config: Config) -> None:
+        """Stores the whole config, such that it can be run again as it stands."""
+        text = OmegaConf.to_yaml(OmegaConf.create(config.plain()))
+        replace_text(self.config, f"# The whole config of this run. Again: trainer --config-path {self.path}\n{text}")
+
+
+def new_folder(output: Path, name: str | None, now: Callable[[], datetime] = datetime.now) -> RunFolder:
+    """A folder for a new run: output/name, or a dated one that no other run shares.
+
+    Raises OutputError if it holds a run already, or cannot be written.
+    """
+    if name is None:
+        return RunFolder(_dated(output, now()))
+    folder = RunFolder(output / name)
+    if folder.holds_a_run:
+        raise OutputError(f"{folder.path} already holds a run. Go on with it by resume=auto, or choose another name.")
+    _make(folder.path)
+    return folder
+
+
+def existing_folder(path: Path) -> RunFolder:
+    """The folder of a run that is there. Raises CheckpointError, with the nearest name, if it is not."""
+    folder = RunFolder(path)
+    if not folder.holds_a_run:
+        names = [each.name for each in path.parent.iterdir() if each.is_dir()] if path.parent.is_dir() else []
+        raise CheckpointError(f"resume: {path} holds no run (no {folder.config.name}).{did_you_mean(path.name, names)}")
+    return folder
+
+
+def dated_path(output: Path, now: datetime) -> Path:
+    """output/2026-11-21/23-50-51"""
+    return output / now.strftime("%Y-%m-%d") / now.strftime("%H-%M-%S")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a small file in one piece: readers see the old text or the new. Raises OutputError."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Writes plain data as readable JSON, in one piece. Raises OutputError."""
+    replace_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The plain data in a JSON file; nothing if the file is not there."""
+    if not path.exists():
+        return {}
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(data, dict)
+    return data
+
+
+def _lock(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "another run"
+        raise OutputError(f"{folder} is in use by {owner}. Wait for it, or choose another name.") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {os.uname().nodename}")
+    file.flush()
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):  # not empty: it stays
+            folder.rmdir()
+
+
+def _dated(output: Path, now: datetime) -> Path:
+    path, number = dated_path(output, now), 1
+    _make(path.parent)
+    while True:
+        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            candidate.mkdir()  # the one that makes it has it: two runs in the same second never share
+            return candidate
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise _cannot_write(candidate, error) from error
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {error.strerror}. Choose another folder with output=FOLDER.")

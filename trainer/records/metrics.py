@@ -1,0 +1,51 @@
+"""metrics.jsonl: one object a line, appended as things happen."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainer.records.folder import replace_text
+
+
+class MetricsFile:
+    """Appends lines of kind step, epoch or event. Each is flushed, so that a killed run loses none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, kind: str, step: int, epoch: int, **values: Any) -> None:
+        """One line. Numbers that JSON cannot say (infinities, NaN) become null."""
+        line = {"kind": kind, "step": step, "epoch": epoch, **{key: _sayable(each) for key, each in values.items()}}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics file, oldest first. A last line that a crash cut short is left out."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def rewind(path: Path, step: int, epoch: int) -> None:
+    """Takes back the step and epoch lines that lie beyond a checkpoint: the resumed run writes them anew."""
+    lines = [line for line in read_metrics(path) if line["kind"] == "event" or _lies_within(line, step, epoch)]
+    replace_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def _lies_within(line: dict[str, Any], step: int, epoch: int) -> bool:
+    return bool(line["step"] <= step if line["kind"] == "step" else line["epoch"] <= epoch)
+
+
+def _sayable(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,39 @@
+"""summary.json: what a run came to."""
+
+from pathlib import Path
+from typing import Any
+
+from trainer.config import Config
+from trainer.engine.metrics import Scores
+from trainer.engine.state import State
+from trainer.records.metrics import read_metrics
+
+_SCORES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+def summarise(metrics: Path, config: Config, state: State, test: Scores | None, said: list[str]) -> dict[str, Any]:
+    """The outcome as plain data. Times are summed over the epochs, resumed or not; images/s are those of training."""
+    epochs = [line for line in read_metrics(metrics) if line["kind"] == "epoch"]
+    train_seconds = sum(line["train_seconds"] for line in epochs)
+    images = sum(line["images_per_second"] * line["train_seconds"] for line in epochs)
+    return {
+        "status": "finished",
+        "monitor": config.settings.monitor,
+        "best": _scores(epochs, state.best_epoch),
+        "last": _scores(epochs, state.epoch),
+        "test": {"loss": test.loss, "accuracy": test.accuracy} if test else None,
+        "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
+        "epochs": state.epoch,
+        "epochs_planned": config.settings.epochs,
+        "steps": state.step,
+        "skipped_steps": state.skipped_steps,
+        "seconds": train_seconds + sum(line["val_seconds"] for line in epochs),
+        "images_per_second": images / train_seconds if train_seconds else 0.0,
+        "said": said,
+    }
+
+
+def _scores(epochs: list[dict[str, Any]], epoch: int) -> dict[str, Any] | None:
+    """Epoch, step and scores of one epoch; None where there is no such epoch."""
+    found = [line for line in epochs if line["epoch"] == epoch]
+    return {key: found[-1][key] for key in ("epoch", "step", *_SCORES)} if found else None

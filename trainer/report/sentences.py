@@ -1,0 +1,59 @@
+"""The lines that open, accompany and close a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.config import Config
+from trainer.engine.loop import EpochReport
+
+
+def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
+    """What will be trained on what, and where it goes."""
+    images, seen = about["images"], about["preprocessing"]
+    names = {room: choice.name for room, choice in config.parts.items()}
+    counts = ", ".join(f"{count:,} {part}" for part, count in images.items() if count)
+    colour = "grey" if seen["channels"] == 1 else "colour"
+    return [
+        f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {len(about['classes'])} classes; "
+        f"mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
+        f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
+        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}; "
+        f"{about['precision']} on {about['device']}, {about['threads']} threads",
+        f"run folder: {folder}",
+    ]
+
+
+def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> str:
+    """One line an epoch, the same for a terminal and a log file."""
+    seconds = report.train_seconds + report.val_seconds
+    return (
+        f"epoch {report.epoch:>{len(str(epochs))}}/{epochs}"
+        f"  train loss {report.train.loss:.4f} accuracy {report.train.accuracy:.2%}"
+        f"  val loss {report.val.loss:.4f} accuracy {report.val.accuracy:.2%}"
+        f"  lr {report.lr:.2e}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
+    )
+
+
+def closing(summary: dict[str, Any], folder: Path) -> list[str]:
+    """What came out, what it cost, where it lies, and how to go on."""
+    best, monitor, lines = summary["best"], summary["monitor"], []
+    if best:
+        lines.append(f"best {monitor} {_score(monitor, best[monitor])} in epoch {best['epoch']} of {summary['epochs']}")
+    if summary["validated_on"] == "test":
+        lines.append("selected on the test part (data.val=test): there is no independent test result")
+    elif summary["test"]:
+        lines.append(f"test accuracy {summary['test']['accuracy']:.2%}, measured once, with the weights of that epoch")
+    if summary["skipped_steps"]:
+        lines.append(f"{summary['skipped_steps']} steps skipped by the gradient scaler: their gradients overflowed")
+    lines.append(f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s in training")
+    lines.append(f"{folder}: to train on, python -m trainer resume={folder} epochs={2 * summary['epochs_planned']}")
+    return lines
+
+
+def _score(monitor: str, value: float) -> str:
+    return f"{value:.2%}" if monitor.endswith("accuracy") else f"{value:.4f}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)
