@@ -4,6 +4,7 @@ import resource
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from trainer.errors import DataError
 RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)  # 1 x 2
 
 
-def save(path: Path, image: Image.Image, **options: object) -> Path:
+def save(path: Path, image: Image.Image, **options: Any) -> Path:
     image.save(path, **options)
     return path
 
@@ -29,7 +30,7 @@ def test_colour_and_grey_of_an_rgb_png(tmp_path: Path) -> None:
 
 def test_grey_file_gives_three_equal_channels(tmp_path: Path) -> None:
     image = decode(save(tmp_path / "a.png", Image.new("L", (3, 2), 7)))
-    assert image.shape == (3, 2, 3) and image.unique().tolist() == [7]
+    assert image.shape == (3, 2, 3) and set(image.flatten().tolist()) == {7}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -112,7 +113,7 @@ def test_square_is_cut_from_the_centre(tmp_path: Path) -> None:
     pixels = np.zeros((4, 12), dtype=np.uint8)
     pixels[:, 4:8] = 200
     path = save(tmp_path / "a.png", Image.fromarray(pixels))
-    assert decode(path, grey=True, side=4).unique().tolist() == [200]
+    assert set(decode(path, grey=True, side=4).flatten().tolist()) == {200}
 
 
 def test_shrinking_is_antialiased(tmp_path: Path) -> None:
@@ -126,7 +127,11 @@ def test_shrinking_is_antialiased(tmp_path: Path) -> None:
 
 def test_jpeg_draft_agrees_with_full_decoding(tmp_path: Path) -> None:
     ramp = np.linspace(0, 255, 256, dtype=np.uint8)
-    picture = Image.fromarray(np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.full((256, 256), 90)], 2).astype(np.uint8))
+    picture = Image.fromarray(
+        np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.full((256, 256), 90)], 2).astype(
+            np.uint8
+        )
+    )
     jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), side=32).float()
     png = decode(save(tmp_path / "a.png", picture), side=32).float()
     assert (jpeg - png).abs().max() <= 4
@@ -136,7 +141,9 @@ def broken(path: Path, kind: str) -> Path:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     save(path, noise)
     whole = path.read_bytes()
-    path.write_bytes({"truncated": whole[: len(whole) // 2], "header": whole[:30], "empty": b"", "text": b"no image"}[kind])
+    path.write_bytes(
+        {"truncated": whole[: len(whole) // 2], "header": whole[:30], "empty": b"", "text": b"no image"}[kind]
+    )
     return path
 
 

@@ -90,7 +90,13 @@ def test_what_is_no_image_is_skipped_and_counted(tmp_path: Path) -> None:
     source = folder(root=str(tmp_path))
     assert len(source.train) + len(source.val) == 9
     notes = "\n".join(source.notes)
-    for words in ("1 files that are not", "1 links that lead", "1 links to a folder", "1 entries", "1 image files that"):
+    for words in (
+        "1 files that are not",
+        "1 links that lead",
+        "1 links to a folder",
+        "1 entries",
+        "1 image files that",
+    ):
         assert words in notes
 
 

@@ -25,7 +25,8 @@ class TrainBatches:
 
     The last partial batch of an epoch is dropped (other samples each epoch); fewer samples than a batch make one
     smaller batch. What a sample looks like depends on (seed, epoch, its index) alone, not on its neighbours.
-    transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, S, S).
+    upload: puts a tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float
+    (B, C, S, S).
     """
 
     def __init__(
@@ -34,13 +35,13 @@ class TrainBatches:
         *,
         batch_size: int,
         seed: int,
-        device: torch.device,
+        upload: Callable[[Tensor], Tensor],
         transform: Callable[[Tensor, Draws], Tensor],
     ) -> None:
         self.store = store
         self.batch_size = min(batch_size, len(store))
         self.seed = seed
-        self.device = device
+        self.upload = upload
         self.transform = transform
 
     def __len__(self) -> int:
@@ -51,20 +52,24 @@ class TrainBatches:
         order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
         orders = torch.split(order, self.batch_size)[start : len(self)]
         for indices, images in zip(orders, self.store.gather(orders), strict=True):
-            draws = Draws(self.seed, epoch, indices.to(self.device, non_blocking=True))
-            images = self.transform(images.to(self.device, non_blocking=True), draws)
-            yield Batch(images, self.store.labels[indices].to(self.device, non_blocking=True), indices)
+            images = self.transform(self.upload(images), Draws(self.seed, epoch, indices))
+            yield Batch(images, self.upload(self.store.labels[indices]), indices)
 
 
 class EvalBatches:
     """All samples in their order, the last batch partial. transform: uint8 (B, C, H, W) -> float (B, C, S, S)."""
 
     def __init__(
-        self, store: Store, *, batch_size: int, device: torch.device, transform: Callable[[Tensor], Tensor]
+        self,
+        store: Store,
+        *,
+        batch_size: int,
+        upload: Callable[[Tensor], Tensor],
+        transform: Callable[[Tensor], Tensor],
     ) -> None:
         self.store = store
         self.batch_size = batch_size
-        self.device = device
+        self.upload = upload
         self.transform = transform
 
     def __len__(self) -> int:
@@ -73,5 +78,4 @@ class EvalBatches:
     def __iter__(self) -> Iterator[Batch]:
         orders = torch.split(torch.arange(len(self.store)), self.batch_size)
         for indices, images in zip(orders, self.store.gather(orders), strict=True):
-            images = self.transform(images.to(self.device, non_blocking=True))
-            yield Batch(images, self.store.labels[indices].to(self.device, non_blocking=True), indices)
+            yield Batch(self.transform(self.upload(images)), self.upload(self.store.labels[indices]), indices)

@@ -218,9 +218,7 @@ def _common_classes(parts: dict[str, _Files]) -> tuple[str, ...]:
         raise DataError(f"{train.root} has only one class folder, {train.classes[0]}. Two are needed at least.{hint}")
     for files in parts.values():
         if extra := sorted(set(files.classes) - set(train.classes)):
-            raise DataError(
-                f"{files.root} has classes that {train.root} has not: {_names(extra)}. Add or remove them."
-            )
+            raise DataError(f"{files.root} has classes that {train.root} has not: {_names(extra)}. Add or remove them.")
     return train.classes
 
 

@@ -22,7 +22,7 @@ from trainer.rng import hash_words
 from trainer.schema import Count, Rule, Share, Whole
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_CONTRAST = 60.0
+_CONTRAST = 70.0
 Colour = tuple[int, int, int]
 
 
@@ -102,8 +102,8 @@ def draw(character: str, size: int, rng: Random) -> Image.Image:
     for _ in range(rng.randrange(3)):
         _neighbour(picture, rng)
     _lines_and_dots(picture, rng.randrange(5), rng)
-    shift = (size * rng.uniform(-0.16, 0.16), size * rng.uniform(-0.16, 0.16))
-    mask = _pose(_stencil(character, size), rng, scale=rng.uniform(0.5, 1.0), shift=shift)
+    shift = (size * rng.uniform(-0.12, 0.12), size * rng.uniform(-0.12, 0.12))
+    mask = _pose(_stencil(character, size), rng, scale=rng.uniform(0.65, 1.05), shift=shift)
     picture.paste(_contrasting(ground, rng), mask=mask)
     _lines_and_dots(picture, rng.randrange(3), rng)
     return picture
@@ -154,8 +154,8 @@ def _stencil(character: str, size: int) -> Image.Image:
 
 
 def _pose(mask: Image.Image, rng: Random, *, scale: float, shift: tuple[float, float]) -> Image.Image:
-    """The mask scaled (a little more in one direction), slanted, turned by up to 30 degrees, and shifted in pixels."""
-    turn, slant, stretch = radians(rng.uniform(-30, 30)), rng.uniform(-0.25, 0.25), rng.uniform(0.85, 1.18)
+    """The mask scaled (a little more in one direction), slanted, turned by up to 20 degrees, and shifted in pixels."""
+    turn, slant, stretch = radians(rng.uniform(-20, 20)), rng.uniform(-0.2, 0.2), rng.uniform(0.85, 1.18)
     d, e = -sin(turn) / scale, cos(turn) / scale  # Pillow wants the map from output to input
     a, b = e / stretch + slant * d, -d / stretch + slant * e
     middle = mask.width / 2

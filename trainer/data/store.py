@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -172,8 +173,8 @@ class _Workers:
         try:
             yield from self.iterator
         except (RuntimeError, ConnectionError, EOFError) as error:
-            if all(process.is_alive() for process in self.processes):
-                raise
+            if not wait([process.sentinel for process in self.processes], timeout=1):
+                raise  # all are alive: something else
             self.kill()  # the dead one's queue may be locked for good: the others could not end by themselves
             raise TrainerError(
                 "A data worker process was killed from outside; out of memory? Try fewer workers or smaller batches."
