@@ -24,7 +24,12 @@ from trainer.data.store import ResidentStore, Store, open_store
 from trainer.errors import DataError, TrainerError
 from trainer.rng import Draws
 
-CPU = torch.device("cpu")
+
+def here(tensor: Tensor) -> Tensor:
+    """The upload to a device that is this one."""
+    return tensor
+
+
 ORDERS = [torch.tensor([3, 1, 1]), torch.tensor([0]), torch.tensor([9, 8, 7])]
 
 
@@ -181,7 +186,7 @@ def identity(images: Tensor, draws: Draws) -> Tensor:
 
 
 def train(store: Store, batch_size: int = 3, seed: int = 0) -> TrainBatches:
-    return TrainBatches(store, batch_size=batch_size, seed=seed, device=CPU, transform=identity)
+    return TrainBatches(store, batch_size=batch_size, seed=seed, upload=here, transform=identity)
 
 
 def by_index(batches: Iterator[Batch]) -> dict[int, bytes]:
@@ -218,7 +223,11 @@ def test_order_and_dropped_samples_differ_from_epoch_to_epoch() -> None:
 def test_labels_belong_to_their_images() -> None:
     whole = random_arrays()
     batches = TrainBatches(
-        open_store(whole, cache="auto", workers=0), batch_size=4, seed=0, device=CPU, transform=lambda images, _: images
+        open_store(whole, cache="auto", workers=0),
+        batch_size=4,
+        seed=0,
+        upload=here,
+        transform=lambda images, _: images,
     )
     for batch in batches.epoch(0):
         assert torch.equal(batch.images, whole.pixels[batch.indices])
@@ -232,7 +241,7 @@ def test_fewer_samples_than_a_batch_make_one_smaller_batch() -> None:
 
 def test_evaluation_sees_all_samples_in_order() -> None:
     store = open_store(random_arrays(), cache="auto", workers=0)
-    batches = EvalBatches(store, batch_size=4, device=CPU, transform=Tensor.float)
+    batches = EvalBatches(store, batch_size=4, upload=here, transform=Tensor.float)
     assert len(batches) == 3 and [len(batch.indices) for batch in batches] == [4, 4, 2]
     assert torch.cat([batch.indices for batch in batches]).tolist() == list(range(10))
     assert torch.equal(torch.cat([batch.images for batch in batches]), random_arrays().pixels.float())

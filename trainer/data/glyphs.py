@@ -110,7 +110,8 @@ def draw(character: str, size: int, rng: Random) -> Image.Image:
 
 
 def _colour(rng: Random) -> Colour:
-    return rng.randrange(256), rng.randrange(256), rng.randrange(256)
+    red, green, blue = rng.randbytes(3)
+    return red, green, blue
 
 
 def _contrasting(ground: Colour, rng: Random) -> Colour:
