@@ -26,13 +26,13 @@ def scaling(x: Tensor, y: Tensor) -> Tensor:
 
 
 def translation(x: Tensor, y: Tensor) -> Tensor:
-    """(B, 3, 3): what is seen lies x to the right and y down, in halves of the sides: the content moves the other way."""
+    """(B, 3, 3): what is seen lies x to the right and y down, in half sides; the content moves the other way."""
     zero, one = torch.zeros_like(x), torch.ones_like(x)
     return affine(one, zero, x, zero, one, y)
 
 
 def rotation(degrees: Tensor, aspect: float) -> Tensor:
-    """(B, 3, 3): the content turns counter-clockwise. aspect is width over height: without it, a wide image would shear."""
+    """(B, 3, 3): the content turns counter-clockwise. Without the aspect (width over height) a wide image shears."""
     angle = torch.deg2rad(degrees)
     sine, cosine, zero = torch.sin(angle), torch.cos(angle), torch.zeros_like(angle)
     return affine(cosine, -sine / aspect, zero, sine * aspect, cosine, zero)

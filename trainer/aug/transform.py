@@ -79,7 +79,8 @@ def recolour(pixels: Tensor, colour: Tensor, mixes: bool) -> Tensor:
     """The pixels (B, C, H, W) after their colour matrices (B, C, C + 1).
 
     Written as products and sums of whole channels, so that each is rounded in one order: a matrix product is free to
-    choose another for another batch. mixes says whether any matrix is more than its diagonal; without that it costs one product and one sum.
+    choose another for another batch. mixes: whether any matrix is more than its diagonal; if none is, one product and
+    one sum suffice.
     """
     channels = pixels.shape[1]
     rows = torch.arange(channels, device=colour.device)

@@ -1,0 +1,193 @@
+"""The one warp: each transformation against torchvision's on the same image, and all of them in one."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as reference
+
+from trainer.aug import geometry
+from trainer.aug.warp import warp
+from trainer.rng import Draws
+
+ANGLES, FACTORS, ASPECTS = st.floats(-180, 180), st.floats(0.2, 5), st.floats(0.25, 4)
+BILINEAR = InterpolationMode.BILINEAR
+
+
+def one(value):
+    return torch.tensor([value], dtype=torch.float64)
+
+
+def photograph(size, batch=1):
+    """Smooth noise, (batch, 3, size, size) in [0, 255]."""
+    coarse = torch.rand(batch, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return 255 * F.interpolate(coarse, (size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def inside(images, margin):
+    return images[..., margin:-margin, margin:-margin]
+
+
+def coordinates(height, width):
+    """(1, 2, height, width): each pixel holds its own x and y, in pixels from the centre; bilinear is exact."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5 - height / 2, torch.arange(width) + 0.5 - width / 2, indexing="ij")
+    return torch.stack([x, y])[None]
+
+
+@pytest.mark.parametrize("angle", [-90.0, -33.0, 10.0, 45.0])
+def test_rotation_is_the_one_of_torchvision(angle):
+    image = photograph(40)
+    ours = warp(image, geometry.rotation(one(angle), 1.0), 40)
+    theirs = reference.rotate(image, angle, BILINEAR)
+    torch.testing.assert_close(inside(ours, 9), inside(theirs, 9), rtol=0, atol=0.01)
+    assert not torch.allclose(inside(ours, 9), inside(reference.rotate(image, -angle, BILINEAR), 9), atol=1.0)
+
+
+def test_zoom_and_shift_are_the_ones_of_torchvision():
+    image = photograph(40)
+    zoomed = warp(image, geometry.scaling(one(1 / 1.3), one(1 / 1.3)), 40)
+    theirs = reference.affine(image, 0.0, [0, 0], 1.3, [0.0], BILINEAR)
+    torch.testing.assert_close(inside(zoomed, 2), inside(theirs, 2), rtol=0, atol=0.01)
+    shifted = warp(image, geometry.translation(one(-2 * 3 / 40), one(2 * 5 / 40)), 40)
+    theirs = reference.affine(image, 0.0, [3, -5], 1.0, [0.0], BILINEAR)
+    torch.testing.assert_close(inside(shifted, 6), inside(theirs, 6), rtol=0, atol=0.01)
+
+
+def test_flip_is_the_one_of_torchvision():
+    image = photograph(27)
+    flipped = warp(image, geometry.scaling(one(-1.0), one(1.0)), 27)
+    torch.testing.assert_close(flipped, reference.hflip(image), rtol=0, atol=0.01)
+
+
+def test_crop_is_the_one_of_torchvision():
+    image, top, left, height, width = photograph(40), 4, 10, 20, 24
+    x, y = (left + width / 2) / 20 - 1, (top + height / 2) / 20 - 1
+    matrix = geometry.translation(one(x), one(y)) @ geometry.scaling(one(width / 40), one(height / 40))
+    theirs = reference.resized_crop(image, top, left, height, width, [32, 32], BILINEAR, antialias=False)
+    torch.testing.assert_close(inside(warp(image, matrix, 32), 2), inside(theirs, 2), rtol=0, atol=0.02)
+
+
+def test_perspective_is_the_one_of_torchvision():
+    image = photograph(40)
+    matrix = torch.eye(3, dtype=torch.float64)[None].clone()
+    matrix[0, 2, :2] = torch.tensor([0.1, -0.2])
+    ends = [[0, 0], [40, 0], [40, 40], [0, 40]]  # torchvision's pixel corners, taken as edges
+    starts = []
+    for x, y in ends:
+        seen = matrix[0] @ torch.tensor([x / 20 - 1, y / 20 - 1, 1.0], dtype=torch.float64)
+        starts.append([((seen[0] / seen[2] + 1) * 20).item(), ((seen[1] / seen[2] + 1) * 20).item()])
+    coefficients = torch.linalg.solve(
+        torch.tensor(
+            [
+                row
+                for (x, y), (u, v) in zip(ends, starts, strict=True)
+                for row in ([x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y])
+            ],
+            dtype=torch.float64,
+        ),
+        torch.tensor([value for point in starts for value in point], dtype=torch.float64),
+    )
+    from torchvision.transforms import _functional_tensor as tensors  # its public face rounds the points to pixels
+
+    theirs = tensors.perspective(image, coefficients.tolist(), "bilinear")
+    torch.testing.assert_close(inside(warp(image, matrix, 40), 8), inside(theirs, 8), rtol=0, atol=0.02)
+
+
+def test_a_wide_image_rotates_without_shear():
+    height, width, angle = 24, 48, math.radians(20)
+    seen = warp(coordinates(height, width), geometry.rotation(one(20.0), width / height), 32)
+    x, y = coordinates(32, 32)[0].double() * torch.tensor([width / 32, height / 32])[:, None, None]
+    wanted = torch.stack([x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)])[None]
+    torch.testing.assert_close(inside(seen.double(), 10), inside(wanted, 10), rtol=0, atol=1e-4)
+    sheared = warp(coordinates(height, width), geometry.rotation(one(20.0), 1.0), 32)
+    assert not torch.allclose(inside(sheared.double(), 10), inside(wanted, 10), atol=0.5)
+
+
+@pytest.mark.parametrize("size", [27, 28, 32])
+def test_the_identity_leaves_every_bit(size):
+    images = photograph(size, batch=2)
+    turned = torch.cat([torch.eye(3, dtype=torch.float64)[None], geometry.rotation(one(9.0), 1.0)])
+    seen = warp(images, turned, size)
+    assert torch.equal(seen[0], images[0])
+    assert not torch.equal(seen[1], images[1])
+
+
+def test_one_warp_equals_the_chain_at_high_resolution():
+    image = photograph(512)
+    steps = [
+        geometry.rotation(one(12.0), 1.0),
+        geometry.scaling(one(-0.8), one(0.8)),
+        geometry.translation(one(0.1), one(-0.05)),
+    ]
+    chained = image
+    for step in steps:
+        chained = warp(chained, step, 512)
+    at_once = warp(image, steps[0] @ steps[1] @ steps[2], 512)
+    torch.testing.assert_close(inside(at_once, 110), inside(chained, 110), rtol=0, atol=1.0)
+    backwards = warp(image, steps[2] @ steps[1] @ steps[0], 512)
+    assert (inside(backwards, 110) - inside(chained, 110)).abs().max() > 5
+
+
+def test_a_perspective_beside_it_changes_no_bit_of_an_affine_sample():
+    images = photograph(28, batch=2)
+    affine = geometry.rotation(torch.tensor([9.0, 5.0], dtype=torch.float64), 1.0)
+    bent = affine.clone()
+    bent[1, 2, 0] = 0.1
+    assert torch.equal(warp(images, affine, 28)[0], warp(images, bent, 28)[0])
+
+
+@given(ANGLES, ASPECTS)
+def test_turning_back_is_the_inverse(angle, aspect):
+    there, back = geometry.rotation(one(angle), aspect), geometry.rotation(one(-angle), aspect)
+    torch.testing.assert_close(there @ back, torch.eye(3, dtype=torch.float64)[None], rtol=0, atol=1e-9)
+
+
+@given(ANGLES, ANGLES, ASPECTS)
+def test_two_turns_are_the_turn_by_their_sum(first, second, aspect):
+    both = geometry.rotation(one(first), aspect) @ geometry.rotation(one(second), aspect)
+    torch.testing.assert_close(both, geometry.rotation(one(first + second), aspect), rtol=0, atol=1e-9)
+
+
+@given(FACTORS, FACTORS, st.floats(-1, 1), st.floats(-1, 1))
+def test_scaling_and_translation_are_undone_by_their_inverses(x, y, right, down):
+    eye = torch.eye(3, dtype=torch.float64)[None]
+    torch.testing.assert_close(geometry.scaling(one(x), one(y)) @ geometry.scaling(one(1 / x), one(1 / y)), eye)
+    torch.testing.assert_close(
+        geometry.translation(one(right), one(down)) @ geometry.translation(one(-right), one(-down)), eye
+    )
+
+
+@given(st.floats(0, 0.99), st.floats(1, 4), ASPECTS, st.integers(0, 1000))
+def test_a_crop_never_leaves_the_image(cut, aspect_factor, aspect, epoch):
+    matrices = geometry.crop(cut, aspect_factor)(Draws(0, epoch, torch.arange(16)), aspect)
+    corners = torch.tensor([[-1.0, -1.0, 1.0], [1.0, 1.0, 1.0]], dtype=torch.float64).T
+    assert (matrices @ corners).abs().max() <= 1 + 1e-9
+
+
+def test_draws_have_the_distribution_that_their_options_say():
+    draws = Draws(3, 1, torch.arange(20_000))
+    flipped = geometry.flip(0.3)(draws, 1.0)[:, 0, 0] < 0
+    assert flipped.double().mean().item() == pytest.approx(0.3, abs=0.01)
+    matrices = geometry.rotate(15.0)(draws, 1.0)
+    angles = torch.rad2deg(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]))
+    assert angles.abs().max() <= 15 and angles.mean().abs() < 0.2
+    assert angles.std().item() == pytest.approx(15 / math.sqrt(3), rel=0.02)
+    logs = geometry.zoom(1.5)(draws, 1.0)[:, 0, 0].log()
+    assert logs.abs().max() <= math.log(1.5) and logs.mean().abs() < 0.01
+    moved = geometry.shift(0.1)(draws, 1.0)[:, :2, 2]
+    assert moved.abs().max() <= 0.2 and moved.std(dim=0).tolist() == pytest.approx([0.2 / math.sqrt(3)] * 2, rel=0.02)
+    assert torch.corrcoef(moved.T)[0, 1].abs() < 0.03
+    areas = geometry.crop(0.4, 1.0)(draws, 1.0)[:, [0, 1], [0, 1]].prod(dim=1)
+    assert 0.6 <= areas.min() < 0.61 and 0.99 < areas.max() <= 1
+
+
+def test_a_crop_has_the_aspect_that_its_options_say_in_pixels_of_a_wide_image():
+    matrices = geometry.crop(0.9, 2.0)(Draws(0, 0, torch.arange(5000)), 1.6)
+    width, height = matrices[:, 0, 0], matrices[:, 1, 1]
+    whole = (width < 1) & (height < 1)
+    ratios = (1.6 * width / height)[whole]
+    assert whole.sum() > 3000 and 0.5 - 1e-6 <= ratios.min() < 0.52 and 1.9 < ratios.max() <= 2 + 1e-6

@@ -1,0 +1,48 @@
+"""What every loss part returns, and the one place where losses are weighted and reduced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+PerSample = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(logits (B, C), targets (B, C) that sum to one or are all zero, class weights (C,)) -> losses (B,)."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Losses and weights of single samples; the loss of a step is the sum of the one over the sum of the other.
+
+    Both sums run over the whole optimizer step, however many micro-batches it is made of, so that accumulation gives
+    exactly the big batch's loss. Targets are labels (B,), -1 for ignored, or soft labels (B, C), a row of zeros for
+    ignored: an ignored sample has loss 0 and weight 0. Labels of num_classes and above are for the data room to refuse.
+    """
+
+    per_sample: PerSample
+    class_weights: Tensor
+    """(C,) float32: how much a sample of each class counts; ones where all count the same."""
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(B,), class weights included; in float32 at least, whatever the logits' type."""
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return self.per_sample(logits, self._soft(targets).to(logits.dtype), self.class_weights.to(logits.dtype))
+
+    def weights(self, targets: Tensor) -> Tensor:
+        """(B,) float32: the weight of the label's class; of soft labels, the expected one."""
+        return (self._soft(targets) * self.class_weights).sum(dim=1)
+
+    def to(self, device: torch.device) -> "Criterion":
+        """The same on another device."""
+        return replace(self, class_weights=self.class_weights.to(device))
+
+    def _soft(self, targets: Tensor) -> Tensor:
+        if targets.ndim == 2:
+            return targets.to(torch.float32)
+        classes = torch.arange(len(self.class_weights), device=targets.device)
+        return (targets[:, None] == classes).to(torch.float32)
+
+
+def reduce(losses: Tensor, total_weight: Tensor) -> Tensor:
+    """The loss to differentiate: the losses' share of a step whose weights come to total_weight; 0 where that is 0."""
+    return losses.sum() / torch.where(total_weight > 0, total_weight, 1.0)

@@ -1,0 +1,33 @@
+"""Cross-entropy on logits."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from trainer.loss import class_weights as weighing
+from trainer.loss.criterion import Criterion
+from trainer.registry import LOSSES
+from trainer.schema import BelowOne, Positive
+
+
+@LOSSES.register
+def cross_entropy(
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    smoothing: BelowOne = 0.0,
+    class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none",
+) -> Criterion:
+    """Cross-entropy, with label smoothing and class weights: the standard loss of classification.
+
+    labels: (N,) of the training set, from which class weights may be worked out. smoothing: the share of the target
+    that is spread over all classes (Szegedy et al. 2016, section 7). Reduced, it equals torch.nn.CrossEntropyLoss.
+    """
+
+    def per_sample(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        spread = smoothing / targets.shape[1] * targets.sum(dim=1, keepdim=True)  # nothing where the row is ignored
+        wanted = (1 - smoothing) * targets + spread
+        return -(wanted * weights * logits.log_softmax(dim=1)).sum(dim=1)
+
+    return Criterion(per_sample, weighing.class_weights(class_weights, labels, classes))
