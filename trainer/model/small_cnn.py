@@ -16,7 +16,7 @@ def small_cnn(
     num_classes: int,
     in_channels: int,
     *,
-    widths: list[Count] = [32, 64, 128],  # noqa: B006 - read only; the signature is the schema
+    widths: list[Count] = [16, 64, 128],  # noqa: B006 - read only; the signature is the schema
     depth: Count = 2,
     dropout: BelowOne = 0.0,
 ) -> Chain:

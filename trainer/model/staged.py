@@ -62,7 +62,8 @@ def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
         raise
     except (RuntimeError, AssertionError) as error:  # torchvision asserts the size that a transformer was built for
         reason, pixels = str(error).strip().split("\n")[0], "x".join(str(side) for side in images.shape[-2:])
-        raise ConfigError(f"model: it cannot take images of {pixels} pixels ({reason}). Change data.size.") from error
+        advice = "Change data.size, or model.image_size where the model has one."
+        raise ConfigError(f"model: it cannot take images of {pixels} pixels ({reason}). {advice}") from error
     finally:
         for module, training in modes.items():
             module.training = training

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, did_you_mean
 
-WRAPPINGS = ("model", "state_dict")
-"""Keys under which training programs keep the weights in their checkpoints."""
+WRAPPINGS = ("averaged", "model", "state_dict")
+"""Keys under which training programs keep the weights in their checkpoints; averaged ones, where kept, are better."""
 PREFIXES = re.compile(r"^((module|_orig_mod|net)\.)+")
 """What DataParallel, torch.compile and our own Backbone put before the names."""
 
