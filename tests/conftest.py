@@ -39,7 +39,7 @@ def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., E
     """Trains a tiny run in this process; words are added to the command line. Runs go to tmp_path/outputs."""
 
     def command(*words: str, tiny: bool = True) -> Ended:
-        code = main([*words[:1], *(TINY if tiny else ()), f"output={tmp_path / 'outputs'}", *words[1:]])
+        code = main([f"output={tmp_path / 'outputs'}", *(TINY if tiny else ()), *words])
         printed = capsys.readouterr()
         return Ended(code, printed.out, printed.err)
 

@@ -60,7 +60,9 @@ DAMAGES: list[Callable[[Path], Any]] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(three: Checkpoints, damage: Callable[[Path], Any]) -> None:
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
+    three: Checkpoints, damage: Callable[[Path], Any]
+) -> None:
     damage(three.folder / LAST)
     assert step_of(three) == 2
 
@@ -78,7 +80,7 @@ def test_when_every_checkpoint_is_damaged_nothing_starts_from_scratch(
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_best_checkpoint_is_told(three: Checkpoints, damage: Callable[[Path], Any]) -> None:
     damage(three.folder / BEST)
-    with pytest.raises(CheckpointError, match="best.pt is missing or damaged"):
+    with pytest.raises(CheckpointError, match=r"best\.pt is missing or damaged"):
         three.load_best()
 
 
@@ -129,7 +131,9 @@ class Malice:
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     marker, path = tmp_path / "ran", tmp_path / "evil.pt"
     torch.save({"model": Malice(marker)}, path)
-    with pytest.raises(CheckpointError, match=r"evil\.pt is not a checkpoint of this program: it would run (posix|os)\.system"):
+    with pytest.raises(
+        CheckpointError, match=r"evil\.pt is not a checkpoint of this program: it would run (posix|os)\.system"
+    ):
         load(path)
     assert not marker.exists()
     torch.load(path, weights_only=False)  # the control: unguarded, it does run

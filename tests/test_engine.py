@@ -132,7 +132,9 @@ def by_hand(fixed: Fixed, *, epochs: int, clip: float | None = None, dropout: fl
 def test_the_loop_does_what_a_loop_by_hand_does(clip: float | None, dropout: float) -> None:
     fixed, state = batches(6), begin(net(dropout=dropout))
     run(state, fixed, recipe(clip_norm=clip))
-    torch.testing.assert_close(weights_of(state.model), weights_of(by_hand(fixed, epochs=2, clip=clip, dropout=dropout)))
+    torch.testing.assert_close(
+        weights_of(state.model), weights_of(by_hand(fixed, epochs=2, clip=clip, dropout=dropout))
+    )
     assert not torch.allclose(weights_of(state.model), weights_of(by_hand(fixed, epochs=1, clip=clip, dropout=dropout)))
 
 
@@ -293,6 +295,10 @@ def test_a_state_that_was_saved_and_loaded_goes_on_bit_for_bit(stop_at: int, tmp
 def test_the_training_step_fits_on_one_screen_and_reads_nothing_from_the_device() -> None:
     source = inspect.getsource(train_epoch)
     assert len(source.splitlines()) <= 45
-    calls = [node.func.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    calls = [
+        node.func.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
     assert "isfinite" in calls  # the walk does find calls
     assert not {"item", "cpu", "tolist", "numpy"} & set(calls)

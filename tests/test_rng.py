@@ -2,23 +2,26 @@
 
 import torch
 
+from trainer import rng
 from trainer.rng import Draws, hash_words, permutation, seed_of
 
 
-def splitmix64(word: int) -> int:
-    """The finaliser in Python's own integers."""
-    mask = (1 << 64) - 1
-    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & mask
-    return word ^ (word >> 31)
+def splitmix64(seed: int, count: int) -> list[int]:
+    """The generator as published, in Python's own integers: a running sum, and a finaliser."""
+    mask, words = (1 << 64) - 1, []
+    for _ in range(count):
+        seed = (seed + 0x9E3779B97F4A7C15) & mask
+        word = ((seed ^ (seed >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & mask
+        words.append(word ^ (word >> 31))
+    return words
 
 
-def test_the_hash_of_a_tensor_is_splitmix64_in_wrapping_integers() -> None:
-    golden, mask = 0x9E3779B97F4A7C15, (1 << 64) - 1
-    for counter in (0, 1, 12345, 2**62):
-        word = splitmix64((counter * golden + 7 * golden + 1) & mask)
-        expected = splitmix64((word + golden) & mask)
-        assert int(hash_words(torch.tensor(counter), 7)) & mask == expected
+def test_the_words_of_a_key_are_the_outputs_of_splitmix64() -> None:
+    assert splitmix64(0, 2) == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]  # the generator's published first outputs
+    words = hash_words(torch.arange(100), 7, "flip")
+    seed = rng._word_of((7, "flip"))
+    assert [int(word) & ((1 << 64) - 1) for word in words] == splitmix64(seed, 100)
 
 
 def test_a_draw_depends_on_its_sample_alone_and_not_on_its_neighbours() -> None:

@@ -22,7 +22,6 @@ from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
-from trainer.loss.class_weights import class_weights
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check
 from trainer.optim.groups import param_groups
@@ -57,12 +56,15 @@ def build(config: Config, progress: Progress) -> Job:
     train = _open(_limited(source.train, settings.limit_train, "limit_train"), source, config, progress)
     val = _open(_limited(source.val, settings.limit_val, "limit_val"), source, config, progress)
     mean, std = mean_and_std(train)
-    transform = Transform(_part(config, "aug"), source.size, mean.to(device), std.to(device), settings.channels_last)
+    normalisation = (tuple(mean.tolist()), tuple(std.tolist()))
+    transform = Transform(_part(config, "aug"), source.size, *normalisation, channels_last=settings.channels_last)
     to_device = partial(upload, device=device)
-    batches = TrainBatches(train, settings.batch_size, settings.seed, to_device, transform)
+    batches = TrainBatches(
+        train, batch_size=settings.batch_size, seed=settings.seed, upload=to_device, transform=transform
+    )
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     model = _model(config, source, next(iter(in_order(train))).images)
-    criterion = _criterion(config, source, train, device)
+    criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     optimizer = _part(config, "optim", param_groups(model))
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
 
@@ -73,7 +75,7 @@ def build(config: Config, progress: Progress) -> Job:
         val_batches=in_order(val),
         test_batches=None if test is None else lambda: in_order(_open(test, source, config, progress)),
         recipe=Recipe(
-            criterion,
+            criterion.to(device),
             schedule,
             precision,
             seed=settings.seed,
@@ -91,8 +93,8 @@ def build(config: Config, progress: Progress) -> Job:
                 "channels": source.channels,
                 "prepared_size": source.train.shape[1],
                 "size": source.size,
-                "mean": mean.tolist(),
-                "std": std.tolist(),
+                "mean": normalisation[0],
+                "std": normalisation[1],
             },
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "device": str(device),
@@ -125,12 +127,8 @@ def _model(config: Config, source: Source, images: Tensor) -> nn.Module:
     settings = config.settings
     torch.manual_seed(seed_of(settings.seed, "model"))
     model: nn.Module = _part(config, "model", len(source.classes), source.channels)
-    model.to(images.device, memory_format=torch.channels_last if settings.channels_last else torch.contiguous_format)
+    model.to(images.device)
     check(model, images[:2], len(source.classes))
     torch.manual_seed(seed_of(settings.seed, "init"))
     _part(config, "init", model, images)
-    return model
-
-
-def _criterion(config: Config, source: Source, train: Store, device: torch.device) -> Criterion:
-    raise AssertionError
+    return model.to(memory_format=torch.channels_last) if settings.channels_last else model

@@ -35,7 +35,8 @@ def _dispatch(words: list[str]) -> int:
     from hydra._internal.utils import get_args_parser  # Hydra's own words: -m, --help, --cfg, --config-dir, …
 
     verb = _take_verb(words)
-    arguments = get_args_parser().parse_args(words)
+    arguments = get_args_parser().parse_intermixed_args(words)
+    words = [word for word in words if word not in arguments.overrides] + arguments.overrides  # Hydra wants flags first
     if arguments.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use --config-path RUN_FOLDER.")
     if arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:

@@ -15,7 +15,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -106,8 +106,7 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
 def _values(override: Override, loader: ConfigLoader) -> list[str]:
     """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
     if override.is_sweep_override() and override.is_discrete_sweep():
-        transform = Override.encode_value if override.key_or_group not in GROUPS else str
-        return [str(value) for value in override.sweep_iterator(transformer=transform)]
+        return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
     return [override.get_value_string()]
 
 

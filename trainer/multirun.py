@@ -1,5 +1,6 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -49,7 +50,7 @@ def _job(composed: DictConfig) -> None:
     from trainer.commands import train
 
     job = HydraConfig.get()
-    folder, said = RunFolder(Path(job.runtime.output_dir)), list(job.overrides.task)
+    folder, said = RunFolder(Path(os.path.relpath(job.runtime.output_dir))), list(job.overrides.task)
     print(f"run {job.job.num}: {' '.join(said)}")
     try:
         train.run_in(folder, check(plain(composed)), said)

@@ -1,13 +1,13 @@
 """Counter-based randomness: every draw is a hash of (seed, epoch, sample, purpose), so nothing about it needs saving.
 
-The hash is splitmix64's finaliser (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"), computed
-on whole tensors. Torch's int64 wraps around like an unsigned word; only the right shift has to be made logical.
+The hash is the generator SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"), read
+at any place: the keys choose its seed, the sample is the place. It is computed on whole tensors. Torch's int64 wraps
+around like an unsigned word; only the right shift has to be made logical.
 """
 
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
-from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -34,17 +34,20 @@ def _mix(words: Tensor) -> Tensor:
 
 
 def hash_words(counters: Tensor, *keys: int | str) -> Tensor:
-    """One pseudorandom 64-bit word per counter and keys; int64 in, int64 of the same shape out."""
-    words = counters
-    for key in keys:
-        number = crc32(key.encode()) if isinstance(key, str) else key
-        words = _mix(words * _signed(_GOLDEN) + _signed(number * _GOLDEN + 1))
-    return _mix(words + _signed(_GOLDEN))
+    """One pseudorandom 64-bit word per counter: the outputs of the SplitMix64 that the keys seed, at these places.
+
+    int64 in, int64 of the same shape out, on the same device.
+    """
+    return _mix((counters + 1) * _signed(_GOLDEN) + _signed(_word_of(keys)))
 
 
 def seed_of(*keys: int | str) -> int:
     """A seed in [0, 2^63) that depends on every key, for generators that want one number."""
-    return int.from_bytes(blake2b(repr(keys).encode(), digest_size=8).digest(), "little") >> 1
+    return _word_of(keys) >> 1
+
+
+def _word_of(keys: tuple[int | str, ...]) -> int:
+    return int.from_bytes(blake2b(repr(keys).encode(), digest_size=8).digest(), "little")
 
 
 def permutation(count: int, *keys: int | str) -> Tensor:

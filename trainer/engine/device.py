@@ -42,7 +42,7 @@ def ahead(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
     if device.type != "cuda":
         yield from items
         return
-    side = torch.cuda.Stream(device)  # untested from here: needs a GPU
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untested from here: needs a GPU
     iterator = iter(items)
     with torch.cuda.stream(side):
         coming = next(iterator, None)

@@ -18,6 +18,7 @@ from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.errors import DivergedError
+from trainer.loss.criterion import Criterion, reduce
 from trainer.rng import seed_of
 
 _TOLERATED_BY_SCALER = 20
@@ -38,13 +39,6 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
     def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
-
-
-class Criterion(Protocol):
-    """Per-sample losses and weights, (B,) each; the loss of a step is the ratio of their sums."""
-
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor: ...
-    def weights(self, targets: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -156,8 +150,8 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
             with recipe.precision.autocast():
                 logits = forward(batch.images)
             losses = recipe.criterion.losses(logits, batch.labels)
-            share = losses.sum() / weight.clamp(min=1e-12)  # all labels ignored: 0, not NaN
-            state.scaler.scale(share).backward()
+            share = reduce(losses, weight)
+            torch.autograd.backward(state.scaler.scale(share))
             loss += share.detach()
             weights = recipe.criterion.weights(batch.labels)
             state.sums += sums_of(losses.detach(), weights, logits.detach(), batch.labels)

@@ -11,7 +11,7 @@ from trainer.schema import BelowOne, NonNegative, Positive
 def adamw(
     param_groups: list[Group],
     *,
-    lr: Positive = 1e-3,
+    lr: Positive = 3e-3,
     beta1: BelowOne = 0.9,
     beta2: BelowOne = 0.999,
     eps: Positive = 1e-8,

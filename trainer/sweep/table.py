@@ -16,13 +16,14 @@ _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
 def print_table(folder: Path, monitor: str) -> int:
     """Prints the ranked table of the runs in the folder and writes results.csv. 1 if a run failed, else 0."""
     runs = ranked(folder, monitor)
-    keys = list(dict.fromkeys(key for run in runs for key in run["said"]))
+    keys = _varying(runs)
     rows = [_row(rank, run, monitor, keys) for rank, run in enumerate(runs, 1)]
     header = [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:]]
     table = Table(*header, title=f"{folder}, best {monitor} first")
     for row in rows:
         table.add_row(*[row[key] for key in header], style="red" if row["status"] == "FAILED" else None)
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 160)  # a log file has no width of its own
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
@@ -41,6 +42,12 @@ def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
         run["score"] = (run.get("best") or {}).get(monitor)
     sign = -1 if monitor == "val_accuracy" else 1
     return sorted(runs, key=lambda run: (run["score"] is None, sign * (run["score"] or 0)))
+
+
+def _varying(runs: list[dict[str, Any]]) -> list[str]:
+    """The keys that were said to the runs and do not have one value for all of them."""
+    keys = dict.fromkeys(key for run in runs for key in run["said"])
+    return [key for key in keys if len({run["said"].get(key) for run in runs}) > 1]
 
 
 def _row(rank: int, run: dict[str, Any], monitor: str, keys: list[str]) -> dict[str, str]:

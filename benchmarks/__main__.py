@@ -1,0 +1,39 @@
+"""make bench: speed and memory on this machine, as a table with the targets beside the figures."""
+
+import os
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.engine import engine_over_bare
+from benchmarks.feeding import fed_over_bare
+from benchmarks.memory import peak_gib
+from benchmarks.rates import Ratio
+
+FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+
+
+def main() -> None:
+    table = Table("measured", "ours", "beside", "ratio (least, greatest)", "target", title=_machine())
+    for name, size in (("small_cnn", 32), ("xresnet18", 64)):
+        _add(table, f"engine step, {name} at {size} px, over a bare loop", engine_over_bare(name, size), "0.95")
+    if FASHION_MNIST.is_dir():
+        _add(table, "Fashion-MNIST, fed and augmented, over the bare step", fed_over_bare(FASHION_MNIST), "0.80")
+    else:
+        table.add_row(f"Fashion-MNIST: not measured, there is no {FASHION_MNIST}", "", "", "", "0.80")
+    table.add_row("peak memory, 60,000 resident images of 32 px", f"{peak_gib():.2f} GiB", "", "", "under 1.6 GiB")
+    Console(width=130).print(table)
+
+
+def _add(table: Table, what: str, ratio: Ratio, target: str) -> None:
+    rates = f"{ratio.ours:,.0f} images/s", f"{ratio.theirs:,.0f} images/s"
+    table.add_row(what, *rates, f"{ratio.median:.2f} ({ratio.least:.2f}, {ratio.greatest:.2f})", target)
+
+
+def _machine() -> str:
+    return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores"
+
+
+main()

@@ -1,0 +1,77 @@
+"""The engine's training step beside a plain PyTorch loop: same model, batch, precision and optimizer."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.rates import Ratio, in_turn
+from trainer.engine.device import choose_device
+from trainer.engine.interrupt import Interrupt
+from trainer.engine.loop import Recipe, train_epoch
+from trainer.engine.precision import choose_precision
+from trainer.engine.state import State
+from trainer.optim.sgd import sgd
+from trainer.registry import LOSSES, MODELS
+
+STEPS = 12
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Pair:
+    images: Tensor
+    labels: Tensor
+
+
+class Resident:
+    """One batch that is on the device already, as often as it takes."""
+
+    def __init__(self, pair: Pair, length: int) -> None:
+        self.pair = pair
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Pair]:
+        return (self.pair for _ in range(start, self.length))
+
+
+def bare_loop(model: nn.Module, pair: Pair, steps: int) -> int:
+    """What one would write by hand: autocast, backward, step."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, fused=True)
+    precision = choose_precision("auto", pair.images.device)
+    model.train()
+    for _ in range(steps):
+        with precision.autocast():
+            logits = model(pair.images)
+        loss = cross_entropy(logits.float(), pair.labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return steps * len(pair.labels)
+
+
+def engine_over_bare(name: str, size: int) -> Ratio:
+    """images/s of the engine over those of the bare loop, both fed with one resident batch."""
+    device = choose_device("auto")
+    torch.manual_seed(0)
+    model = MODELS.builder(name)(10, 3).to(device, memory_format=torch.channels_last)
+    images = torch.randn(BATCH, 3, size, size, device=device).to(memory_format=torch.channels_last)
+    pair = Pair(images, torch.randint(0, 10, (BATCH,), device=device))
+    criterion = LOSSES.builder("cross_entropy")(pair.labels, [str(each) for each in range(10)])
+    precision = choose_precision("auto", device)
+    recipe = Recipe(criterion.to(device), lambda step: 1.0, precision)
+    ours = deepcopy(model)
+    state = State.begin(ours, sgd([{"params": list(ours.parameters())}], lr=0.01), precision.scaler(), averaging=False)
+    batches = Resident(pair, STEPS)
+
+    def engine() -> int:
+        state.step, state.epoch = 0, 0
+        return sum(train_epoch(state, batches, recipe, Interrupt()))
+
+    return in_turn(engine, lambda: bare_loop(model, pair, STEPS))
