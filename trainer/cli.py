@@ -1,11 +1,13 @@
 """The command line: `python -m trainer [VERB] [key=value …]`. A wrong word ends here, before torch is imported."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from trainer import help
 from trainer.compose import Origin, compose
 from trainer.config import GROUPS, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
@@ -17,7 +19,13 @@ DEFAULT_VERB = "train"
 
 def script() -> None:
     """The console script: runs the command line and ends the process with its exit code."""
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # what reads our output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
 
 
 def main(words: Sequence[str]) -> int:
@@ -39,7 +47,10 @@ def _dispatch(words: list[str]) -> int:
     words = [word for word in words if word not in arguments.overrides] + arguments.overrides  # Hydra wants flags first
     if arguments.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use --config-path RUN_FOLDER.")
-    if arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
+    if arguments.help:
+        print(help.text(VERBS))
+        return 0
+    if arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
         from trainer.multirun import hand_to_hydra
 
         return hand_to_hydra(words)
