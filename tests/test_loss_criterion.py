@@ -7,14 +7,17 @@ import torch
 from torch import nn
 
 from trainer.errors import ConfigError
-from trainer.loss.class_weights import class_weights
+from trainer.loss.binary_cross_entropy import binary_cross_entropy
+from trainer.loss.class_weights import class_weights, shown
 from trainer.loss.criterion import reduce
 from trainer.loss.cross_entropy import cross_entropy
 from trainer.loss.focal import focal
+from trainer.loss.l1 import l1
+from trainer.loss.mse import mse
 
 CLASSES = ["cat", "dog", "hen", "owl"]
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 2, -1])
-PARTS = [cross_entropy, focal]
+PARTS = [cross_entropy, focal, binary_cross_entropy, l1, mse]
 
 
 def batch(count=32, dtype=torch.float64):
@@ -132,6 +135,107 @@ def test_losses_are_worked_out_in_float32_even_under_autocast(part):
         mixed, weights = criterion.losses(logits.bfloat16(), labels), criterion.weights(labels)
     assert mixed.dtype == torch.float32 and torch.equal(mixed, plain)
     assert torch.equal(weights, criterion.weights(labels))
+
+
+WEIGHTS = {"cat": 0.5, "dog": 1.0, "hen": 3.0, "owl": 2.0}
+
+
+def explicit(rows, labels, of_sample):
+    """The weighted mean of a loss written out for one sample: (logits, one-hot) -> loss, in plain Python."""
+    total = weight = 0.0
+    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+        if label >= 0:
+            one = list(WEIGHTS.values())[label]
+            total += one * of_sample(row, [float(index == label) for index in range(4)])
+            weight += one
+    return total / weight
+
+
+def softmax(row):
+    return [math.exp(value) / sum(math.exp(each) for each in row) for value in row]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_binary_cross_entropy_is_an_explicit_sum_and_the_one_of_torch(smoothing):
+    logits, labels = batch()
+
+    def of_sample(row, target):
+        wanted = [(1 - smoothing) * share + smoothing / 4 for share in target]
+        chances = [1 / (1 + math.exp(-value)) for value in row]
+        return -sum(t * math.log(p) + (1 - t) * math.log(1 - p) for t, p in zip(wanted, chances, strict=True))
+
+    weighted = binary_cross_entropy(LABELS, CLASSES, smoothing=smoothing, class_weights=WEIGHTS)
+    assert loss_of(weighted, logits, labels).item() == pytest.approx(explicit(logits, labels, of_sample), rel=1e-6)
+    kept = labels >= 0
+    target = one_hot(labels)[kept].double() * (1 - smoothing) + smoothing / 4
+    reference = nn.BCEWithLogitsLoss(reduction="sum")(logits[kept], target) / kept.sum()
+    ours = loss_of(binary_cross_entropy(LABELS, CLASSES, smoothing=smoothing), logits, labels)
+    torch.testing.assert_close(ours, reference)
+
+
+@pytest.mark.parametrize("part", [binary_cross_entropy, cross_entropy])
+def test_an_extreme_logit_has_a_finite_loss_and_slope(part):
+    logits = torch.tensor([[1e4, -1e4, 0.0, 1e4]], requires_grad=True)
+    loss = part(LABELS, CLASSES).losses(logits, torch.tensor([1])).sum()
+    loss.backward()
+    assert 9e3 < loss.item() < 1e5 and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("of", ["probabilities", "logits"])
+@pytest.mark.parametrize(
+    ("part", "distance", "of_torch"), [(mse, lambda x: x * x, nn.MSELoss), (l1, abs, nn.L1Loss)], ids=["mse", "l1"]
+)
+def test_differences_are_explicit_sums_and_those_of_torch(part, distance, of_torch, of):
+    logits, labels = batch()
+
+    def of_sample(row, target):
+        outputs = softmax(row) if of == "probabilities" else row
+        return sum(distance(output - share) for output, share in zip(outputs, target, strict=True))
+
+    weighted = part(LABELS, CLASSES, of=of, class_weights=WEIGHTS)
+    assert loss_of(weighted, logits, labels).item() == pytest.approx(explicit(logits, labels, of_sample), rel=1e-6)
+    kept = labels >= 0
+    outputs = torch.softmax(logits[kept], 1) if of == "probabilities" else logits[kept]
+    reference = 4 * of_torch()(outputs, one_hot(labels)[kept].double())
+    torch.testing.assert_close(loss_of(part(LABELS, CLASSES, of=of), logits, labels), reference)
+
+
+def test_weighted_logits_are_those_of_torch_after_the_factor():
+    logits, labels = batch()
+    logits.requires_grad_()
+    criterion = cross_entropy(LABELS, CLASSES, smoothing=0.1, logit_weights={"cat": 0.5, "owl": 2.0})
+    factors = torch.tensor([0.5, 1.0, 1.0, 2.0], dtype=torch.float64)
+    reference = nn.CrossEntropyLoss(ignore_index=-1, label_smoothing=0.1)(logits * factors, labels)
+    ours = loss_of(criterion, logits, labels)
+    torch.testing.assert_close(ours, reference)
+    torch.testing.assert_close(*(torch.autograd.grad(each, logits)[0] for each in (ours, reference)))
+    assert not torch.allclose(ours, loss_of(cross_entropy(LABELS, CLASSES, smoothing=0.1), logits, labels))
+    assert criterion.to(torch.device("cpu")).logit_weights.tolist() == factors.tolist()
+
+
+def test_a_logit_weight_for_an_unknown_class_says_which_option():
+    with pytest.raises(ConfigError, match=r"loss\.logit_weights: there is no class 'hem'. Did you mean 'hen'"):
+        cross_entropy(LABELS, CLASSES, logit_weights={"hem": 2.0})
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_exactly_the_losses_that_are_least_at_the_mixture_itself_take_soft_targets(part):
+    criterion, shares = part(LABELS, CLASSES), torch.tensor([0.6, 0.3, 0.1, 0.0], dtype=torch.float64)
+    logits = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.05)
+    for _ in range(1500):
+        optimizer.zero_grad()
+        losses = criterion.losses(logits.expand(4, 4), torch.arange(4))
+        (losses * shares).sum().backward()
+        optimizer.step()
+    chances = logits.sigmoid() if part is binary_cross_entropy else logits.softmax(dim=1)
+    assert criterion.takes_soft_targets == torch.allclose(chances.detach()[0], shares, atol=0.02)
+
+
+def test_the_weights_are_shown_all_of_a_few_classes_and_the_extremes_of_many():
+    assert shown(torch.tensor([0.5, 2.0]), ["cat", "dog"]) == "cat 0.5, dog 2"
+    many = shown(torch.arange(1, 13) / 4, [f"c{index}" for index in range(12)])
+    assert many == "12 classes, from c0 0.25 to c11 3"
 
 
 def test_balanced_weights_are_inverse_frequencies_with_mean_one_over_the_samples():

@@ -22,10 +22,19 @@ class Criterion:
     per_sample: PerSample
     class_weights: Tensor
     """(C,) float32: how much a sample of each class counts; ones where all count the same."""
+    logit_weights: Tensor | None = None
+    """(C,) float32: factors of the logits, in the loss only; None where they stay as they are."""
+    takes_soft_targets: bool = True
+    """Whether the loss of a mixture of labels is least at that mixture of predictions, so that mixing images is sound.
+
+    So it is for a proper scoring rule (Gneiting and Raftery 2007, section 2): cross-entropy, or a squared difference.
+    """
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(B,), class weights included; in float32 at least, whatever the logits' type."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if self.logit_weights is not None:
+            logits = logits * self.logit_weights
         return self.per_sample(logits, self._soft(targets).to(logits.dtype), self.class_weights.to(logits.dtype))
 
     def weights(self, targets: Tensor) -> Tensor:
@@ -34,7 +43,8 @@ class Criterion:
 
     def to(self, device: torch.device) -> "Criterion":
         """The same on another device."""
-        return replace(self, class_weights=self.class_weights.to(device))
+        logit_weights = None if self.logit_weights is None else self.logit_weights.to(device)
+        return replace(self, class_weights=self.class_weights.to(device), logit_weights=logit_weights)
 
     def _soft(self, targets: Tensor) -> Tensor:
         if targets.ndim == 2:

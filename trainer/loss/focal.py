@@ -22,7 +22,8 @@ def focal(
     """Focal loss: cross-entropy that counts less what is already right, for rare or hard classes.
 
     The loss of a class with probability p is -(1 - p)^gamma log p (Lin et al. 2017, section 3.2, over a softmax; the
-    paper's alpha is class_weights). gamma 0 is cross-entropy. labels: (N,) of the training set.
+    paper's alpha is class_weights). gamma 0 is cross-entropy. labels: (N,) of the training set. It takes no soft
+    targets: what it plays down is what is already right, and of a mixture nothing is.
     """
 
     def per_sample(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -31,4 +32,4 @@ def focal(
         missing = (-log_shares.expm1()).clamp(min=1e-7)
         return -(targets * weights * missing**gamma * log_shares).sum(dim=1)
 
-    return Criterion(per_sample, weighing.class_weights(class_weights, labels, classes))
+    return Criterion(per_sample, weighing.class_weights(class_weights, labels, classes), takes_soft_targets=False)
