@@ -24,7 +24,6 @@ from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check
-from trainer.optim.groups import param_groups
 from trainer.rng import seed_of
 
 
@@ -65,7 +64,7 @@ def build(config: Config, progress: Progress) -> Job:
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     model = _model(config, source, next(iter(in_order(train))).images)
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
-    optimizer = _part(config, "optim", param_groups(model))
+    optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
 
     test = source.test
