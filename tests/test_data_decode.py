@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer.data.decode import decode, short_side
+from trainer.data.decode import Frame, decode, short_side
 from trainer.errors import DataError
 
 RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)  # 1 x 2
@@ -25,7 +25,7 @@ def save(path: Path, image: Image.Image, **options: Any) -> Path:
 def test_colour_and_grey_of_an_rgb_png(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(RED_AND_BLUE))
     assert decode(path).permute(1, 2, 0).tolist() == RED_AND_BLUE.tolist()
-    assert decode(path, grey=True).tolist() == [[[76, 29]]]  # 0.299 * 255 and 0.114 * 255
+    assert decode(path, Frame(grey=True)).tolist() == [[[76, 29]]]  # 0.299 * 255 and 0.114 * 255
 
 
 def test_grey_file_gives_three_equal_channels(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_grey_file_gives_three_equal_channels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str) -> None:
     values = np.array([[0, 257, 32768, 65535]], dtype=np.uint16)
-    image = decode(save(tmp_path / f"a{suffix}", Image.fromarray(values)), grey=True)
+    image = decode(save(tmp_path / f"a{suffix}", Image.fromarray(values)), Frame(grey=True))
     assert image.tolist() == [[[0, 1, 128, 255]]]
 
 
@@ -46,7 +46,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str) -> Non
 )
 def test_float_pixels_are_scaled_by_their_range(tmp_path: Path, values: list[float], expected: list[int]) -> None:
     path = save(tmp_path / "a.tif", Image.fromarray(np.array([values], dtype=np.float32)))
-    assert decode(path, grey=True)[0, 0].tolist() == expected
+    assert decode(path, Frame(grey=True))[0, 0].tolist() == expected
 
 
 def test_float_pixels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_float_pixels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 
 def test_one_bit_images_are_black_and_white(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[True, False]]))
-    assert decode(save(tmp_path / "a.png", image), grey=True).tolist() == [[[255, 0]]]
+    assert decode(save(tmp_path / "a.png", image), Frame(grey=True)).tolist() == [[[255, 0]]]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -90,7 +90,7 @@ def test_exif_turns_the_image_upright(tmp_path: Path, orientation: int) -> None:
         1: pixels, 2: pixels.flip(1), 3: pixels.flip(0, 1), 4: pixels.flip(0),
         5: pixels.T, 6: pixels.T.flip(1), 7: pixels.T.flip(0, 1), 8: pixels.T.flip(0),
     }[orientation]  # fmt: skip
-    assert decode(save(tmp_path / "a.png", image, exif=exif), grey=True)[0].tolist() == upright.tolist()
+    assert decode(save(tmp_path / "a.png", image, exif=exif), Frame(grey=True))[0].tolist() == upright.tolist()
 
 
 def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
@@ -106,20 +106,20 @@ def test_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (50, 37), (16, 16)])
 def test_side_gives_a_square_of_any_shape(tmp_path: Path, size: tuple[int, int]) -> None:
-    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), side=16).shape == (3, 16, 16)
+    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(16)).shape == (3, 16, 16)
 
 
 def test_square_is_cut_from_the_centre(tmp_path: Path) -> None:
     pixels = np.zeros((4, 12), dtype=np.uint8)
     pixels[:, 4:8] = 200
     path = save(tmp_path / "a.png", Image.fromarray(pixels))
-    assert set(decode(path, grey=True, side=4).flatten().tolist()) == {200}
+    assert set(decode(path, Frame(4, grey=True)).flatten().tolist()) == {200}
 
 
 def test_shrinking_is_antialiased(tmp_path: Path) -> None:
     stripes = np.zeros((64, 64), dtype=np.uint8)
     stripes[:, ::2] = 255
-    small = decode(save(tmp_path / "a.png", Image.fromarray(stripes)), grey=True, side=8).float()
+    small = decode(save(tmp_path / "a.png", Image.fromarray(stripes)), Frame(8, grey=True)).float()
     assert (small - 127.5).abs().max() < 12
     picked = torch.from_numpy(stripes)[4::8, 4::8].float()  # the control: every eighth pixel
     assert (picked - 127.5).abs().max() > 100
@@ -132,8 +132,8 @@ def test_jpeg_draft_agrees_with_full_decoding(tmp_path: Path) -> None:
             np.uint8
         )
     )
-    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), side=32).float()
-    png = decode(save(tmp_path / "a.png", picture), side=32).float()
+    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), Frame(32)).float()
+    png = decode(save(tmp_path / "a.png", picture), Frame(32)).float()
     assert (jpeg - png).abs().max() <= 4
 
 

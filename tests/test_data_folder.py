@@ -51,7 +51,7 @@ def test_val_test_uses_the_test_part(tmp_path: Path) -> None:
     two_classes(tmp_path / "test", 2)
     source = folder(root=str(tmp_path), val="test")
     assert (len(source.train), len(source.val), source.test) == (8, 4, None)
-    assert any("val is not used" in note for note in source.notes)
+    assert any("validation part is not used" in note for note in source.notes)
 
 
 def test_train_and_test_alone_hold_out_from_train(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from torch import Tensor
 from trainer.data import store as store_module
 from trainer.data.batches import Batch, EvalBatches, TrainBatches
 from trainer.data.glyphs import glyphs
+from trainer.data.normalise import mean_and_std
 from trainer.data.source import ArraySamples, Samples, Subset
-from trainer.data.statistics import mean_and_std
 from trainer.data.store import ResidentStore, Store, open_store
 from trainer.errors import DataError, TrainerError
 from trainer.rng import Draws
@@ -74,6 +74,9 @@ class Faulty:
         return self.whole.image(index)
 
     def digest(self) -> bytes:
+        return b""
+
+    def version(self) -> bytes:
         return b""
 
     def __len__(self) -> int:

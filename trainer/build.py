@@ -14,9 +14,9 @@ from trainer.aug.transform import Transform
 from trainer.config import Config
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
+from trainer.data.normalise import Normalisation, centred, measure
 from trainer.data.source import Samples, Source
 from trainer.data.splits import limit
-from trainer.data.statistics import mean_and_std
 from trainer.data.store import Progress, Store, open_store
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
@@ -36,6 +36,7 @@ class Job:
     val_batches: EvalBatches
     test_batches: Callable[[], EvalBatches] | None
     """Opens the test part, which is read once, at the end; None where there is none."""
+    normalisation: Normalisation
     recipe: Recipe
     plan: Plan
     about: dict[str, Any]
@@ -54,10 +55,13 @@ def build(config: Config, progress: Progress) -> Job:
     source: Source = _part(config, "data")
     train = _open(_limited(source.train, settings.limit_train, "limit_train"), source, config, progress)
     val = _open(_limited(source.val, settings.limit_val, "limit_val"), source, config, progress)
-    mean, std = mean_and_std(train)
-    normalisation = (tuple(mean.tolist()), tuple(std.tolist()))
-    transform = Transform(_part(config, "aug"), source.size, *normalisation, channels_last=settings.channels_last)
+    normalisation = measure(train, source.normalise, source.size)
+    transform: Callable[..., Tensor] = Transform(
+        _part(config, "aug"), source.size, normalisation.mean, normalisation.std, settings.channels_last
+    )
     to_device = partial(upload, device=device)
+    if normalisation.mean_image is not None:
+        transform = centred(transform, to_device(normalisation.mean_image))
     batches = TrainBatches(
         train, batch_size=settings.batch_size, seed=settings.seed, upload=to_device, transform=transform
     )
@@ -73,6 +77,7 @@ def build(config: Config, progress: Progress) -> Job:
         batches=batches,
         val_batches=in_order(val),
         test_batches=None if test is None else lambda: in_order(_open(test, source, config, progress)),
+        normalisation=normalisation,
         recipe=Recipe(
             criterion.to(device),
             schedule,
@@ -92,8 +97,8 @@ def build(config: Config, progress: Progress) -> Job:
                 "channels": source.channels,
                 "prepared_size": source.train.shape[1],
                 "size": source.size,
-                "mean": normalisation[0],
-                "std": normalisation[1],
+                "normalise": source.normalise,
+                **normalisation.plain(),
             },
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "device": str(device),

@@ -74,6 +74,7 @@ HARMLESS_ON_RESUME = {
     "log_every",
     "save_every",
     "data.root",
+    "data.file",
     "data.cache",
 }
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,

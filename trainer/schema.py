@@ -28,6 +28,17 @@ BelowOne = Annotated[float, Rule("a number from 0 to below 1", lambda value: 0 <
 Share = Annotated[float, Rule("a number between 0 and 1", lambda value: 0 < value < 1)]
 AtLeastOne = Annotated[float, Rule("a number from 1 up", lambda value: 1 <= value < math.inf)]
 Degrees = Annotated[float, Rule("an angle from 0 to 180 degrees", lambda value: 0 <= value <= 180)]
+Activation = Literal["relu", "leaky_relu", "mish", "tanh", "sigmoid"]
+Pooling = Literal["average", "max", "concatenated"]
+
+# What every data set, or every set of image files, lets one choose.
+Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]
+Validation = Share | Literal["test"]
+Cache = Literal["auto", "ram", "packed", "none"]
+Denoise = Literal["none", "median", "gaussian", "bilateral"]
+Normalise = Literal["none", "mean", "mean_image", "mean_std", "imagenet"]
+Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Fit = Literal["crop", "squish", "pad"]
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",

@@ -1,5 +1,6 @@
 """An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,18 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from trainer.errors import DataError
+from trainer.schema import Fit, Resize
 
 SUFFIXES = (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that starts another program, as EPS does
 _MOST_PIXELS = 89_478_485  # a quarter of a gigabyte in RGB: where Pillow starts to warn
 _ORIENTATION = 0x0112
+_METHODS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -24,23 +32,44 @@ _TURNS = {
 }
 
 
-def decode(path: Path, *, grey: bool = False, side: int | None = None) -> Tensor:
-    """The image of a file, upright, in colour or grey: uint8 (3 or 1, H, W).
+@dataclass(frozen=True)
+class Frame:
+    """What becomes of a picture: one channel or three, and how it fills a square of `side` pixels.
 
-    side: the central square, resized to side x side with antialiasing; None leaves the size as it is.
+    side: None leaves the size as it is. fit: 'crop' takes the central square, 'squish' changes the proportions, 'pad'
+    puts black beside or above and below. resize: the method; all but 'nearest' are antialiased.
+    """
+
+    side: int | None = None
+    grey: bool = False
+    resize: Resize = "bilinear"
+    fit: Fit = "crop"
+
+
+_AS_IT_IS = Frame()
+
+
+def decode(path: Path, frame: Frame = _AS_IT_IS) -> Tensor:
+    """The image of a file, upright, in its frame: uint8 (3 or 1, H, W).
+
     Transparent pixels lie on white. 16 bits are scaled to 8; float pixels count as 0 to 1, or 0 to 255 if some are
     above 1; other ranges are stretched from their least to their greatest. An animation gives its first frame.
     Raises DataError with the file and the reason: unreadable, truncated, or more than 89 million pixels.
     """
-    image = _to_eight_bits(_load(path, side), path)
+    return framed(_load(path, frame), str(path), frame)
+
+
+def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
+    """The pixels of an image that Pillow has opened, as decode gives them; where: its name in messages."""
+    image = _to_eight_bits(image, where)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if grey else "RGB")
-    if side:
-        image = _central_square(image, side)
+    image = image.convert("L" if frame.grey else "RGB")
+    if frame.side:
+        image = _square(image, frame.side, frame)
     pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, 3)
-    return pixels[None] if grey else pixels.permute(2, 0, 1).contiguous()
+    return pixels[None] if frame.grey else pixels.permute(2, 0, 1).contiguous()
 
 
 def short_side(path: Path) -> int:
@@ -62,12 +91,13 @@ def _open(path: Path) -> Image.Image:
     return image
 
 
-def _load(path: Path, side: int | None) -> Image.Image:
+def _load(path: Path, frame: Frame) -> Image.Image:
     """The pixels as they are stored, upright."""
     with _open(path) as image:
         try:
-            if side:
-                image.draft(None, (side, side))  # a JPEG decodes at a half, a quarter, an eighth: never below side
+            if frame.side and frame.resize != "nearest":  # a draft is antialiased
+                size = frame.side, frame.side
+                image.draft(None, size)  # a JPEG decodes at a half, a quarter, an eighth: never below the size
             image.load()
             turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         except Exception as error:  # as above
@@ -83,13 +113,13 @@ def _reason(error: Exception) -> str:
     return f"broken or truncated ({error or type(error).__name__})"
 
 
-def _to_eight_bits(image: Image.Image, path: Path) -> Image.Image:
+def _to_eight_bits(image: Image.Image, where: str) -> Image.Image:
     """Deep grey pixels scaled to 8 bits; Pillow's own conversion would clip them to white."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise DataError(f"{path}: some of its pixels are not finite numbers.")
+        raise DataError(f"{where}: some of its pixels are not finite numbers.")
     low, high = values.min(), values.max()
     steps = (1.0, 255.0) if image.mode == "F" else (65535.0,)
     fitting = [step for step in steps if low >= 0 and high <= step]
@@ -99,8 +129,17 @@ def _to_eight_bits(image: Image.Image, path: Path) -> Image.Image:
     return Image.fromarray(scaled.round().astype(np.uint8))
 
 
-def _central_square(image: Image.Image, side: int) -> Image.Image:
+def _square(image: Image.Image, side: int, frame: Frame) -> Image.Image:
     """Cropped and resized in one step: a very long image never becomes a huge one on the way."""
-    short = min(image.size)
-    left, top = (image.width - short) // 2, (image.height - short) // 2
-    return image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))
+    method = _METHODS[frame.resize]
+    if frame.fit == "squish":
+        return image.resize((side, side), method)
+    if frame.fit == "crop":
+        short = min(image.size)
+        left, top = (image.width - short) // 2, (image.height - short) // 2
+        return image.resize((side, side), method, box=(left, top, left + short, top + short))
+    scale = side / max(image.size)
+    width, height = (max(1, round(each * scale)) for each in image.size)
+    result = Image.new(image.mode, (side, side))
+    result.paste(image.resize((width, height), method), ((side - width) // 2, (side - height) // 2))
+    return result

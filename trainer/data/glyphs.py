@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import cos, pi, radians, sin
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from trainer.data.assemble import Wishes, assemble
 from trainer.data.source import Source
-from trainer.data.splits import validate_on
 from trainer.errors import DataError
 from trainer.registry import DATA
 from trainer.rng import hash_words
-from trainer.schema import Count, Rule, Share, Whole
+from trainer.schema import Cache, Count, Denoise, Folds, Normalise, Rule, Validation, Whole
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CONTRAST = 70.0
@@ -36,8 +36,12 @@ def glyphs(
     size: Annotated[int, Rule("a whole number from 12 up", lambda value: value >= 12)] = 32,
     grey: bool = False,
     seed: Whole = 0,
-    val: Share | Literal["test"] = 0.1,
-    cache: Literal["auto", "ram", "none"] = "auto",
+    denoise: Denoise = "none",
+    normalise: Normalise = "mean_std",
+    val: Validation = 0.1,
+    folds: Folds | None = None,
+    fold: Whole | None = None,
+    cache: Cache = "auto",
 ) -> Source:
     """Coloured digits and letters, drawn at random pose on cluttered backgrounds; never downloads anything.
 
@@ -48,8 +52,8 @@ def glyphs(
         raise DataError(f"data.images={images}: {classes} classes need at least {2 * classes} images.")
     train = _Drawn(classes, images, size, grey, seed, "train")
     test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
-    train_part, val_part, test_part, note = validate_on(val, train, test)
-    return Source(tuple(CHARACTERS[:classes]), train_part, val_part, test_part, size, cache, (note,))
+    wishes = Wishes(val, folds, fold, normalise, denoise)
+    return assemble(CHARACTERS[:classes], {"train": train, "test": test}, wishes, size=size, cache=cache)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ class _Drawn:
     def digest(self) -> bytes:
         drawn = self.image(0).numpy().tobytes()  # another release of Pillow may draw otherwise
         return hashlib.sha256(f"{self}".encode() + drawn).digest()
+
+    def version(self) -> bytes:
+        return self.digest()
 
     def __len__(self) -> int:
         return self.count

@@ -4,13 +4,12 @@ import gzip
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from trainer.data.assemble import Wishes, assemble
 from trainer.data.source import ArraySamples, Source
-from trainer.data.splits import validate_on
 from trainer.errors import DataError
 
 _UNSIGNED_BYTES = 0x08
@@ -20,7 +19,7 @@ _FIRST_FILE = "train-images-idx3-ubyte"
 def idx_source(
     root: str,
     classes: tuple[str, ...],
-    val: float | Literal["test"],
+    wishes: Wishes,
     *,
     folder: str,
     download: Callable[[Path], object] | None,
@@ -43,8 +42,8 @@ def idx_source(
     if place is None:
         looked = " or ".join(str(each) for each in places)
         raise DataError(f"There is no {_FIRST_FILE} (raw or .gz) in {looked}. {advice}")
-    train, val_part, test, note = validate_on(val, _part(place, "train", classes), _part(place, "t10k", classes))
-    return Source(classes, train, val_part, test, size=max(train.shape[1:]), notes=(note,))
+    parts = {"train": _part(place, "train", classes), "test": _part(place, "t10k", classes)}
+    return assemble(classes, parts, wishes, size=max(parts["train"].shape[1:]))
 
 
 def read_idx(path: Path) -> Tensor:

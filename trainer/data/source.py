@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from trainer.schema import Normalise
+
 
 class Samples(Protocol):
     """Some images with labels. All images have the same shape; `image` may be called from threads and processes."""
@@ -30,6 +32,9 @@ class Samples(Protocol):
     def digest(self) -> bytes:
         """A checksum of what the pixels come from, cheap enough for every start: file sizes, or the array itself."""
 
+    def version(self) -> bytes:
+        """As digest, but of this place and moment: it changes whenever a pixel may have, so decoded copies go by it."""
+
     def __len__(self) -> int: ...
 
 
@@ -51,6 +56,9 @@ class ArraySamples:
 
     def digest(self) -> bytes:
         return hashlib.sha256(self.pixels.contiguous().numpy().data).digest()
+
+    def version(self) -> bytes:
+        return self.digest()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,10 +88,16 @@ class Subset:
         return self.whole.image(int(self.indices[index]))
 
     def digest(self) -> bytes:
-        return hashlib.sha256(self.whole.digest() + self.indices.to(torch.int64).numpy().tobytes()).digest()
+        return self._digest(self.whole.digest())
+
+    def version(self) -> bytes:
+        return self._digest(self.whole.version())
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def _digest(self, whole: bytes) -> bytes:
+        return hashlib.sha256(whole + self.indices.to(torch.int64).numpy().tobytes()).digest()
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,9 @@ class Source:
     size: int
     """Pixels on a side of what the model sees; images may be a little larger, and the warp samples them down."""
     cache: str = "auto"
-    """Where decoded images are kept: 'ram', 'none' (decode again every epoch), or 'auto' (ram if they fit)."""
+    """Where decoded images are kept: 'ram', 'packed' (on disk), 'none' (decode again), or 'auto' (ram if they fit)."""
+    normalise: Normalise = "mean_std"
+    """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()
     """What was decided or left out on the way, one line each, for the user to read before the run."""
 

@@ -27,6 +27,19 @@ def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor,
     return (~out).nonzero().flatten(), out.nonzero().flatten()
 
 
+def fold_of(keys: Sequence[str], labels: Tensor, folds: int) -> Tensor:
+    """(N,) int64: the fold, from 0 to folds - 1, that each sample validates in.
+
+    The folds are as equal as can be, altogether and in every class: no two differ by more than one.
+    """
+    order = _hash_order(keys, "folds")
+    _, members = torch.unique(labels, return_inverse=True)
+    grouped = order[torch.argsort(members[order], stable=True)]  # class by class, each in the order of its hashes
+    result = torch.empty_like(order)
+    result[grouped] = torch.arange(len(order)) % folds
+    return result
+
+
 def limit(samples: Samples, count: int, setting: str) -> Samples:
     """A stratified subset of count samples, in their order: each class in its proportion, none left out if all fit.
 
@@ -62,6 +75,19 @@ def validate_on(
         raise DataError(f"data.val={val}: no class has more than one image, so none can be held out.")
     note = f"Held out {len(out)} of {len(train)} training images for validation (data.val={val}, the same every time)."
     return Subset(train, stay), Subset(train, out), test, note
+
+
+def cross_validate(folds: int, fold: int, train: Samples) -> tuple[Samples, Samples, str]:
+    """(train, val) where one fold of train validates and the others are trained on, and the note that says so.
+
+    Raises DataError if there are fewer samples than folds.
+    """
+    if len(train) < folds:
+        raise DataError(f"data.folds={folds}: there are only {len(train)} training images. Give at most as many folds.")
+    chosen = fold_of(train.keys, train.labels, folds) == fold
+    stay, out = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+    note = f"Fold {fold} of {folds} validates: {len(out)} of {len(train)} training images (the same every time)."
+    return Subset(train, stay), Subset(train, out), note
 
 
 def _hash_order(keys: Sequence[str], purpose: str) -> Tensor:

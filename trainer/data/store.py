@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from trainer.data.pack import packed
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.errors import DataError, TrainerError
 
@@ -43,7 +44,7 @@ class Store(Protocol):
 
     @property
     def resident(self) -> bool:
-        """Whether the images lie decoded in memory."""
+        """Whether the images are decoded already, in memory or in a packed copy."""
 
     def gather(self, orders: Sequence[Tensor]) -> Iterator[Tensor]:
         """For each order, (B,) int64, its images in that order: uint8 (B, C, H, W)."""
@@ -54,24 +55,33 @@ class Store(Protocol):
 def open_store(samples: Samples, *, cache: str, workers: int, progress: Progress | None = None) -> Store:
     """The samples' images in memory or streamed; both give the same bytes.
 
-    cache: 'ram', 'none', or 'auto': ram if the images take at most a quarter of the memory that is available.
+    cache: 'ram', 'packed' (a file on disk, mapped into memory: only the first run decodes), 'none', or 'auto': ram if
+    the images take at most a quarter of the memory that is available.
     workers: threads that decode into memory, or processes that stream; 0 does either in this thread.
     Raises DataError with the first ten files that cannot be read and their number, when decoding into memory.
     """
     pixels, rows = _pixels_at_hand(samples)
     if pixels is not None:
         return ResidentStore(samples.labels, samples.keys, pixels, rows)
+    if cache == "packed":
+        whole, rows = _whole(samples)
+        pixels = packed(whole, lambda room: _decode_all(whole, workers, progress, room))
+        return ResidentStore(samples.labels, samples.keys, pixels, rows)
     channels, height, width = samples.shape
     num_bytes = len(samples) * channels * height * width
     if cache == "none" or (cache == "auto" and num_bytes > available_memory() // 4):
         return StreamedStore(samples, samples.labels, samples.keys, workers)
-    pixels = _decode_all(samples, workers, progress)
+    pixels = torch.empty(len(samples), *samples.shape, dtype=torch.uint8)
+    _decode_all(samples, workers, progress, pixels)
     return ResidentStore(samples.labels, samples.keys, pixels, torch.arange(len(samples)))
 
 
 @dataclass(frozen=True)
 class ResidentStore:
-    """All images as one uint8 tensor; image i is its row rows[i], so that a subset shares the tensor of its whole."""
+    """All images as one uint8 tensor, which may be mapped from a file.
+
+    Image i is its row rows[i], so that a subset shares the tensor of its whole.
+    """
 
     labels: Tensor
     keys: Sequence[str]
@@ -197,16 +207,20 @@ def _read(samples: Samples, indices: list[int]) -> Tensor:
 
 def _pixels_at_hand(samples: Samples) -> tuple[Tensor | None, Tensor]:
     """The tensor that holds the samples already, if there is one, and each sample's row in it."""
-    if isinstance(samples, ArraySamples):
-        return samples.pixels, torch.arange(len(samples))
-    if isinstance(samples, Subset):
-        pixels, rows = _pixels_at_hand(samples.whole)
-        return pixels, rows[samples.indices]
-    return None, torch.arange(len(samples))
+    whole, rows = _whole(samples)
+    return (whole.pixels if isinstance(whole, ArraySamples) else None), rows
 
 
-def _decode_all(samples: Samples, workers: int, progress: Progress | None) -> Tensor:
-    pixels = torch.empty(len(samples), *samples.shape, dtype=torch.uint8)
+def _whole(samples: Samples) -> tuple[Samples, Tensor]:
+    """What the samples are a subset of, or they themselves, and each sample's place in it."""
+    if not isinstance(samples, Subset):
+        return samples, torch.arange(len(samples))
+    whole, rows = _whole(samples.whole)
+    return whole, rows[samples.indices]
+
+
+def _decode_all(samples: Samples, workers: int, progress: Progress | None, pixels: Tensor) -> None:
+    """Fills pixels, (N, C, H, W), with the samples' images."""
 
     def decode(start: int) -> list[str]:
         failures = []
@@ -226,7 +240,6 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None) -> Te
                 progress("Reading images", min(start + _CHUNK, len(samples)), len(samples))
     if failures:
         raise DataError(listing(failures, len(samples)))
-    return pixels
 
 
 def listing(failures: Sequence[str], total: int) -> str:
