@@ -22,6 +22,7 @@ from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
+from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check
 from trainer.rng import seed_of
@@ -70,6 +71,7 @@ def build(config: Config, progress: Progress) -> Job:
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
+    finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     test = source.test
     return Job(
@@ -82,13 +84,21 @@ def build(config: Config, progress: Progress) -> Job:
             criterion.to(device),
             schedule,
             precision,
+            finetune,
             seed=settings.seed,
             accumulate=settings.accumulate,
             clip_norm=settings.clip_norm,
             ema=settings.ema,
             compile=settings.compile,
         ),
-        plan=Plan(settings.epochs, settings.monitor, settings.early_stop, settings.log_every, settings.save_every),
+        plan=Plan(
+            settings.epochs,
+            settings.monitor,
+            settings.early_stop,
+            settings.log_every,
+            settings.save_every,
+            settings.keep_every,
+        ),
         about={
             "classes": list(source.classes),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
@@ -105,8 +115,19 @@ def build(config: Config, progress: Progress) -> Job:
             "precision": precision.name,
             "threads": torch.get_num_threads(),
         },
-        notes=(*source.notes, *getattr(model, "notes", ())),
+        notes=(
+            *source.notes,
+            *getattr(model, "notes", ()),
+            *getattr(finetune, "notes", ()),
+            *_weights(criterion, source),
+        ),
     )
+
+
+def _weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
+    """The class weights in words, where classes count differently."""
+    weights = criterion.class_weights
+    return (f"class weights: {shown(weights, source.classes)}",) if (weights != 1).any() else ()
 
 
 def _part(config: Config, room: str, *handed: Any) -> Any:

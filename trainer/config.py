@@ -39,6 +39,7 @@ class Settings:
     output: str = "outputs"
     log_every: Count = 50
     save_every: Whole = 0
+    keep_every: Whole = 0
     early_stop: Count | None = None
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
     plugins: list[str] = field(default_factory=list)
@@ -73,6 +74,7 @@ HARMLESS_ON_RESUME = {
     "output",
     "log_every",
     "save_every",
+    "keep_every",
     "data.root",
     "data.file",
     "data.cache",
@@ -96,6 +98,7 @@ def check(plain: Mapping[str, Any]) -> Config:
     parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in ROOMS}
     if settings:
         errors += _contradictions(settings)
+        errors += _contradicting_parts(settings, parts)
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
@@ -192,4 +195,31 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if settings.device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
+    return lines
+
+
+def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
+    """Parts that are each right and cannot act together."""
+    lines = []
+    model, init, sched, finetune = (parts[room] for room in ("model", "init", "sched", "finetune"))
+    weights = model.options.get("weights") if model else None
+    if model and finetune and finetune.name != "none" and weights is None:
+        lines.append(
+            f"finetune: '{finetune.name}' would freeze a body that has learnt nothing: model '{model.name}' loads no "
+            f"weights. Say model.weights=FILE, or finetune=none."
+        )
+    if init and init.name != "keep" and weights is not None:
+        lines.append(f"init: '{init.name}' would overwrite what model.weights loads. Use init=keep.")
+    if sched and sched.name == "plateau":
+        patience = sched.options["patience"]
+        if isinstance(patience, int) and settings.epochs < patience + 2:
+            lines.append(
+                f"sched.patience: a rate that waits for {patience} epochs without progress cannot fall in "
+                f"epochs={settings.epochs}. Lower it, or raise epochs to {patience + 2} at least."
+            )
+        if isinstance(patience, int) and settings.early_stop is not None and settings.early_stop <= patience:
+            lines.append(
+                f"sched.patience: early_stop={settings.early_stop} ends the run before the rate falls. "
+                f"Set early_stop={patience + 1} at least, or lower sched.patience."
+            )
     return lines

@@ -65,8 +65,9 @@ INITS = Registry("init")
 LOSSES = Registry("loss")
 OPTIMS = Registry("optim")
 SCHEDS = Registry("sched")
+FINETUNES = Registry("finetune")
 
-REGISTRIES = {registry.room: registry for registry in (DATA, AUGS, MODELS, INITS, LOSSES, OPTIMS, SCHEDS)}
+REGISTRIES = {registry.room: registry for registry in (DATA, AUGS, MODELS, INITS, LOSSES, OPTIMS, SCHEDS, FINETUNES)}
 _ROOM_OF_VARIABLE = {name: value.room for name, value in globals().items() if isinstance(value, Registry)}
 
 

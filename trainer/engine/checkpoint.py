@@ -37,6 +37,10 @@ class Checkpoints:
         """Becomes best.pt."""
         self._save(BEST, saved)
 
+    def keep(self, name: str, saved: dict[str, Any]) -> None:
+        """Becomes a file of that name, which stays."""
+        self._save(name, saved)
+
     def load_last(self) -> dict[str, Any] | None:
         """The newest good checkpoint; None if none was ever written.
 
@@ -74,7 +78,8 @@ class Checkpoints:
         checksum = hashlib.sha256(data).hexdigest()
         temporary = _write_durably(self.folder / f"{name}.tmp", data)
         entries = {**self._read_manifest(), checksum: {"file": name, "step": saved["step"]}}
-        recent = [[key for key in entries if entries[key]["file"] == each][-_REMEMBERED:] for each in (LAST, BEST)]
+        files = dict.fromkeys(entry["file"] for entry in entries.values())
+        recent = [[key for key in entries if entries[key]["file"] == each][-_REMEMBERED:] for each in files]
         text = json.dumps({key: entries[key] for keys in recent for key in keys}, indent=1)
         _write_durably(self.folder / "manifest.tmp", text.encode()).replace(self._manifest)
         if name == LAST and (self.folder / LAST).exists():

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -18,8 +18,10 @@ from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.errors import DivergedError
+from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
 from trainer.rng import seed_of
+from trainer.sched.schedule import Plateau, Schedule
 
 _TOLERATED_BY_SCALER = 20
 """Halvings that take GradScaler from its first scale, 65,536, to below 1/16."""
@@ -46,8 +48,9 @@ class Recipe:
     """How the steps are taken."""
 
     criterion: Criterion
-    schedule: Callable[[int], float]
+    schedule: Schedule
     precision: Precision
+    begin_epoch: BeginEpoch = learn_all
     seed: int = 0
     accumulate: int = 1
     clip_norm: float | None = None
@@ -57,13 +60,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Plan:
-    """When to stop, what is best, and how often to tell and to save (in steps; 0 = only at the end of an epoch)."""
+    """When to stop, what is best, how often to tell and to save (in steps; 0 = only at the end of an epoch), and how
+    often to keep the weights for good (in epochs; 0 = never)."""
 
     epochs: int
     monitor: str = "val_accuracy"
     early_stop: int | None = None
     log_every: int = 50
     save_every: int = 0
+    keep_every: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Observer(Protocol):
     def logged(self, state: State, scores: Scores, lr: float) -> None: ...
     def epoch(self, report: EpochReport) -> None: ...
     def save(self, state: State, *, is_best: bool) -> None: ...
+    def keep(self, state: State, report: EpochReport) -> None: ...
 
 
 def steps_per_epoch(batches: Batches, accumulate: int) -> int:
@@ -124,8 +130,14 @@ def fit(
         train = scores_of(state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
         is_best = _end_epoch(state, val, plan)
+        if isinstance(recipe.schedule, Plateau):
+            shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_best)
+            state.plateau_share, state.plateau_epochs = shrunk
         lr, seconds = _lr(state), (trained - begun, time.perf_counter() - trained)
-        observer.epoch(EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds))
+        report = EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds)
+        observer.epoch(report)
+        if plan.keep_every and state.epoch % plan.keep_every == 0:
+            observer.keep(state, report)
         observer.save(state, is_best=is_best)
 
 
@@ -139,11 +151,11 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
     device = state.sums.device
     forward = torch.compile(state.model) if recipe.compile else state.model
+    recipe.begin_epoch(state.model, state.epoch)
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
-    state.model.train()
     for group in interrupt.watch(_groups(state, batches, recipe.accumulate)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
-        _set_lr(state, recipe.schedule(state.step))
+        _set_lr(state, recipe.schedule(state.step) * state.plateau_share)
         weight = torch.stack([recipe.criterion.weights(batch.labels).sum() for batch in group]).sum()
         loss = torch.zeros((), device=device)
         for batch in group:
@@ -198,7 +210,8 @@ def _set_lr(state: State, factor: float) -> None:
 
 
 def _lr(state: State) -> float:
-    return float(state.optimizer.param_groups[0]["lr"])
+    """The highest of the groups' rates: that of the last stage."""
+    return float(max(group["lr"] for group in state.optimizer.param_groups))
 
 
 def _log(state: State, recipe: Recipe, observer: Observer) -> None:

@@ -11,7 +11,17 @@ from torch.optim import Optimizer
 
 from trainer.engine.metrics import zero_sums
 
-_COUNTERS = ("step", "epoch", "best", "best_epoch", "best_step", "stale_epochs", "skipped_steps")
+_COUNTERS = (
+    "step",
+    "epoch",
+    "best",
+    "best_epoch",
+    "best_step",
+    "stale_epochs",
+    "plateau_share",
+    "plateau_epochs",
+    "skipped_steps",
+)
 _TENSORS = ("sums", "logged_sums", "bad_streak")
 
 
@@ -38,6 +48,10 @@ class State:
     best_step: int = 0
     stale_epochs: int = 0
     """Epochs since the monitored score was best."""
+    plateau_share: float = 1.0
+    """What plateaus have left of the rate that the schedule gives."""
+    plateau_epochs: int = 0
+    """Epochs since the monitored score was best, or since a plateau cut the rate."""
     skipped_steps: int = 0
     """Steps that the gradient scaler left out since a gradient had overflowed."""
 

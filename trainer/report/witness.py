@@ -1,7 +1,10 @@
 """The observer of a run: writes records and checkpoints, and shows what happens."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from trainer.engine.checkpoint import Checkpoints
 from trainer.engine.loop import EpochReport
@@ -64,19 +67,35 @@ class Witness:
 
     def save(self, state: State, *, is_best: bool) -> None:
         """Best first: a crash between the two repeats the epoch, and finds the same best again."""
-        try:
+        with self._told():
             if is_best:
-                counters = {"step": state.step, "epoch": state.epoch, "score": state.best}
-                self._checkpoints.save_best({"model": state.selected_model.state_dict(), **counters})
+                self._checkpoints.save_best({**_selected(state), "score": state.best})
             self._checkpoints.save_last(state.state_dict())
+
+    def keep(self, state: State, report: EpochReport) -> None:
+        """The weights of this epoch under a name that sorts by epoch and holds what came out."""
+        digits = len(str(self._pace.epochs))
+        name = f"epoch{report.epoch:0{digits}}_loss{report.train.loss:.4f}_val{report.val.loss:.4f}.pt"
+        with self._told():
+            self._checkpoints.keep(name, _selected(state))
+
+    def close(self) -> None:
+        self._bar.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise TrainerError(
                 f"{self._checkpoints.folder}: the checkpoint cannot be written: {error.strerror}. "
                 f"The one before is intact; make room, then go on with resume."
             ) from error
 
-    def close(self) -> None:
-        self._bar.close()
-
     def _seconds(self) -> float:
         return time.perf_counter() - self._begun
+
+
+def _selected(state: State) -> dict[str, Any]:
+    """The weights that are validated and kept, and when they were."""
+    return {"model": state.selected_model.state_dict(), "step": state.step, "epoch": state.epoch}
