@@ -1,4 +1,4 @@
-"""He and Xavier weights against their formulas, over enough draws that 1 % is many standard errors."""
+"""Zero, normal, He and Xavier weights against their formulas, over enough draws that 1 % is many standard errors."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.init.layers import fans
-from trainer.init.normal import he_normal, xavier_normal
+from trainer.init.normal import he_normal, normal, xavier_normal
+from trainer.init.uniform import he_uniform, xavier_uniform
+from trainer.init.zeros import zeros
 
 NO_BATCH = torch.zeros(0)
 # name: layer, fan_in, fan_out by hand
@@ -57,22 +59,87 @@ def test_xavier_has_variance_two_over_both_fans(kind: str) -> None:
     assert std_of(layer.weight) == pytest.approx(math.sqrt(2 / (fan_in + fan_out)), rel=0.01)
 
 
-@pytest.mark.parametrize("init", [he_normal, xavier_normal])
-def test_biases_are_zero_and_weights_normal_rather_than_uniform(init: object) -> None:
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("init", [xavier_normal, xavier_uniform])
+def test_the_other_xavier_has_variance_one_over_fan_in(init: Callable[..., None], kind: str) -> None:
+    make, fan_in, _ = LAYERS[kind]
+    torch.manual_seed(0)
+    layer = make()
+    init(layer, NO_BATCH, mode="fan_in")
+    assert std_of(layer.weight) == pytest.approx(1 / math.sqrt(fan_in), rel=0.01)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("std", [0.01, 0.1])
+def test_plain_normal_has_the_std_that_was_asked_for_whatever_the_layer(std: float, kind: str) -> None:
+    torch.manual_seed(0)
+    layer = LAYERS[kind][0]()
+    normal(layer, NO_BATCH, std=std)
+    assert std_of(layer.weight) == pytest.approx(std, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_uniform_weights_fill_their_bounds_and_have_the_variance_of_the_normal_kind(kind: str) -> None:
+    make, fan_in, fan_out = LAYERS[kind]
+    torch.manual_seed(0)
+    cases = [
+        (he_uniform, {}, 2 / fan_in),
+        (he_uniform, {"mode": "fan_out"}, 2 / fan_out),
+        (xavier_uniform, {}, 2 / (fan_in + fan_out)),
+    ]
+    for init, options, variance in cases:
+        layer = make()
+        init(layer, NO_BATCH, **options)
+        assert std_of(layer.weight) == pytest.approx(math.sqrt(variance), rel=0.01)
+        assert float(layer.weight.detach().abs().max()) == pytest.approx(math.sqrt(3 * variance), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("init", "expected"),
+    [(he_normal, 3.0), (xavier_normal, 3.0), (normal, 3.0), (he_uniform, 1.8), (xavier_uniform, 1.8)],
+)
+def test_biases_are_zero_and_the_weights_have_the_shape_of_their_name(
+    init: Callable[..., None], expected: float
+) -> None:
     torch.manual_seed(0)
     layer = nn.Linear(300, 200)
-    assert callable(init)
     init(layer, NO_BATCH)
     assert bool((layer.bias == 0).all())
     kurtosis = float((layer.weight / layer.weight.std()).detach().pow(4).mean())
-    assert kurtosis == pytest.approx(3.0, abs=0.1)  # a uniform distribution has 1.8
+    assert kurtosis == pytest.approx(expected, abs=0.1)  # 3 for a normal distribution, 1.8 for a uniform one
 
 
-def spread_after(init: object, act: nn.Module) -> float:
+def two_steps(init: Callable[..., None]) -> nn.Sequential:
+    """A small ReLU net after two steps of gradient descent."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+    init(model, NO_BATCH)
+    images, labels = torch.randn(32, 6), torch.arange(32) % 3
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    return model
+
+
+def rows_differ(layer: nn.Module) -> bool:
+    assert isinstance(layer, nn.Linear)
+    return not torch.equal(layer.weight, layer.weight[:1].expand_as(layer.weight))
+
+
+def test_from_zeros_no_unit_ever_differs_from_another_and_only_the_last_bias_moves() -> None:
+    model = two_steps(zeros)
+    moved = [name for name, parameter in model.named_parameters() if bool(parameter.ne(0).any())]
+    assert moved == ["4.bias"]
+    assert not rows_differ(model[0]) and not rows_differ(model[2])
+    assert rows_differ(two_steps(he_normal)[0])
+
+
+def spread_after(init: Callable[..., None], act: nn.Module) -> float:
     """Std of the last of ten layers' pre-activations, for standard normal input."""
     torch.manual_seed(0)
     model = nn.Sequential(*[layer for _ in range(10) for layer in (nn.Linear(512, 512, bias=False), act)][:-1])
-    assert callable(init)
     init(model, NO_BATCH)
     with torch.no_grad():
         return float(model(torch.randn(256, 512)).std())

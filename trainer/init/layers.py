@@ -14,3 +14,9 @@ def fans(layer: nn.Conv2d | nn.Linear) -> tuple[int, int]:
     field = weight[0, 0].numel()
     groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
     return weight.shape[1] * field, weight.shape[0] // groups * field
+
+
+def zero_bias(layer: nn.Conv2d | nn.Linear) -> None:
+    """The layer's bias, where it has one, set to zero."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.init.layers import weighted_layers
+from trainer.init.layers import weighted_layers, zero_bias
 from trainer.registry import INITS
 
 CONSTANT = 1e-6
@@ -48,8 +48,7 @@ def lsuv(model: nn.Module, batch: Tensor) -> None:
 
 def _scale(layer: nn.Conv2d | nn.Linear, inputs: Tensor) -> None:
     nn.init.orthogonal_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    zero_bias(layer)
     std, mean = torch.std_mean(layer.forward(inputs), correction=0)
     if std <= CONSTANT:
         return

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
 from trainer.model.staged import Staged
-from trainer.model.weights import bare, read, transfer
+from trainer.model.weights import bare, read, sum_colours, transfer
 from trainer.registry import MODELS
 from trainer.schema import Count
 
@@ -51,9 +51,7 @@ def backbone(
         notes += (f"grey images: {first} takes one channel, its weights summed over red, green and blue",)
     if weights is not None:
         tensors, origin = _tensors(arch, weights)
-        stem = tensors.get(f"{first}.weight")
-        if in_channels == 1 and stem is not None and stem.ndim == 4:
-            tensors[f"{first}.weight"] = stem.sum(1, keepdim=True)
+        sum_colours(net, tensors)
         notes += transfer(net, tensors, origin).notes(origin)
     return Backbone(net, notes)
 

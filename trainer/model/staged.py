@@ -40,7 +40,8 @@ class Chain(Staged, nn.Sequential):
 
     @property
     def stages(self) -> list[nn.Module]:
-        return list(self.children())
+        """The children that learn: a step without parameters, as noise before the stem, is no stage."""
+        return [child for child in self.children() if any(True for _ in child.parameters())]
 
 
 def check(model: nn.Module, images: Tensor, num_classes: int) -> None:

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, did_you_mean
+from trainer.model import safetensors
+from trainer.model.staged import Staged
+
+Net = TypeVar("Net", bound=Staged)
 
 WRAPPINGS = ("averaged", "model", "state_dict")
 """Keys under which training programs keep the weights in their checkpoints; averaged ones, where kept, are better."""
@@ -41,12 +45,49 @@ class Transfer:
         return tuple(lines)
 
 
+def with_weights(model: Net, weights: str | None) -> Net:
+    """The model, with the weights in a file where one is named; its notes then say what became of every tensor."""
+    if weights is not None:
+        model.notes += load_file(model, weights)
+    return model
+
+
+def load_file(net: nn.Module, weights: str) -> tuple[str, ...]:
+    """Loads what agrees from a state dict (.pt, .safetensors) or a checkpoint of ours (best.pt); what became of it.
+
+    Raises CheckpointError if there is no such file, or nothing in it fits.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        near = [str(each) for ending in ("*.pt*", f"*{safetensors.SUFFIX}") for each in path.parent.glob(ending)]
+        raise CheckpointError(f"weights: there is no file '{weights}'.{did_you_mean(weights, near)}")
+    tensors = read(path)
+    notes = sum_colours(net, tensors)
+    return (*notes, *transfer(net, tensors, path.name).notes(path.name))
+
+
+def sum_colours(model: nn.Module, tensors: dict[str, Tensor]) -> tuple[str, ...]:
+    """Fits the first convolution's tensor for colour images to a model of grey ones, and says so; in place.
+
+    The sum over the input channels gives for a grey image what three equal channels would have given.
+    """
+    convs = ((name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d))
+    name, conv = next(convs, ("", None))
+    stem = tensors.get(f"{name}.weight")
+    if conv is None or stem is None or stem.ndim != 4 or conv.in_channels != 1 or stem.shape[1] == 1:
+        return ()
+    tensors[f"{name}.weight"] = stem.sum(1, keepdim=True)
+    return (f"grey images: the weights of {name} summed over red, green and blue",)
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict, plain or as training programs wrap it, under their bare names, on the CPU.
 
     Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
     """
     try:
+        if path.suffix == safetensors.SUFFIX:
+            return bare(safetensors.read(path), str(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
         raise CheckpointError(f"weights: '{path}' cannot be read as a state dict: {_reason(error)}.") from error

@@ -1,0 +1,72 @@
+"""Every network of the package timm, with or without trained weights."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from trainer.errors import CheckpointError, ConfigError, did_you_mean
+from trainer.model.backbone import Backbone
+from trainer.model.weights import load_file
+from trainer.registry import MODELS
+from trainer.schema import BelowOne, Count
+
+FROM_HUB = "DEFAULT"
+
+
+@MODELS.register
+def timm(
+    num_classes: int,
+    in_channels: int,
+    *,
+    arch: str,
+    weights: str | None = None,
+    image_size: Count | None = None,
+    dropout: BelowOne = 0.0,
+    stochastic_depth: BelowOne = 0.0,
+) -> Backbone:
+    """Any network of the package timm by name (inception_resnet_v2, convnext_tiny, ...), trained weights if you like.
+
+    weights: a file with a state dict, or DEFAULT for those that timm downloads for this name, once. The head is new
+    where the classes differ in number. Needs the extra: pip install 'trainer[timm]'.
+    Raises ConfigError if timm is not installed, has no such network, or the network lacks an option that is set;
+    CheckpointError for weights that cannot be used.
+    """
+    package = _package()
+    if not package.is_model(arch):
+        hint = did_you_mean(arch, package.list_models()) or " See timm.list_models()."
+        raise ConfigError(f"model 'timm': timm has no network '{arch}'.{hint}")
+    said = {"img_size": image_size, "drop_rate": dropout or None, "drop_path_rate": stochastic_depth or None}
+    options = {key: value for key, value in said.items() if value is not None}
+    net = _create(package, arch, weights == FROM_HUB, num_classes=num_classes, in_chans=in_channels, **options)
+    if weights == FROM_HUB:
+        return Backbone(net, (f"weights: timm's own for {arch}; the head is new unless it has {num_classes} classes",))
+    return Backbone(net, () if weights is None else load_file(net, weights))
+
+
+def _package() -> ModuleType:
+    try:
+        return import_module("timm")
+    except ImportError as error:
+        raise ConfigError(
+            "model 'timm': the package timm is not installed. Install it: pip install 'trainer[timm]'. "
+            "torchvision's networks need no extra: model=backbone."
+        ) from error
+
+
+def _create(package: ModuleType, arch: str, pretrained: bool, **options: Any) -> nn.Module:
+    try:
+        net: nn.Module = package.create_model(arch, pretrained=pretrained, **options)
+    except TypeError as error:  # an argument that this network's own function does not know
+        words = {"img_size": "image_size", "drop_rate": "dropout", "drop_path_rate": "stochastic_depth"}
+        unknown = next((word for key, word in words.items() if key in str(error)), None)
+        if unknown is None:
+            raise
+        raise ConfigError(f"model 'timm': {arch} has no {unknown}: leave it out.") from error
+    except (OSError, RuntimeError) as error:  # no such weights, no network, a proxy, a broken file
+        if not pretrained:
+            raise
+        reason = str(error).strip().split("\n")[0]
+        raise CheckpointError(f"weights: timm's for {arch} did not arrive ({reason}). Give a file instead.") from error
+    return net
