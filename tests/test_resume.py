@@ -80,6 +80,26 @@ def test_a_signal_stops_the_run_after_a_good_save_and_it_goes_on_bit_identical(
     assert fingerprint(outputs / "stopped") == fingerprint(outputs / "unbroken")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("optim=rmsprop", "sched=plateau", "sched.patience=1", "optim.lr=0.05", "monitor=val_loss", "epochs=6"),
+        ("optim=lamb", "precision=fp16", "optim.stage_decay=0.5", "epochs=3"),
+        ("optim=sgd", "optim.nesterov=false", "optim.debias=true", "optim.decay=decoupled", "epochs=3"),
+    ],
+)
+def test_whatever_changes_during_training_is_saved(
+    train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    outputs, step = tmp_path / "outputs", 5 * int(words[-1].removeprefix("epochs=")) - 3  # in the last epoch
+    assert train(*words, "name=unbroken").code == 0
+    monkeypatch.setenv("TRAINER_FAULT", f"term@step={step}")
+    assert train(*words, "name=stopped").code == 143
+    monkeypatch.delenv("TRAINER_FAULT")
+    assert train(*words, "name=stopped", "resume=auto").code == 0
+    assert fingerprint(outputs / "stopped") == fingerprint(outputs / "unbroken")
+
+
 def test_the_same_command_with_resume_auto_starts_goes_on_and_says_when_it_is_done(
     train: Command, tmp_path: Path
 ) -> None:

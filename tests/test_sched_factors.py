@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from trainer.errors import ConfigError
 from trainer.sched.constant import constant
+from trainer.sched.cosine_restarts import cosine_restarts
+from trainer.sched.exponential import exponential
+from trainer.sched.inverse_time import inverse_time
 from trainer.sched.one_cycle import one_cycle
+from trainer.sched.plateau import plateau
+from trainer.sched.step import step as in_steps
 from trainer.sched.warmup_cosine import warmup_cosine
 
 STEPS = st.integers(1, 400)
@@ -79,3 +84,69 @@ def test_one_cycle_stays_in_range_and_ends_where_it_says(total, warmup, start, e
 def test_start_without_warmup_is_refused():
     with pytest.raises(ConfigError, match="start cannot act without a warm-up"):
         warmup_cosine(10, warmup=0.0, start=0.1)
+
+
+def test_steps_are_those_of_torch():
+    optimizer = optimizer_with(1.0)
+    reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, [25, 60], gamma=0.3)
+    ours = [in_steps(100, at=[0.6, 0.25], factor=0.3)(step) for step in range(100)]
+    assert ours == pytest.approx(factors_of_torch(reference, optimizer, 100), abs=1e-9)
+
+
+@given(STEPS, st.lists(st.floats(0.01, 0.99), max_size=4), st.floats(0.05, 0.95))
+def test_each_step_down_comes_at_its_share_of_the_run(total, at, factor):
+    ours = in_steps(total, at=at, factor=factor)
+    for step in range(total):
+        cuts = sum(step >= share * total for share in at)
+        assert ours(step) == pytest.approx(factor**cuts, rel=1e-12)
+
+
+@given(STEPS, st.floats(0.001, 0.99))
+def test_exponential_is_the_one_of_torch_at_every_step(total, end):
+    optimizer = optimizer_with(1.0)
+    reference = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=end ** (1 / total))
+    ours = [exponential(total, end=end)(step) for step in range(total)]
+    assert ours == pytest.approx(factors_of_torch(reference, optimizer, total), rel=1e-6)
+    assert exponential(total, end=end)(total) == pytest.approx(end)
+
+
+@given(STEPS, st.floats(1e-6, 10.0))
+def test_inverse_time_is_the_rate_over_one_plus_decay_times_step_whatever_the_length(total, decay):
+    optimizer = optimizer_with(1.0)
+    reference = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + decay * step) ** -1)
+    ours = [inverse_time(total, decay=decay)(step) for step in range(total)]
+    assert ours == pytest.approx(factors_of_torch(reference, optimizer, total), rel=1e-12)
+    assert ours == [inverse_time(10 * total, decay=decay)(step) for step in range(total)]
+
+
+@pytest.mark.parametrize(("total", "cycles", "growth"), [(70, 3, 2), (90, 3, 1), (40, 1, 2), (130, 3, 3)])
+def test_cosine_restarts_are_those_of_torch(total, cycles, growth):
+    first = total * (growth - 1) // (growth**cycles - 1) if growth > 1 else total // cycles
+    optimizer = optimizer_with(1.0)
+    reference = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, first, growth, eta_min=0.1)
+    ours = [cosine_restarts(total, cycles=cycles, growth=growth, end=0.1)(step) for step in range(total)]
+    assert ours == pytest.approx(factors_of_torch(reference, optimizer, total), abs=1e-9)
+
+
+@given(STEPS, st.integers(1, 6), st.floats(1.0, 3.0), SHARES)
+def test_cosine_restarts_fall_within_a_cycle_and_rise_only_to_the_top(total, cycles, growth, end):
+    values = [cosine_restarts(total, cycles=cycles, growth=growth, end=end)(step) for step in range(total)]
+    assert all(end - 1e-12 <= value <= 1 + 1e-12 for value in values)
+    rises = [after for before, after in pairwise(values) if after > before + 1e-12]
+    assert values[0] == 1.0 and all(value == 1.0 for value in rises) and len(rises) <= cycles - 1
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=30), st.integers(1, 4), st.floats(0.1, 0.9), st.floats(0.0, 0.5)
+)
+def test_plateau_cuts_the_rate_when_torch_does(losses, patience, factor, end):
+    optimizer = optimizer_with(1.0)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=factor, patience=patience - 1, threshold=0.0, min_lr=end, eps=0.0
+    )
+    ours, share, waited = plateau(99, patience=patience, factor=factor, end=end), 1.0, 0
+    for number, loss in enumerate(losses):
+        reference.step(loss)
+        share, waited = ours.after(share, waited, number == 0 or loss < min(losses[:number]))
+        assert share == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+    assert {ours(step) for step in range(99)} == {1.0}

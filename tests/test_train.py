@@ -72,10 +72,13 @@ def test_the_seed_decides_the_run(train: Train, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_part_trains_with_its_defaults_or_says_what_it_needs(train: Train, room: str) -> None:
+def test_every_part_trains_with_its_defaults_or_says_what_it_needs(train: Train, tmp_path: Path, room: str) -> None:
     small_checkpoints = ["optim=sgd", "optim.momentum=0", "optim.nesterov=false"]
     others = {"data": ["data=glyphs"], "model": ["data.size=32", *small_checkpoints]}
     base = [word for word in TINY if not word.startswith(f"{room}.")]
+    if room == "finetune":
+        assert train(*TINY, "name=first", tiny=False).code == 0
+    tuned = [f"model.weights={tmp_path / 'outputs' / 'first' / 'checkpoints' / 'best.pt'}", "epochs=3"]
     for name in entries(room):
         if name == "timm" and not find_spec("timm"):
             continue  # tests/test_model_timm.py shows what is said without it
@@ -84,8 +87,11 @@ def test_every_part_trains_with_its_defaults_or_says_what_it_needs(train: Train,
             "timm": ["model.arch=resnet18"],
             "waste_sorter": ["model.image_size=48", "data.size=48"],
             "zfnet": ["model.hidden=32", "data.size=56"],
+            "plateau": ["epochs=4"],
+            "head_first": tuned,
+            "gradual": tuned,
         }.get(name, [])
-        words = [f"{room}={name}", *base, *others.get(room, []), *needs, "epochs=1", "data.images=32"]
+        words = [f"{room}={name}", *base, *others.get(room, []), "epochs=1", "data.images=32", *needs]
         if room == "data" and name != "glyphs":
             continue  # files are needed: tests/test_data_* read them
         assert train(*words, tiny=False).code == 0, words

@@ -13,7 +13,10 @@ from trainer.config import GROUPS, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.records.folder import existing_folder
 
-VERBS = {"train": "Train a classifier (what happens when no verb is given)."}
+VERBS = {
+    "train": "Train a classifier (what happens when no verb is given).",
+    "weights": "List the tensors that a run has learnt, by name and size: weights resume=FOLDER.",
+}
 DEFAULT_VERB = "train"
 
 

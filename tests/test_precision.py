@@ -1,0 +1,55 @@
+"""What low precision leaves in float32: the weights, the statistics and sums of batch norm, and the loss."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainer.engine.precision import Precision
+from trainer.loss.cross_entropy import cross_entropy
+
+CPU = torch.device("cpu")
+EPS = {"bf16": 2.0**-8, "fp16": 2.0**-11}
+"""Half the spacing of the numbers around 1: what one rounding costs."""
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16"])
+def test_batch_norm_sums_in_float32_and_keeps_float32_statistics(name: str) -> None:
+    torch.manual_seed(0)
+    precision, conv, norm = Precision(name, CPU), nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)
+    images = 3 + torch.randn(64, 3, 12, 12)
+    with precision.autocast():
+        maps = conv(images)
+        out = norm(maps)
+    assert maps.dtype is {"bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    assert norm.weight.dtype is norm.running_mean.dtype is norm.running_var.dtype is torch.float32
+    exact = maps.detach().double()
+    mean, variance = exact.mean((0, 2, 3)), exact.var((0, 2, 3))
+    torch.testing.assert_close(norm.running_mean.double(), 0.1 * mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(norm.running_var.double(), 0.9 + 0.1 * variance, rtol=1e-5, atol=1e-6)
+    bias, biased = mean.view(-1, 1, 1), exact.var((0, 2, 3), correction=0).view(-1, 1, 1)
+    reference = (exact - bias) / (biased + norm.eps).sqrt()
+    error = (out.detach().double() - reference).abs() / reference.abs().clamp(min=1)
+    assert float(error.max()) <= 1.01 * EPS[name]  # one rounding, of the result
+    low = (
+        maps.detach().sum((0, 2, 3)) / maps[:, 0].numel()
+    )  # the control: sums of this size are not exact in low precision
+    assert low.dtype is maps.dtype and (low.double() - mean).abs().max() > 1e-5 * mean.abs().max()
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16"])
+def test_the_loss_and_the_weights_are_float32(name: str) -> None:
+    torch.manual_seed(0)
+    precision, layer = Precision(name, CPU), nn.Linear(4, 3)
+    criterion = cross_entropy(torch.tensor([0, 1, 2]), ["a", "b", "c"])
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    with precision.autocast():
+        logits = layer(torch.randn(5, 4))
+        inside = criterion.losses(logits, labels)
+    outside = criterion.losses(logits, labels)
+    rows = logits.detach().double()
+    reference = rows.exp().sum(1).log() - rows[range(5), labels]
+    assert logits.dtype is not torch.float32 and inside.dtype is outside.dtype is torch.float32
+    torch.testing.assert_close(inside.detach().double(), reference, rtol=1e-6, atol=1e-7)
+    inside.sum().backward()
+    assert layer.weight.dtype is torch.float32
+    assert layer.weight.grad is not None and layer.weight.grad.dtype is torch.float32
