@@ -119,9 +119,16 @@ def build(config: Config, progress: Progress) -> Job:
             *source.notes,
             *getattr(model, "notes", ()),
             *getattr(finetune, "notes", ()),
+            *_rates(optimizer),
             *_weights(criterion, source),
         ),
     )
+
+
+def _rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """The stages' base rates in words, where they differ."""
+    rates = sorted({group["initial_lr"] for group in optimizer.param_groups})
+    return (f"learning rate: {rates[0]:.3g} in the stem, rising to {rates[-1]:.3g} in the head",) if rates[1:] else ()
 
 
 def _weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
