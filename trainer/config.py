@@ -82,6 +82,9 @@ HARMLESS_ON_RESUME = {
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
 which may only be raised, and data.root, behind which the fingerprint stands guard."""
 
+DEFAULT_SHARE = 0.1
+"""data.val where nothing is said."""
+
 
 def conf_folder() -> Path:
     """Where the YAML files lie: inside the package in an installed wheel, beside it in a checkout."""
@@ -99,6 +102,8 @@ def check(plain: Mapping[str, Any]) -> Config:
     if settings:
         errors += _contradictions(settings)
         errors += _contradicting_parts(settings, parts)
+    if not errors:
+        errors += _contradicting_folds(parts["data"])
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
@@ -223,3 +228,19 @@ def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None])
                 f"Set early_stop={patience + 1} at least, or lower sched.patience."
             )
     return lines
+
+
+def _contradicting_folds(data: Choice | None) -> list[str]:
+    """Options of a data part about cross-validation that cannot act together."""
+    val, folds, fold = ((data.options if data else {}).get(option) for option in ("val", "folds", "fold"))
+    if isinstance(fold, int) and folds is None:
+        return [f"data.fold: {fold} of no folds. Say how many there are: data.folds=5"]
+    if not isinstance(folds, int):
+        return []
+    if fold is None:
+        return [f"data.folds: say which of them validates, data.fold=0 to {folds - 1}; or all: -m data.fold=0,1,…"]
+    if isinstance(fold, int) and fold >= folds:
+        return [f"data.fold: {fold} is out of range. With data.folds={folds} it is 0 to {folds - 1}."]
+    if val != DEFAULT_SHARE:
+        return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
+    return []

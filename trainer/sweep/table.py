@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from rich.console import Console
@@ -11,26 +12,51 @@ from rich.table import Table
 from trainer.records.folder import read_json, replace_text
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
+_REPEATED = ("data.fold", "seed")
+"""What is varied to repeat a run, not to change it."""
 
 
 def print_table(folder: Path, monitor: str) -> int:
-    """Prints the ranked table of the runs in the folder and writes results.csv. 1 if a run failed, else 0."""
+    """Prints the ranked table of the runs in the folder and writes results.csv. 1 if a run failed, else 0.
+
+    Runs that differ in nothing but data.fold and seed are repetitions of one: a second table, and spread.csv, give
+    their mean and spread.
+    """
     runs = ranked(folder, monitor)
     keys = _varying(runs)
     rows = [_row(rank, run, monitor, keys) for rank, run in enumerate(runs, 1)]
-    header = [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:]]
-    table = Table(*header, title=f"{folder}, best {monitor} first")
-    for row in rows:
-        table.add_row(*[row[key] for key in header], style="red" if row["status"] == "FAILED" else None)
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 160)  # a log file has no width of its own
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    replace_text(folder / "results.csv", text.getvalue())
-    print(f"{folder / 'results.csv'}")
+    _show(
+        rows, [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:]], f"{folder}, best {monitor} first", folder / "results.csv"
+    )
+    spread = spreads(runs, keys, monitor)
+    if spread:
+        over = " and ".join(key for key in keys if key in _REPEATED)
+        _show(spread, list(spread[0]), f"{monitor} over {over}", folder / "spread.csv")
     return 1 if any(row["status"] == "FAILED" for row in rows) else 0
+
+
+def spreads(runs: list[dict[str, Any]], keys: list[str], monitor: str) -> list[dict[str, str]]:
+    """For each set of repetitions, best mean first: mean, standard deviation (n - 1), least and greatest score.
+
+    keys: what was said to some runs and not to all. Empty where no two runs are repetitions of one.
+    """
+    told_apart = [key for key in keys if key not in _REPEATED]
+    groups: dict[tuple[str, ...], list[float | None]] = {}
+    for run in runs:
+        groups.setdefault(tuple(run["said"].get(key, "") for key in told_apart), []).append(run["score"])
+    if all(len(scores) < 2 for scores in groups.values()):
+        return []
+    rows = []
+    for values, every in sorted(groups.items(), key=lambda group: _place(_mean(group[1]), monitor)):
+        scores = [score for score in every if score is not None]
+        figures = {
+            "mean": f"{mean(scores):.4f}" if scores else "-",
+            "std": f"{stdev(scores):.4f}" if len(scores) > 1 else "-",
+            "least": f"{min(scores):.4f}" if scores else "-",
+            "greatest": f"{max(scores):.4f}" if scores else "-",
+        }
+        rows.append({**dict(zip(told_apart, values, strict=True)), "runs": f"{len(scores)} of {len(every)}", **figures})
+    return rows
 
 
 def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
@@ -40,8 +66,17 @@ def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     for run in runs:
         run["said"] = dict(word.split("=", 1) for word in run.get("said", []))
         run["score"] = (run.get("best") or {}).get(monitor)
-    sign = -1 if monitor == "val_accuracy" else 1
-    return sorted(runs, key=lambda run: (run["score"] is None, sign * (run["score"] or 0)))
+    return sorted(runs, key=lambda run: _place(run["score"], monitor))
+
+
+def _place(score: float | None, monitor: str) -> tuple[bool, float]:
+    """What sorts the best score first, and none last."""
+    return score is None, (score or 0.0) * (-1 if monitor == "val_accuracy" else 1)
+
+
+def _mean(scores: list[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return mean(known) if known else None
 
 
 def _varying(runs: list[dict[str, Any]]) -> list[str]:
@@ -61,3 +96,20 @@ def _row(rank: int, run: dict[str, Any], monitor: str, keys: list[str]) -> dict[
         "best_epoch": str(best.get("epoch", "-")),
         "seconds": f"{run['seconds']:.1f}" if "seconds" in run else "-",
     }
+
+
+def _show(rows: list[dict[str, str]], header: list[str], title: str, path: Path) -> None:
+    """Prints a table, and writes it as CSV."""
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*[row[key] for key in header], style="red" if row.get("status") == "FAILED" else None)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a log file has no width of its own
+    console.print(table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(path, text.getvalue())
+    print(path)
