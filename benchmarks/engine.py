@@ -26,6 +26,10 @@ class Pair:
     images: Tensor
     labels: Tensor
 
+    @property
+    def targets(self) -> Tensor:
+        return self.labels
+
 
 class Resident:
     """One batch that is on the device already, as often as it takes."""

@@ -71,7 +71,7 @@ def test_the_warp_sees_an_antialiased_image_when_it_is_far_too_large():
 @pytest.mark.parametrize("mixing", [(), (saturation,)])
 def test_a_sample_is_the_same_bit_for_bit_alone_and_in_any_batch(channels, size, mixing):
     images = images_of(67, channels, 48, 48)
-    stage = transform(Policy(STRONG.geometry, STRONG.colour + mixing), size, channels)
+    stage = transform(Policy(geometry=STRONG.geometry, colour=STRONG.colour + mixing), size, channels)
     samples = torch.arange(100, 167)
     together = stage(images, Draws(5, 2, samples))
     backwards = stage(images.flip(0), Draws(5, 2, samples.flip(0))).flip(0)
@@ -103,7 +103,7 @@ def test_geometry_and_colour_in_one_equal_the_steps_one_after_the_other():
     images, draws = images_of(8, 3, 40, 40), Draws(1, 0, torch.arange(8))
     maps = (colour.brightness(0.3), colour.contrast(0.4))
     turn = geometry.rotate(20.0)
-    seen = transform(Policy((turn,), (*maps, saturation)), 40)(images, draws)
+    seen = transform(Policy(geometry=(turn,), colour=(*maps, saturation)), 40)(images, draws)
     wanted = warp(images.float(), turn(draws, 1.0), 40).double() / 255
     for each in (*maps, saturation):
         matrix = each(draws)
@@ -126,7 +126,7 @@ def test_contrast_is_the_one_of_torchvision_on_an_image_whose_mean_is_middle_gre
 
 def test_a_grey_image_becomes_what_the_same_grey_in_colour_becomes():
     images, draws = images_of(4, 1, 24, 24), Draws(0, 0, torch.arange(4))
-    policy = Policy(STRONG.geometry, (*STRONG.colour, saturation))
+    policy = Policy(geometry=STRONG.geometry, colour=(*STRONG.colour, saturation))
     grey = Transform(policy, 24, (0.3,), (0.2,))(images, draws)
     coloured = Transform(policy, 24, (0.3,) * 3, (0.2,) * 3)(images.expand(-1, 3, -1, -1), draws)
     torch.testing.assert_close(grey.expand(-1, 3, -1, -1), coloured, rtol=0, atol=1e-5)

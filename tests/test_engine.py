@@ -29,6 +29,10 @@ class Pair:
     images: Tensor
     labels: Tensor
 
+    @property
+    def targets(self) -> Tensor:
+        return self.labels
+
 
 class Fixed:
     """The same few batches every epoch."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer import registry
+from trainer.aug.mixing import Mixer
+from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
 from trainer.config import Config
 from trainer.data.batches import EvalBatches, TrainBatches
@@ -22,6 +24,7 @@ from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
+from trainer.errors import ConfigError
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check
@@ -57,18 +60,27 @@ def build(config: Config, progress: Progress) -> Job:
     train = _open(_limited(source.train, settings.limit_train, "limit_train"), source, config, progress)
     val = _open(_limited(source.val, settings.limit_val, "limit_val"), source, config, progress)
     normalisation = measure(train, source.normalise, source.size)
+    policy: Policy = _part(config, "aug")
     transform: Callable[..., Tensor] = Transform(
-        _part(config, "aug"), source.size, normalisation.mean, normalisation.std, settings.channels_last
+        policy, source.size, normalisation.mean, normalisation.std, settings.channels_last
     )
     to_device = partial(upload, device=device)
     if normalisation.mean_image is not None:
         transform = centred(transform, to_device(normalisation.mean_image))
     batches = TrainBatches(
-        train, batch_size=settings.batch_size, seed=settings.seed, upload=to_device, transform=transform
+        train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        upload=to_device,
+        transform=transform,
+        item=policy.item,
+        mix=Mixer(policy.mix, len(source.classes)) if policy.mix else None,
     )
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     model = _model(config, source, next(iter(in_order(train))).images)
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
+    if policy.mix:
+        _check_mixing(config, criterion, batches.batch_size)
     optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
@@ -152,6 +164,17 @@ def _open(samples: Samples, source: Source, config: Config, progress: Progress) 
     workers = config.settings.workers
     num_workers = (os.cpu_count() or 1) if workers == "auto" else workers
     return open_store(samples, cache=source.cache, workers=num_workers, progress=progress)
+
+
+def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None:
+    """Raises ConfigError where mixup and cutmix cannot act."""
+    if not criterion.takes_soft_targets:
+        raise ConfigError(
+            f"aug.mixup, aug.cutmix: mixed images have mixed labels, which loss '{config.parts['loss'].name}' cannot "
+            f"take. Set both to 0, or choose another loss: loss=cross_entropy."
+        )
+    if batch_size < 2:
+        raise ConfigError("aug.mixup, aug.cutmix: a batch of one image has none to mix it with. Raise batch_size.")
 
 
 def _model(config: Config, source: Source, images: Tensor) -> nn.Module:

@@ -6,6 +6,7 @@ around like an unsigned word; only the right shift has to be made logical.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -24,13 +25,14 @@ def _signed(word: int) -> int:
 
 
 def _shift_right(words: Tensor, bits: int) -> Tensor:
-    return (words >> bits) & ((1 << (64 - bits)) - 1)
+    return (words >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def _mix(words: Tensor) -> Tensor:
-    words = (words ^ _shift_right(words, 30)) * _signed(_MULTIPLIERS[0])
-    words = (words ^ _shift_right(words, 27)) * _signed(_MULTIPLIERS[1])
-    return words ^ _shift_right(words, 31)
+    """The words themselves, each changed to its output."""
+    words.bitwise_xor_(_shift_right(words, 30)).mul_(_signed(_MULTIPLIERS[0]))
+    words.bitwise_xor_(_shift_right(words, 27)).mul_(_signed(_MULTIPLIERS[1]))
+    return words.bitwise_xor_(_shift_right(words, 31))
 
 
 def hash_words(counters: Tensor, *keys: int | str) -> Tensor:
@@ -38,7 +40,7 @@ def hash_words(counters: Tensor, *keys: int | str) -> Tensor:
 
     int64 in, int64 of the same shape out, on the same device.
     """
-    return _mix((counters + 1) * _signed(_GOLDEN) + _signed(_word_of(keys)))
+    return _mix((counters + 1).mul_(_signed(_GOLDEN)).add_(_signed(_word_of(keys))))
 
 
 def seed_of(*keys: int | str) -> int:
@@ -80,3 +82,14 @@ class Draws:
         """(B,) float32, standard normal (Box-Muller)."""
         radius = (-2.0 * torch.log1p(-self.uniform(purpose + ".radius"))).sqrt()
         return radius * torch.cos(2.0 * math.pi * self.uniform(purpose + ".angle"))
+
+    def integers(self, purpose: str, shape: Sequence[int], device: torch.device) -> Tensor:
+        """(B, *shape) int16 on the device, all 65,536 values equally likely: for draws of every pixel.
+
+        Four share a word, and a sample's words follow one another at places that no other sample has.
+        """
+        count = math.prod(shape)
+        num_words = -(-count // 4)
+        places = (self.samples * num_words).to(device)[:, None] + torch.arange(num_words, device=device)
+        words = hash_words(places, self.seed, self.epoch, purpose)
+        return words.view(torch.int16)[:, :count].reshape(len(words), *shape)

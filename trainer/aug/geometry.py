@@ -38,6 +38,19 @@ def rotation(degrees: Tensor, aspect: float) -> Tensor:
     return affine(cosine, -sine / aspect, zero, sine * aspect, cosine, zero)
 
 
+def shearing(x: Tensor, y: Tensor, aspect: float) -> Tensor:
+    """(B, 3, 3): what is seen slants by x pixels to the right a pixel down, then by y down a pixel to the right."""
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return affine(one, x / aspect, zero, zero, one, zero) @ affine(one, zero, zero, y * aspect, one, zero)
+
+
+def tilting(x: Tensor, y: Tensor) -> Tensor:
+    """(B, 3, 3): the distance to what is seen grows from 1 - x at the left to 1 + x at the right, and so downwards."""
+    matrices = torch.eye(3, dtype=x.dtype).repeat(len(x), 1, 1)
+    matrices[:, 2, 0], matrices[:, 2, 1] = x, y
+    return matrices
+
+
 def flip(probability: float) -> GeometryMap:
     """Mirror left and right with this probability."""
 
@@ -73,6 +86,29 @@ def shift(share: float) -> GeometryMap:
 
     def draw(draws: Draws, aspect: float) -> Tensor:
         return translation(_spread(draws, "aug.shift.x", 2 * share), _spread(draws, "aug.shift.y", 2 * share))
+
+    return draw
+
+
+def shear(slant: float) -> GeometryMap:
+    """Slant sideways and upwards, each by up to this many pixels a pixel, in either direction."""
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        return shearing(_spread(draws, "aug.shear.x", slant), _spread(draws, "aug.shear.y", slant), aspect)
+
+    return draw
+
+
+def perspective(tilt: float) -> GeometryMap:
+    """Tilt the picture in depth, so that its distance changes by up to this share at the corner that changes most.
+
+    To be named last: then the tilt is that of the square which is seen, and no pixel of it lies behind the eye.
+    With it, the maps of this file compose to every perspective that a photograph of the picture can show.
+    """
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        falling, rising = _spread(draws, "aug.tilt.falling", tilt / 2), _spread(draws, "aug.tilt.rising", tilt / 2)
+        return tilting(falling + rising, falling - rising)
 
     return draw
 

@@ -1,9 +1,9 @@
 """Light augmentation: what leaves an object the same object."""
 
-from trainer.aug import colour, geometry
-from trainer.aug.policy import ColourMap, GeometryMap, Policy
+from trainer.aug.custom import custom
+from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative
 
 
 @AUGS.register
@@ -17,25 +17,11 @@ def light(
     crop_aspect: AtLeastOne = 1.0,
     brightness: BelowOne = 0.2,
     contrast: BelowOne = 0.2,
+    mixup: NonNegative = 0.0,
+    cutmix: NonNegative = 0.0,
 ) -> Policy:
     """A little of everything: mirror, turn, zoom, shift, crop, brightness, contrast; each can be set to nothing.
 
     Edges are filled by reflection. What is set to nothing (0, or 1 for zoom and crop_aspect) costs no time.
     """
-    geometry_maps: list[GeometryMap] = []
-    if crop > 0 or crop_aspect > 1:
-        geometry_maps.append(geometry.crop(crop, crop_aspect))
-    if flip > 0:
-        geometry_maps.append(geometry.flip(flip))
-    if rotate > 0:
-        geometry_maps.append(geometry.rotate(rotate))
-    if zoom > 1:
-        geometry_maps.append(geometry.zoom(zoom))
-    if shift > 0:
-        geometry_maps.append(geometry.shift(shift))
-    colour_maps: list[ColourMap] = []
-    if brightness > 0:
-        colour_maps.append(colour.brightness(brightness))
-    if contrast > 0:
-        colour_maps.append(colour.contrast(contrast))
-    return Policy(tuple(geometry_maps), tuple(colour_maps))
+    return custom(**locals())

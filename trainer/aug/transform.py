@@ -1,4 +1,4 @@
-"""From the stored uint8 batch to what the model sees: one warp, one colour matrix, the normalisation folded into it."""
+"""From the stored uint8 batch to what the model sees: one warp, one colour matrix that also normalises, then noise."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.aug.policy import Policy
+from trainer.aug.policy import Levels, Policy
 from trainer.aug.warp import warp
 from trainer.rng import Draws
 
@@ -25,7 +25,7 @@ class Transform:
 
     Called with uint8 (B, C, H, W), C = 1 or 3, on any device; gives float32 (B, C, size, size) there. A sample comes
     out the same, bit for bit, whoever its neighbours are. Without draws an image of another shape is resized, with
-    antialiasing; nothing else happens to it.
+    antialiasing; nothing else happens to it. Of the policy, item and mix are not for this class.
     """
 
     policy: Policy
@@ -49,12 +49,21 @@ class Transform:
         result = torch.empty(
             (batch, channels, self.size, self.size), dtype=torch.float32, device=images.device, memory_format=layout
         )
+        levels = self._levels(images.device)
         for part in _chunks(images):
             pixels = images[part].float()
             if geometry is not None:
                 pixels = warp(pixels, geometry[part], self.size)
-            result[part] = recolour(pixels, colour[part], mixes)
+            pixels = recolour(pixels, colour[part], mixes)
+            for stage in self.policy.after if draws is not None else ():
+                assert draws is not None
+                pixels = stage(pixels, replace(draws, samples=draws.samples[part]), levels)
+            result[part] = pixels
         return result
+
+    def _levels(self, device: torch.device) -> Levels:
+        mean, std = (torch.tensor(each, device=device)[:, None, None] for each in (self.mean, self.std))
+        return Levels(-mean / std, (1 - mean) / std)
 
     def _geometry(self, draws: Draws | None, aspect: float) -> Tensor | None:
         """(B, 3, 3) float64: all maps in one; None where there is nothing to warp."""

@@ -1,9 +1,9 @@
 """Light augmentation for what has a left and a right."""
 
-from trainer.aug.light import light
+from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees
+from trainer.schema import AtLeastOne, BelowOne, Degrees, NonNegative
 
 
 @AUGS.register
@@ -14,6 +14,8 @@ def upright(
     shift: BelowOne = 0.06,
     brightness: BelowOne = 0.2,
     contrast: BelowOne = 0.2,
+    mixup: NonNegative = 0.0,
+    cutmix: NonNegative = 0.0,
 ) -> Policy:
     """As light, but never mirrored: for digits, letters, signs and sides."""
-    return light(flip=0.0, rotate=rotate, zoom=zoom, shift=shift, brightness=brightness, contrast=contrast)
+    return custom(**locals())

@@ -13,20 +13,27 @@ from trainer.rng import Draws
 
 @dataclass(frozen=True)
 class Batch:
-    """images: float (B, C, S, S) on the device; labels: int64 (B,) on the device; indices: int64 (B,) on the CPU."""
+    """What a step works on; all but the indices lie on the device."""
 
     images: Tensor
+    """(B, C, S, S) float."""
     labels: Tensor
+    """(B,) int64, the samples' own: for the accuracy."""
+    targets: Tensor
+    """What the loss is told: the labels, or where samples were mixed, soft ones, (B, classes) float."""
     indices: Tensor
+    """(B,) int64 on the CPU."""
 
 
 class TrainBatches:
     """Full batches in an order that is a function of (seed, epoch).
 
     The last partial batch of an epoch is dropped (other samples each epoch); fewer samples than a batch make one
-    smaller batch. What a sample looks like depends on (seed, epoch, its index) alone, not on its neighbours.
-    upload: puts a tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float
-    (B, C, S, S).
+    smaller batch. What a sample looks like depends on (seed, epoch, its index) alone, not on its neighbours; if they
+    are mixed, on the set of them as well.
+    item: one uint8 image (C, H, W) on the CPU -> another; it may draw from torch's global generator. upload: puts a
+    tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, S, S).
+    mix: what transform gave, the labels and the draws -> mixed images and soft targets.
     """
 
     def __init__(
@@ -37,23 +44,52 @@ class TrainBatches:
         seed: int,
         upload: Callable[[Tensor], Tensor],
         transform: Callable[[Tensor, Draws], Tensor],
+        item: Callable[[Tensor], Tensor] | None = None,
+        mix: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.store = store
         self.batch_size = min(batch_size, len(store))
         self.seed = seed
         self.upload = upload
         self.transform = transform
+        self.item = item
+        self.mix = mix
 
     def __len__(self) -> int:
         return len(self.store) // self.batch_size
 
+    def orders(self, epoch: int) -> tuple[Tensor, ...]:
+        """The samples of each batch of an epoch."""
+        order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
+        return torch.split(order, self.batch_size)[: len(self)]
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number start on; a resumed epoch goes on exactly where it stopped."""
-        order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
-        orders = torch.split(order, self.batch_size)[start : len(self)]
+        orders = self.orders(epoch)[start:]
         for indices, images in zip(orders, self.store.gather(orders), strict=True):
-            images = self.transform(self.upload(images), Draws(self.seed, epoch, indices))
-            yield Batch(images, self.upload(self.store.labels[indices]), indices)
+            draws = Draws(self.seed, epoch, indices)
+            if self.item is not None:
+                images = one_by_one(self.item, images, draws)
+            images = self.transform(self.upload(images), draws)
+            targets = labels = self.upload(self.store.labels[indices])
+            if self.mix is not None:
+                images, targets = self.mix(images, labels, draws)
+            yield Batch(images, labels, targets, indices)
+
+
+def one_by_one(item: Callable[[Tensor], Tensor], images: Tensor, draws: Draws) -> Tensor:
+    """The images (B, C, H, W), each after item, with torch's global generator seeded for it alone and then put back.
+
+    In this process, whether the images are resident or streamed: the same bits, at 0.1 to 1 ms an image.
+    """
+    seeds = (rng.seed_of(draws.seed, draws.epoch, sample, "item") for sample in draws.samples.tolist())
+    with torch.random.fork_rng(devices=[]):
+        return torch.stack([_seeded(item, image, seed) for image, seed in zip(images, seeds, strict=True)])
+
+
+def _seeded(item: Callable[[Tensor], Tensor], image: Tensor, seed: int) -> Tensor:
+    torch.default_generator.manual_seed(seed)
+    return item(image)
 
 
 class EvalBatches:
@@ -78,4 +114,5 @@ class EvalBatches:
     def __iter__(self) -> Iterator[Batch]:
         orders = torch.split(torch.arange(len(self.store)), self.batch_size)
         for indices, images in zip(orders, self.store.gather(orders), strict=True):
-            yield Batch(self.transform(self.upload(images)), self.upload(self.store.labels[indices]), indices)
+            labels = self.upload(self.store.labels[indices])
+            yield Batch(self.transform(self.upload(images)), labels, labels, indices)

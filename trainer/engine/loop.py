@@ -28,12 +28,17 @@ _TOLERATED_BY_SCALER = 20
 
 
 class Batch(Protocol):
-    """images: (B, C, H, W) float, normalised; labels: (B,) int64, -1 for ignored; both on the device."""
+    """images: (B, C, H, W) float, normalised; labels: (B,) int64, -1 for ignored; both on the device.
+
+    targets: what the training loss is told: the labels, or where samples were mixed, soft ones, (B, classes).
+    """
 
     @property
     def images(self) -> Tensor: ...
     @property
     def labels(self) -> Tensor: ...
+    @property
+    def targets(self) -> Tensor: ...
 
 
 class Batches(Protocol):
@@ -156,16 +161,16 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     for group in interrupt.watch(_groups(state, batches, recipe.accumulate)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.plateau_share)
-        weight = torch.stack([recipe.criterion.weights(batch.labels).sum() for batch in group]).sum()
+        weight = torch.stack([recipe.criterion.weights(batch.targets).sum() for batch in group]).sum()
         loss = torch.zeros((), device=device)
         for batch in group:
             with recipe.precision.autocast():
                 logits = forward(batch.images)
-            losses = recipe.criterion.losses(logits, batch.labels)
+            losses = recipe.criterion.losses(logits, batch.targets)
             share = reduce(losses, weight)
             torch.autograd.backward(state.scaler.scale(share))
             loss += share.detach()
-            weights = recipe.criterion.weights(batch.labels)
+            weights = recipe.criterion.weights(batch.targets)
             state.sums += sums_of(losses.detach(), weights, logits.detach(), batch.labels)
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
