@@ -24,11 +24,13 @@ from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, DataError
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check
 from trainer.rng import seed_of
+
+_FEW_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ def build(config: Config, progress: Progress) -> Job:
     make_repeatable(device)
 
     source: Source = _part(config, "data")
-    train = _open(_limited(source.train, settings.limit_train, "limit_train"), source, config, progress)
-    val = _open(_limited(source.val, settings.limit_val, "limit_val"), source, config, progress)
+    train, val = _open_both(config, source, progress)
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
     transform: Callable[..., Tensor] = Transform(
@@ -71,13 +72,14 @@ def build(config: Config, progress: Progress) -> Job:
         train,
         batch_size=settings.batch_size,
         seed=settings.seed,
+        accumulate=settings.accumulate,
         upload=to_device,
         transform=transform,
         item=policy.item,
         mix=Mixer(policy.mix, len(source.classes)) if policy.mix else None,
     )
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
-    model = _model(config, source, next(iter(in_order(train))).images)
+    model = build_model(config, len(source.classes), source.channels, next(iter(in_order(train))).images)
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
@@ -132,6 +134,7 @@ def build(config: Config, progress: Progress) -> Job:
             *getattr(model, "notes", ()),
             *getattr(finetune, "notes", ()),
             *_rates(optimizer),
+            *_pace(steps_per_epoch(batches, settings.accumulate)),
             *_weights(criterion, source),
         ),
     )
@@ -166,6 +169,28 @@ def _open(samples: Samples, source: Source, config: Config, progress: Progress) 
     return open_store(samples, cache=source.cache, workers=num_workers, progress=progress)
 
 
+def _open_both(config: Config, source: Source, progress: Progress) -> tuple[Store, Store]:
+    """The training and the validation images. Raises DataError with what cannot be read of either."""
+    settings, stores, errors = config.settings, [], []
+    for samples in (
+        _limited(source.train, settings.limit_train, "limit_train"),
+        _limited(source.val, settings.limit_val, "limit_val"),
+    ):
+        try:
+            stores.append(_open(samples, source, config, progress))
+        except DataError as error:
+            errors.append(str(error))
+    if errors:
+        raise DataError("\n".join(errors))
+    return stores[0], stores[1]
+
+
+def _pace(steps: int) -> tuple[str, ...]:
+    """A word where an epoch has hardly a step."""
+    few = f"Only {steps} optimizer step{'s' * (steps > 1)} an epoch: a smaller batch_size or more epochs learn more."
+    return (few,) if steps < _FEW_STEPS else ()
+
+
 def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None:
     """Raises ConfigError where mixup and cutmix cannot act."""
     if not criterion.takes_soft_targets:
@@ -177,13 +202,13 @@ def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None
         raise ConfigError("aug.mixup, aug.cutmix: a batch of one image has none to mix it with. Raise batch_size.")
 
 
-def _model(config: Config, source: Source, images: Tensor) -> nn.Module:
+def build_model(config: Config, num_classes: int, channels: int, images: Tensor) -> nn.Module:
     """The model on its device, initialised; images: a batch of training images as the model will see them."""
     settings = config.settings
     torch.manual_seed(seed_of(settings.seed, "model"))
-    model: nn.Module = _part(config, "model", len(source.classes), source.channels)
+    model: nn.Module = _part(config, "model", num_classes, channels)
     model.to(images.device)
-    check(model, images[:2], len(source.classes))
+    check(model, images[:2], num_classes)
     torch.manual_seed(seed_of(settings.seed, "init"))
     _part(config, "init", model, images)
     return model.to(memory_format=torch.channels_last) if settings.channels_last else model

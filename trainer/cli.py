@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from trainer import help
-from trainer.compose import Origin, compose
+from trainer.compose import Origin, compose, compose_each
 from trainer.config import GROUPS, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.records.folder import existing_folder
@@ -16,8 +16,12 @@ from trainer.records.folder import existing_folder
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
     "weights": "List the tensors that a run has learnt, by name and size: weights resume=FOLDER.",
+    "summary": "List a model's layers: output shape, parameters, multiply-adds.",
+    "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
 }
 DEFAULT_VERB = "train"
+COMPARED = {"inspect": ("init", "model")}
+"""The verbs that look at several configs at once, and the rooms in which these may differ."""
 
 
 def script() -> None:
@@ -58,10 +62,15 @@ def _dispatch(words: list[str]) -> int:
 
         return hand_to_hydra(words)
     origin = _origin(arguments.config_path, arguments.config_name, arguments.config_dir)
+    if arguments.multirun and verb != DEFAULT_VERB:
+        raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
         from trainer.multirun import run_many
 
         return run_many(words, compose(arguments.overrides, origin, multirun=True))
+    if verb in COMPARED:
+        configs = compose_each(arguments.overrides, origin, COMPARED[verb])
+        return int(import_module(f"trainer.commands.{verb}").run_each(configs))
     config = compose(arguments.overrides, _stored(arguments.overrides) or origin)
     return int(import_module(f"trainer.commands.{verb}").run(config))
 

@@ -4,9 +4,10 @@ Values are first forced into the config (`optim.lrr=1` becomes `++optim.lrr=1`),
 misspelt key: the check against the parts' signatures then finds it, together with every other mistake.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from trainer.config import GROUPS, Config, check, conf_folder
 from trainer.errors import ConfigError, did_you_mean
+from trainer.registry import entries
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
@@ -57,6 +59,51 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> 
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
+
+
+def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> dict[str, Config]:
+    """One checked config for each combination of comma-separated values, by the words in which it differs.
+
+    Only the parts and options of these rooms may take several values. An option is said to those of several parts that
+    have it: of init=zeros,normal init.std=0.01,0.1 come three. Raises ConfigError with everything that is wrong.
+    """
+    errors: list[str] = []
+    overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
+    found: dict[str, Config | None] = {}
+    with _hydra(origin) as loader:
+        overrides = [each for each in overrides if _is_valid_choice(each, loader, origin, errors)]
+        for each in overrides:
+            if each.is_sweep_override() and each.key_or_group.split(".")[0] not in rooms:
+                comparable = " or ".join(f"{room} and its options" for room in rooms)
+                errors.append(f"{each.input_line}: several values are compared for {comparable} only. Give one.")
+        by_key = {each.key_or_group: each for each in overrides}  # of a key that is said twice, the last counts
+        offered = {key: _values(each, loader) for key, each in by_key.items()}
+        for values in product(*offered.values()) if not errors else ():
+            choice = dict(zip(offered, values, strict=True))
+            said = [(each, choice[key]) for key, each in by_key.items() if _applies(key, choice, offered)]
+            several = [(each, value) for each, value in said if each.is_sweep_override()]
+            label = " ".join(_label(each, value) for each, value in several)
+            if label not in found:
+                found[label] = _check([_forced(each, value) for each, value in said], origin, errors)
+    configs = {label: config for label, config in found.items() if config}
+    if errors:
+        raise ConfigError("\n".join(dict.fromkeys(errors)))
+    return {label or config.parts[rooms[0]].name: config for label, config in configs.items()}
+
+
+def _applies(key: str, choice: Mapping[str, str], offered: Mapping[str, Sequence[str]]) -> bool:
+    """Whether an option is said to the part that is chosen: not if that lacks it and another one on offer has it."""
+    room, _, option = key.partition(".")
+    if not option or len(offered.get(room, ())) < 2:
+        return True
+    owners = [name for name, part in entries(room).items() if name in offered[room] and option in part.options]
+    return not owners or choice[room] in owners
+
+
+def _label(override: Override, value: str) -> str:
+    """'lsuv' for a part, 'std=0.01' for an option."""
+    _, _, option = override.key_or_group.rpartition(".")
+    return value if override.key_or_group in GROUPS else f"{option}={value}"
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:

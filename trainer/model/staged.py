@@ -1,6 +1,8 @@
 """What every model part returns: a network that lists its stages, stem to head."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +46,18 @@ class Chain(Staged, nn.Sequential):
         return [child for child in self.children() if any(True for _ in child.parameters())]
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode while it lasts; afterwards each of its modules is in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
     """Show that the model can take these images (B, C, H, W), gives logits (B, num_classes), and has its stages right.
 
@@ -55,19 +69,15 @@ def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
     held = sorted(id(parameter) for stage in stages for parameter in stage.parameters())
     if held != sorted(id(parameter) for parameter in model.parameters()):
         raise ConfigError(f"model: the `stages` of {type(model).__name__} must hold every parameter exactly once.")
-    modes = {module: module.training for module in model.modules()}
     try:
-        with torch.no_grad():
-            logits = model.eval()(images)
+        with torch.no_grad(), evaluating(model):
+            logits = model(images)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError) as error:  # torchvision asserts the size that a transformer was built for
         reason, pixels = str(error).strip().split("\n")[0], "x".join(str(side) for side in images.shape[-2:])
         advice = "Change data.size, or model.image_size where the model has one."
         raise ConfigError(f"model: it cannot take images of {pixels} pixels ({reason}). {advice}") from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
     if not isinstance(logits, Tensor) or logits.shape != (len(images), num_classes):
         given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ConfigError(f"model: it gives {given} for {len(images)} images of {num_classes} classes.")

@@ -1,0 +1,49 @@
+"""inspect: what each layer gives out before training, for one or several initialisations side by side."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from trainer.build import build, build_model
+from trainer.config import Config
+from trainer.errors import ConfigError, OutputError
+from trainer.model.probe import Values, probe
+from trainer.report.console import Screen
+from trainer.report.inspection import draw_probes, hidden, print_probes
+
+
+def run_each(configs: Mapping[str, Config]) -> int:
+    """Prints the tables and writes the picture to output/inspect. configs: one for each scheme, by its name.
+
+    The data are read once. Every scheme starts from the same seed, and is shown the first validation images, which an
+    initialisation that looks at data (lsuv looks at training images) has not seen.
+    """
+    first = next(iter(configs.values()))
+    screen = Screen()
+    job = build(first, screen.counting)
+    images = next(iter(job.val_batches)).images
+    seen = next(iter(job.batches.epoch(0))).images
+    channels, classes = images.shape[1], len(job.about["classes"])
+    probes: dict[str, list[Values]] = {}
+    for scheme, config in configs.items():
+        probes[scheme] = probe(build_model(config, classes, channels, seen), images)
+    if len({len(layers) for layers in probes.values()}) > 1:
+        raise ConfigError("inspect: these models differ in their layers, so they do not fit into one table.")
+    print_probes(probes)
+    model, data = first.parts["model"].name, first.parts["data"].name
+    picture = _picture(Path(first.settings.output) / "inspect", first.settings.name)
+    activations = " and ".join(dict.fromkeys(values.activation for each in probes.values() for values in hidden(each)))
+    draw_probes(probes, picture, f"{model} on {len(images)} images of {data}: values behind each {activations} layer")
+    screen.say(f"picture: {picture}")
+    return 0
+
+
+def _picture(folder: Path, name: str | None) -> Path:
+    """A file that is not there yet, unless it was named."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror}. Choose another with output=FOLDER."
+        ) from error
+    return folder / f"{name or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}.png"
