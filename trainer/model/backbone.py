@@ -8,10 +8,11 @@ import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
+from trainer.model.head import deepen
 from trainer.model.staged import Staged
 from trainer.model.weights import bare, read, sum_colours, transfer
 from trainer.registry import MODELS
-from trainer.schema import Count
+from trainer.schema import BelowOne, Count
 
 SIZED = {"vit": "image_size", "maxvit": "input_size"}
 """The families that are built for one image size, and torchvision's word for it."""
@@ -30,16 +31,21 @@ def backbone(
     arch: str,
     weights: str | None = None,
     image_size: Count | None = None,
+    hidden: Count | None = None,
+    dropout: BelowOne = 0.0,
 ) -> "Backbone":
     """Any classification network of torchvision by name, from scratch or from trained weights.
 
     weights: a file with a state dict, or torchvision's own name (DEFAULT, IMAGENET1K_V2), which is downloaded once.
     Every tensor whose name and shape agree is loaded, so the head is new where the classes differ in number; what was
     loaded, new and left out is in `notes`. Grey images: the first convolution's weights are summed over its input
-    channels, which gives what three equal channels would have given. Auxiliary classifiers are left out.
+    channels, which gives what three equal channels would have given. Auxiliary classifiers are left out. hidden: units
+    of a dense layer before the last one, with ReLU; dropout: before the last one.
     Raises ConfigError for an arch or size that does not exist, CheckpointError for weights that cannot be used.
     """
     net = _build(arch, num_classes, image_size)
+    if hidden is not None or dropout:
+        deepen(net, "backbone", hidden, dropout)
     notes: tuple[str, ...] = ()
     if arch in WITH_AUXILIARY:
         notes += (f"{arch}: built without its auxiliary classifiers",)

@@ -8,6 +8,7 @@ from torch import nn
 
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
 from trainer.model.backbone import Backbone
+from trainer.model.head import deepen
 from trainer.model.weights import load_file
 from trainer.registry import MODELS
 from trainer.schema import BelowOne, Count
@@ -23,13 +24,15 @@ def timm(
     arch: str,
     weights: str | None = None,
     image_size: Count | None = None,
+    hidden: Count | None = None,
     dropout: BelowOne = 0.0,
     stochastic_depth: BelowOne = 0.0,
 ) -> Backbone:
     """Any network of the package timm by name (inception_resnet_v2, convnext_tiny, ...), trained weights if you like.
 
     weights: a file with a state dict, or DEFAULT for those that timm downloads for this name, once. The head is new
-    where the classes differ in number. Needs the extra: pip install 'trainer[timm]'.
+    where the classes differ in number; hidden: units of a dense layer with ReLU before its last one. Needs the extra:
+    pip install 'trainer[timm]'.
     Raises ConfigError if timm is not installed, has no such network, or the network lacks an option that is set;
     CheckpointError for weights that cannot be used.
     """
@@ -37,9 +40,12 @@ def timm(
     if not package.is_model(arch):
         hint = did_you_mean(arch, package.list_models()) or " See timm.list_models()."
         raise ConfigError(f"model 'timm': timm has no network '{arch}'.{hint}")
-    said = {"img_size": image_size, "drop_rate": dropout or None, "drop_path_rate": stochastic_depth or None}
+    drop_rate = dropout or None if hidden is None else None  # with a hidden layer it stands behind that
+    said = {"img_size": image_size, "drop_rate": drop_rate, "drop_path_rate": stochastic_depth or None}
     options = {key: value for key, value in said.items() if value is not None}
     net = _create(package, arch, weights == FROM_HUB, num_classes=num_classes, in_chans=in_channels, **options)
+    if hidden is not None:
+        deepen(net, "timm", hidden, dropout)
     if weights == FROM_HUB:
         return Backbone(net, (f"weights: timm's own for {arch}; the head is new unless it has {num_classes} classes",))
     return Backbone(net, () if weights is None else load_file(net, weights))
