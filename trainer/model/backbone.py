@@ -17,8 +17,8 @@ from trainer.schema import BelowOne, Count
 SIZED = {"vit": "image_size", "maxvit": "input_size"}
 """The families that are built for one image size, and torchvision's word for it."""
 WITH_AUXILIARY = ("googlenet", "inception_v3")
-SPLIT = ("features", "layers", "encoder", "blocks", "trunk_output")
-"""torchvision's names for a container of the whole body, whose children are the stages."""
+SPLIT = ("features", "layers", "encoder", "blocks", "stages", "trunk_output")
+"""What torchvision and timm call a container of the whole body, whose children are the stages."""
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
