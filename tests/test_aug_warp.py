@@ -2,15 +2,19 @@
 
 import math
 
+import numpy
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as reference
 
 from trainer.aug import geometry
+from trainer.aug.policy import Policy
+from trainer.aug.transform import Transform
 from trainer.aug.warp import warp
 from trainer.rng import Draws
 
@@ -97,6 +101,58 @@ def test_perspective_is_the_one_of_torchvision():
     torch.testing.assert_close(inside(warp(image, matrix, 40), 8), inside(theirs, 8), rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize(("x", "y"), [(0.3, 0.0), (-0.15, 0.0), (0.0, 0.25), (0.0, -0.4)])
+def test_shear_is_the_one_of_torchvision(x, y):
+    image = photograph(40)
+    ours = warp(image, geometry.shearing(one(x), one(y), 1.0), 40)
+    degrees = [math.degrees(math.atan(each)) for each in (x, y)]
+    theirs = reference.affine(image, 0.0, [0, 0], 1.0, degrees, BILINEAR)
+    torch.testing.assert_close(inside(ours, 9), inside(theirs, 9), rtol=0, atol=0.02)
+    backwards = warp(image, geometry.shearing(one(-x), one(-y), 1.0), 40)
+    assert not torch.allclose(inside(backwards, 9), inside(theirs, 9), atol=1.0)
+
+
+def test_a_wide_image_slants_by_pixels_a_pixel():
+    height, width, x, y = 24, 48, 0.2, -0.1
+    seen = warp(coordinates(height, width), geometry.shearing(one(x), one(y), width / height), 32).double()
+    right, down = coordinates(32, 32)[0].double() * torch.tensor([width / 32, height / 32])[:, None, None]
+    slanted = down + y * right
+    wanted = torch.stack([right + x * slanted, slanted])[None]
+    torch.testing.assert_close(inside(seen, 8), inside(wanted, 8), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0.2, 0.0), (-0.1, 0.15)])
+def test_tilt_is_the_perspective_of_pillow(x, y):
+    image, size = photograph(40), 40
+    depth = 1 - x - y  # at the corner where Pillow begins to count; its formula divides by it
+    coefficients = [
+        (1 + x) / depth,  # half a side, times (X + the depth), over the depth: written out in pixels
+        y / depth,
+        -(x + y) / depth * size / 2,
+        x / depth,
+        (1 + y) / depth,
+        -(x + y) / depth * size / 2,
+        2 * x / size / depth,
+        2 * y / size / depth,
+    ]
+    theirs = torch.stack(
+        [
+            torch.from_numpy(
+                numpy.array(
+                    Image.fromarray(channel.numpy()).transform(
+                        (size, size), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
+                    )
+                )
+            )
+            for channel in image[0]
+        ]
+    )
+    ours = warp(image, geometry.tilting(one(x), one(y)), size)[0]
+    backwards = warp(image, geometry.tilting(one(-x), one(-y)), size)[0]
+    torch.testing.assert_close(inside(ours, 8), inside(theirs, 8), rtol=0, atol=0.02)
+    assert not torch.allclose(inside(backwards, 8), inside(theirs, 8), atol=1.0)
+
+
 def test_a_wide_image_rotates_without_shear():
     height, width, angle = 24, 48, math.radians(20)
     seen = warp(coordinates(height, width), geometry.rotation(one(20.0), width / height), 32)
@@ -166,6 +222,51 @@ def test_a_crop_never_leaves_the_image(cut, aspect_factor, aspect, epoch):
     matrices = geometry.crop(cut, aspect_factor)(Draws(0, epoch, torch.arange(16)), aspect)
     corners = torch.tensor([[-1.0, -1.0, 1.0], [1.0, 1.0, 1.0]], dtype=torch.float64).T
     assert (matrices @ corners).abs().max() <= 1 + 1e-9
+
+
+MAPS = {
+    "crop": geometry.crop(0.5, 1.5),
+    "flip": geometry.flip(0.5),
+    "rotate": geometry.rotate(180.0),
+    "shear": geometry.shear(0.4),
+    "zoom": geometry.zoom(1.4),
+    "shift": geometry.shift(0.2),
+    "perspective": geometry.perspective(0.5),
+}
+
+
+@given(st.lists(st.sampled_from(list(MAPS)), min_size=1, max_size=7), st.integers(0, 1000), ASPECTS)
+def test_maps_in_one_take_every_point_where_the_maps_one_by_one_take_it(names, epoch, aspect):
+    draws, policy = Draws(0, epoch, torch.arange(4)), Policy(geometry=tuple(MAPS[name] for name in names))
+    at_once = Transform(policy, 8, (0.0,), (1.0,))._geometry(draws, aspect)
+    points = torch.rand(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(epoch)) - 0.5
+    homogeneous = torch.cat([points, torch.ones(5, 1)], dim=1)
+    for row in range(4):
+        seen = homogeneous @ at_once[row].T
+        chained = points
+        for name in reversed(names):  # from the output back to the image
+            matrix = MAPS[name](draws, aspect)[row]
+            moved = torch.cat([chained, torch.ones(5, 1)], dim=1) @ matrix.T
+            chained = moved[:, :2] / moved[:, 2:]
+        torch.testing.assert_close(seen[:, :2] / seen[:, 2:], chained, rtol=1e-6, atol=1e-6)
+
+
+@given(st.floats(0, 0.99), st.integers(0, 1000))
+def test_no_pixel_of_a_tilted_picture_lies_behind_the_eye(tilt, epoch):
+    matrices = geometry.perspective(tilt)(Draws(0, epoch, torch.arange(50)), 1.0)
+    corners = torch.tensor([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)], dtype=torch.float64)
+    depths = matrices[:, 2] @ corners.T
+    assert depths.min() >= 1 - tilt - 1e-9 and depths.max() <= 1 + tilt + 1e-9
+
+
+def test_the_greatest_tilt_and_slant_are_those_that_the_options_say():
+    draws = Draws(0, 0, torch.arange(20_000))
+    tilts = geometry.perspective(0.3)(draws, 1.0)[:, 2, :2]
+    greatest = tilts.abs().sum(dim=1)
+    assert 0.299 < greatest.max() <= 0.3 + 1e-9 and tilts.mean(dim=0).abs().max() < 0.003
+    assert torch.corrcoef(tilts.T)[0, 1].abs() < 0.03
+    slants = geometry.shear(0.2)(draws, 1.0)[:, [0, 1], [1, 0]]
+    assert 0.199 < slants.abs().max() <= 0.2 and torch.corrcoef(slants.T)[0, 1].abs() < 0.03
 
 
 def test_draws_have_the_distribution_that_their_options_say():
