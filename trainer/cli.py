@@ -18,6 +18,8 @@ VERBS = {
     "weights": "List the tensors that a run has learnt, by name and size: weights resume=FOLDER.",
     "summary": "List a model's layers: output shape, parameters, multiply-adds.",
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
+    "preview": "Draw what the model will see, the rate over the run, and class counts: preview output=FILE.png.",
+    "augment": "Write six augmented copies of each image: augment data=folder data.root=PHOTOS output=COPIES.",
 }
 DEFAULT_VERB = "train"
 COMPARED = {"inspect": ("init", "model")}
