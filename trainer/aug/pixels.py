@@ -1,6 +1,7 @@
 """What is done to single pixels after the warp: Gaussian noise, salt and pepper, and random erasing."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,9 +19,9 @@ def gaussian(strength: float) -> PixelStage:
 
     def add(pixels: Tensor, draws: Draws, levels: Levels) -> Tensor:
         integers = draws.integers("aug.noise", pixels.shape[1:], pixels.device)
-        normal = torch.erfinv((integers.float() + 0.5).mul_(2.0**-15)).mul_(math.sqrt(2))  # within 4.3 of 0
+        normal = torch.erfinv(integers.float().add_(0.5).mul_(2.0**-15))  # over the root of 2; within 4.3 stds of 0
         std = draws.uniform("aug.noise.std", 0.0, strength).to(pixels.device)[:, None, None, None]
-        return pixels.add_(normal.mul_(std * (levels.white - levels.black)))
+        return pixels.add_(normal.mul_(math.sqrt(2) * std * (levels.white - levels.black)))
 
     return add
 
@@ -45,15 +46,18 @@ def erase(probability: float, largest_area: float) -> PixelStage:
     """
 
     def fill(pixels: Tensor, draws: Draws, levels: Levels) -> Tensor:
-        size = pixels.shape[-1]
+        chosen = draws.chance("aug.erase", probability).nonzero()[:, 0]
+        draws = replace(draws, samples=draws.samples[chosen])
         area = draws.uniform("aug.erase.area", min(_LEAST_AREA, largest_area), largest_area).double()
         limit = (-area.log()).clamp(max=math.log(_LARGEST_ASPECT))
         aspect = torch.exp(limit * (2 * draws.uniform("aug.erase.aspect").double() - 1))
-        width = (area / aspect).sqrt() * draws.chance("aug.erase", probability)
-        height = (area * aspect).sqrt()
+        width, height = (area / aspect).sqrt(), (area * aspect).sqrt()
         left, top = (1 - width) * draws.uniform("aug.erase.x"), (1 - height) * draws.uniform("aug.erase.y")
-        erased = inside(left, top, left + width, top + height, size, pixels.device)
+        erased = inside(left, top, left + width, top + height, pixels.shape[-1], pixels.device)
         integers = draws.integers("aug.erase.fill", pixels.shape[1:], pixels.device)
-        return torch.where(erased, levels.at((integers.float() + 2**15) / (2**16 - 1)), pixels)
+        random = levels.at(integers.float().add_(2**15).div_(2**16 - 1))
+        rows = chosen.to(pixels.device)
+        pixels[rows] = torch.where(erased, random, pixels[rows])
+        return pixels
 
     return fill

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import permutations
 
 import torch
 import torch.nn.functional as F
@@ -94,8 +95,8 @@ def recolour(pixels: Tensor, colour: Tensor, mixes: bool) -> Tensor:
     channels = pixels.shape[1]
     rows = torch.arange(channels, device=colour.device)
     result = pixels * colour[:, rows, rows, None, None]
-    for step in range(1, channels) if mixes else ():
-        result += pixels.roll(-step, dims=1) * colour[:, rows, (rows + step) % channels, None, None]
+    for row, column in permutations(range(channels), 2) if mixes else ():
+        result[:, row] += pixels[:, column] * colour[:, row, column, None, None]
     return result.add_(colour[:, :, -1, None, None])
 
 
