@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.augmentation import beside_others, stack_over_step
 from benchmarks.engine import engine_over_bare
 from benchmarks.feeding import fed_over_bare
 from benchmarks.memory import peak_gib
@@ -23,6 +24,9 @@ def main() -> None:
         _add(table, "Fashion-MNIST, fed and augmented, over the bare step", fed_over_bare(FASHION_MNIST), "0.80")
     else:
         table.add_row(f"Fashion-MNIST: not measured, there is no {FASHION_MNIST}", "", "", "", "0.80")
+    _add(table, "strong stack with noise and mixing, over a small_cnn step", stack_over_step(), "4.00")
+    for name, ratio in beside_others():
+        _add(table, name, ratio, "")
     table.add_row("peak memory, 60,000 resident images of 32 px", f"{peak_gib():.2f} GiB", "", "", "under 1.6 GiB")
     Console(width=130).print(table)
 

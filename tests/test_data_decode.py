@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from trainer.data.decode import Frame, decode, short_side
 from trainer.errors import DataError
@@ -187,3 +187,57 @@ def test_short_side_reads_the_header_only(tmp_path: Path) -> None:
     assert short_side(path) == 30
     with pytest.raises(DataError):
         decode(path)
+
+
+METHODS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def scene(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("size", [(60, 40), (40, 61), (9, 7), (24, 24)])
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_and_fit_is_pillows(tmp_path: Path, method: Any, size: tuple[int, int]) -> None:
+    picture = scene(*size)
+    path = save(tmp_path / "a.png", picture)
+    short, resampling = min(size), METHODS[method]
+    left, top = (size[0] - short) // 2, (size[1] - short) // 2
+    expected = {
+        "crop": picture.crop((left, top, left + short, top + short)).resize((24, 24), resampling),
+        "squish": picture.resize((24, 24), resampling),
+        "pad": ImageOps.pad(picture, (24, 24), resampling, color="black"),
+    }
+    for fit, image in expected.items():
+        ours = decode(path, Frame(24, resize=method, fit=fit)).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
+        assert np.array_equal(ours, np.array(image)), fit
+
+
+def test_methods_differ_and_only_nearest_aliases(tmp_path: Path) -> None:
+    stripes = np.zeros((96, 96), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    path = save(tmp_path / "a.png", Image.fromarray(stripes))
+    found = {method: decode(path, Frame(18, grey=True, resize=method)).float() for method in METHODS}  # type: ignore[arg-type]
+    for method, small in found.items():
+        assert ((small - 127.5).abs().max() > 100) == (method == "nearest")
+    path = save(tmp_path / "b.png", scene(60, 40))
+    images = {decode(path, Frame(24, resize=method)).numpy().tobytes() for method in METHODS}  # type: ignore[arg-type]
+    assert len(images) == 4
+
+
+def test_nearest_takes_pixels_of_the_file_itself_from_a_jpeg_too(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", scene(128, 128), quality=95)
+    small = decode(path, Frame(16, resize="nearest"))
+    with Image.open(path) as picture:
+        assert np.array_equal(small.permute(1, 2, 0).numpy(), np.array(picture.resize((16, 16), METHODS["nearest"])))
+
+
+@pytest.mark.parametrize("fit", ["crop", "squish", "pad"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
+def test_every_fit_takes_any_shape(tmp_path: Path, size: tuple[int, int], fit: Any) -> None:
+    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(16, fit=fit)).shape == (3, 16, 16)

@@ -202,9 +202,12 @@ def test_number_of_glyph_classes_is_bounded_by_the_schema(classes: int) -> None:
 
 
 def test_shared_options_have_one_type_and_default() -> None:
+    shared = ("val", "folds", "fold", "normalise", "denoise", "cache", "grey", "download", "size", "resize", "fit")
     found: dict[str, set[str]] = {}
-    for entry in entries("data").values():
-        for name in ("val", "cache", "grey", "download"):
-            if name in entry.options:
-                found.setdefault(name, set()).add(repr(entry.options[name].default))
-    assert all(len(defaults) == 1 for defaults in found.values()) and len(found) == 4
+    for part in entries("data").values():
+        for name in shared:
+            if name in part.options and (part.name, name) != ("glyphs", "size"):
+                found.setdefault(name, set()).add(repr(part.options[name]))
+    assert all(len(options) == 1 for options in found.values()) and len(found) == len(shared)
+    for name in ("val", "folds", "fold", "normalise", "denoise"):
+        assert all(name in part.options for part in entries("data").values())

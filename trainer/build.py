@@ -40,8 +40,7 @@ class Job:
     state: State
     batches: TrainBatches
     val_batches: EvalBatches
-    test_batches: Callable[[], EvalBatches] | None
-    """Opens the test part, which is read once, at the end; None where there is none."""
+    test_batches: EvalBatches | None
     normalisation: Normalisation
     recipe: Recipe
     plan: Plan
@@ -59,7 +58,7 @@ def build(config: Config, progress: Progress) -> Job:
     make_repeatable(device)
 
     source: Source = _part(config, "data")
-    train, val = _open_both(config, source, progress)
+    train, val, test = _open_all(config, source, progress)
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
     transform: Callable[..., Tensor] = Transform(
@@ -87,12 +86,11 @@ def build(config: Config, progress: Progress) -> Job:
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
-    test = source.test
     return Job(
         state=State.begin(model, optimizer, precision.scaler(), averaging=settings.ema > 0),
         batches=batches,
         val_batches=in_order(val),
-        test_batches=None if test is None else lambda: in_order(_open(test, source, config, progress)),
+        test_batches=None if test is None else in_order(test),
         normalisation=normalisation,
         recipe=Recipe(
             criterion.to(device),
@@ -169,20 +167,24 @@ def _open(samples: Samples, source: Source, config: Config, progress: Progress) 
     return open_store(samples, cache=source.cache, workers=num_workers, progress=progress)
 
 
-def _open_both(config: Config, source: Source, progress: Progress) -> tuple[Store, Store]:
-    """The training and the validation images. Raises DataError with what cannot be read of either."""
-    settings, stores, errors = config.settings, [], []
-    for samples in (
-        _limited(source.train, settings.limit_train, "limit_train"),
-        _limited(source.val, settings.limit_val, "limit_val"),
-    ):
+def _open_all(config: Config, source: Source, progress: Progress) -> tuple[Store, Store, Store | None]:
+    """Training, validation and test images, read before the run: one that cannot be read is told now, not at the end.
+
+    Raises DataError with what cannot be read of any of them.
+    """
+    settings = config.settings
+    train = _limited(source.train, settings.limit_train, "limit_train")
+    val = _limited(source.val, settings.limit_val, "limit_val")
+    stores: list[Store] = []
+    errors = []
+    for samples in (train, val, source.test):
         try:
-            stores.append(_open(samples, source, config, progress))
+            stores += [] if samples is None else [_open(samples, source, config, progress)]
         except DataError as error:
             errors.append(str(error))
     if errors:
         raise DataError("\n".join(errors))
-    return stores[0], stores[1]
+    return stores[0], stores[1], stores[2] if stores[2:] else None
 
 
 def _pace(steps: int) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from trainer import help
-from trainer.compose import Origin, compose, compose_each
+from trainer import __version__, help
+from trainer.compose import Origin, check_choices, compose, compose_each, readable
 from trainer.config import GROUPS, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.records.folder import existing_folder
@@ -31,6 +31,9 @@ def script() -> None:
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
+    except KeyboardInterrupt:  # in training an interrupt is noted, and answered after a good save
+        print("Stopped before training began; there is nothing to go on from.", file=sys.stderr)
+        code = 128 + signal.SIGINT
     except BrokenPipeError:  # what reads our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
@@ -51,19 +54,28 @@ def main(words: Sequence[str]) -> int:
 def _dispatch(words: list[str]) -> int:
     from hydra._internal.utils import get_args_parser  # Hydra's own words: -m, --help, --cfg, --config-dir, …
 
+    if "--version" in words:
+        print(f"trainer {__version__}")
+        return 0
     verb = _take_verb(words)
-    arguments = get_args_parser().parse_intermixed_args(words)
-    words = [word for word in words if word not in arguments.overrides] + arguments.overrides  # Hydra wants flags first
+    arguments, unknown = get_args_parser().parse_known_intermixed_args(words)
+    if unknown:
+        said = unknown[0].lstrip("-").replace("-", "_")
+        raise ConfigError(f"{unknown[0]}: there is no such flag. Settings are written without dashes: {said}=VALUE.")
+    flags = [word for word in words if word not in arguments.overrides]
+    arguments.overrides = [readable(word) for word in arguments.overrides]
+    words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use --config-path RUN_FOLDER.")
     if arguments.help:
         print(help.text(VERBS))
         return 0
+    origin = _origin(arguments.config_path, arguments.config_name, arguments.config_dir)
     if arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
         from trainer.multirun import hand_to_hydra
 
+        check_choices(arguments.overrides, origin)
         return hand_to_hydra(words)
-    origin = _origin(arguments.config_path, arguments.config_name, arguments.config_dir)
     if arguments.multirun and verb != DEFAULT_VERB:
         raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
@@ -82,6 +94,9 @@ def _take_verb(words: list[str]) -> str:
     if not words or words[0].startswith("-") or "=" in words[0]:
         return DEFAULT_VERB
     verb = words.pop(0)
+    if verb == "help":
+        words.append("--help")
+        return DEFAULT_VERB
     if verb not in VERBS:
         settings = did_you_mean(verb, GROUPS)
         hint = did_you_mean(verb, VERBS) or (f"{settings} Settings are written key=value." if settings else "")

@@ -50,7 +50,7 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> 
     errors: list[str] = []
     overrides = [parsed for word in words for parsed in _parse(word, multirun, errors)]
     with _hydra(origin) as loader:
-        overrides = [each for each in overrides if _is_valid_choice(each, loader, origin, errors)]
+        overrides = _valid(overrides, loader, origin, errors)
         first = [_forced(each, values[0]) for each in overrides if (values := _values(each, loader))]
         config = _check(first, origin, errors)
         for position, override in enumerate(overrides):
@@ -71,7 +71,7 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
     overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
     found: dict[str, Config | None] = {}
     with _hydra(origin) as loader:
-        overrides = [each for each in overrides if _is_valid_choice(each, loader, origin, errors)]
+        overrides = _valid(overrides, loader, origin, errors)
         for each in overrides:
             if each.is_sweep_override() and each.key_or_group.split(".")[0] not in rooms:
                 comparable = " or ".join(f"{room} and its options" for room in rooms)
@@ -106,6 +106,16 @@ def _label(override: Override, value: str) -> str:
     return value if override.key_or_group in GROUPS else f"{option}={value}"
 
 
+def check_choices(words: Sequence[str], origin: Origin) -> None:
+    """Raises ConfigError with every part that is chosen and is not there, whatever else may be missing."""
+    errors: list[str] = []
+    overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
+    with _hydra(origin) as loader:
+        _valid(overrides, loader, origin, errors)
+    if errors:
+        raise ConfigError("\n".join(errors))
+
+
 def plain(composed: DictConfig) -> dict[str, Any]:
     """The composed config as plain data, interpolations resolved. Raises ConfigError if one leads nowhere."""
     try:
@@ -134,18 +144,31 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
     return None
 
 
+def readable(word: str) -> str:
+    """The word as Hydra's grammar has it: a value that is not of it, such as ~/photos or "my photos (1)", gets quotes."""
+    key, equals, value = word.partition("=")
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'" if equals and value[:1] not in "[{'\"$" else word
+    return word
+
+
 def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
-        hint = "Write key=value; a value with spaces, commas or brackets wants quotes: \"key='a, b'\"."
-        errors.append(f"{word}: cannot be read. {hint}")
+        errors.append(f"{word}: cannot be read. Write key=value, a list [a,b], a mapping {{a:1,b:2}}.")
         return []
     if override.key_or_group in _OURS_TO_SET:
         errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")
         return []
     if override.is_sweep_override() and not multirun:
-        errors.append(f"{word}: several values make several runs, which wants -m. A list is written [a,b].")
+        quoted = f"\"{override.key_or_group}='{override.get_value_string()}'\""
+        errors.append(
+            f"{word}: several values make several runs, which wants -m. A list is written [a,b]; for a comma in one "
+            f"value say {quoted}."
+        )
         return []
     return [override]
 
@@ -155,6 +178,12 @@ def _values(override: Override, loader: ConfigLoader) -> list[str]:
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
     return [override.get_value_string()]
+
+
+def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
+    """The overrides without wrong choices of a part, and without what is said to such a part."""
+    wrong = {each.key_or_group for each in overrides if not _is_valid_choice(each, loader, origin, errors)}
+    return [each for each in overrides if each.key_or_group.split(".")[0] not in wrong]
 
 
 def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, errors: list[str]) -> bool:

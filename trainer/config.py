@@ -37,7 +37,7 @@ class Settings:
     name: str | None = None
     resume: str | None = None
     output: str = "outputs"
-    log_every: Count = 50
+    log_every: Count = 10
     save_every: Whole = 0
     keep_every: Whole = 0
     early_stop: Count | None = None
@@ -95,8 +95,7 @@ def conf_folder() -> Path:
 def check(plain: Mapping[str, Any]) -> Config:
     """The config that the plain data say. Raises ConfigError with ALL that is wrong, one error a line."""
     errors: list[str] = []
-    rest = {key: value for key, value in plain.items() if key not in GROUPS}
-    settings = _check_settings(rest, errors)
+    settings = _check_settings(plain, errors)
     plugins = settings.plugins if settings else []
     parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in ROOMS}
     if settings:
@@ -140,12 +139,21 @@ def _check_settings(plain: Mapping[str, Any], errors: list[str]) -> Settings | N
     before = len(errors)
     values: dict[str, Any] = {}
     for key, value in plain.items():
+        if key in GROUPS:
+            continue
         if key not in known:
-            hint = did_you_mean(key, [*known, *GROUPS]) or f" The settings are {', '.join(sorted(known))}."
+            hint = _option_named(key, plain) or did_you_mean(key, [*known, *GROUPS])
+            hint = hint or f" The settings are {', '.join(sorted(known))}."
             errors.append(f"{key}: there is no such setting.{hint}")
             continue
         values[key] = _conform(key, value, hints[key], errors)
     return Settings(**values) if len(errors) == before else None
+
+
+def _option_named(key: str, plain: Mapping[str, Any]) -> str:
+    """A sentence that names the option meant by a bare key: lr is an option of optim."""
+    rooms = [room for room in ROOMS if isinstance(plain.get(room), Mapping) and key in plain[room]]
+    return f" Did you mean '{rooms[0]}.{key}'?" if rooms else ""
 
 
 def _check_part(room: str, node: Any, plugins: list[str], errors: list[str]) -> Choice | None:
@@ -160,7 +168,7 @@ def _check_part(room: str, node: Any, plugins: list[str], errors: list[str]) -> 
         return None
     name, said = node["name"], {key: value for key, value in node.items() if key != "name"}
     if name not in parts:
-        errors.append(registry.unknown(room, name, parts))
+        errors.append(f"{registry.unknown(room, name, parts)} A part of your own wants plugins=[its.module].")
         return None
     return Choice(name, _check_options(f"{room} '{name}'", room, said, parts[name].options, errors))
 
@@ -193,6 +201,8 @@ def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
 def _contradictions(settings: Settings) -> list[str]:
     """Settings that are each right and cannot act together."""
     lines = []
+    if settings.name is not None and (Path(settings.name).is_absolute() or ".." in Path(settings.name).parts):
+        lines.append(f"name: {settings.name!r} leads out of the output folder. Choose the folder with output=FOLDER.")
     if settings.early_stop is not None and settings.early_stop >= settings.epochs:
         lines.append(
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "

@@ -4,7 +4,6 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -14,6 +13,7 @@ from trainer.compose import plain
 from trainer.config import Config, check, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
 from trainer.records.folder import RunFolder, dated_path, write_json
+from trainer.records.summary import ending
 from trainer.sweep.table import print_table
 
 _QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
@@ -60,8 +60,5 @@ def _job(composed: DictConfig) -> None:
     except TrainerError as error:
         print(f"run {job.job.num} failed: {error}", file=sys.stderr)
         folder.path.mkdir(parents=True, exist_ok=True)
-        write_json(folder.summary, _failure(error, said))
-
-
-def _failure(error: TrainerError, said: list[str]) -> dict[str, Any]:
-    return {"status": "failed", "exit_code": error.exit_code, "message": str(error), "said": said}
+        if not folder.summary.exists():  # the run did not come so far as to write one
+            write_json(folder.summary, {**ending(error), "overrides": said})

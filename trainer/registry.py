@@ -104,7 +104,10 @@ def unknown(room: str, name: str, names: Sequence[str] | dict[str, Entry]) -> st
 @cache
 def _parts_of(module: str) -> tuple[Entry, ...]:
     path = _source_of(module)
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise ConfigError(f"plugins: {path}, line {error.lineno}: {error.msg}.") from None
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     return tuple(_read(function, room, module) for function in functions for room in _rooms_of(function))
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from trainer.config import Config, differences
 from trainer.engine.checkpoint import Checkpoints
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, fit, steps_per_epoch
+from trainer.engine.metrics import Scores
 from trainer.errors import ConfigError, DataError, StoppedError, TrainerError
 from trainer.records.about import environment, not_bit_exact
 from trainer.records.folder import RunFolder, existing_folder, new_folder, read_json, write_json
@@ -35,8 +37,8 @@ def run(config: Config) -> int:
     return run_in(folder if folder.holds_a_run else new_folder(output, settings.name), config)
 
 
-def run_in(folder: RunFolder, config: Config, said: list[str] | None = None) -> int:
-    """Trains in this folder, and goes on if it holds a run already. said: the words of a multirun for this job."""
+def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None) -> int:
+    """Trains in this folder, and goes on if it holds a run already. overrides: a multirun's words for this job."""
     with folder.locked():
         checkpoints = Checkpoints(folder.checkpoints)
         saved = checkpoints.load_last()
@@ -50,9 +52,20 @@ def run_in(folder: RunFolder, config: Config, said: list[str] | None = None) -> 
         job = build(config, screen.counting)
         if saved is not None:
             _go_on(folder, job, saved)
+        for name in checkpoints.damaged():
+            screen.say(f"{folder.checkpoints / name} is damaged, and the other checkpoint is used.")
         _begin(folder, config, job, screen, resumed=saved is not None)
-        _train(folder, job, checkpoints, screen)
-        _finish(folder, job, checkpoints, screen, config, said or [])
+        conclude = partial(summarise, folder.metrics, config, job.state, overrides or [])
+        try:
+            _train(folder, job, checkpoints, screen)
+        except TrainerError as error:
+            write_json(folder.summary, conclude(error=error))
+            raise
+        summary = conclude(test=_test(job, checkpoints))
+        write_json(folder.summary, summary)
+        draw_curves(folder.metrics, folder.curves)
+        for line in closing(summary, folder.path):
+            screen.say(line)
         return 0
 
 
@@ -80,8 +93,9 @@ def _go_on(folder: RunFolder, job: Job, saved: dict[str, Any]) -> None:
 
 def _begin(folder: RunFolder, config: Config, job: Job, screen: Screen, *, resumed: bool) -> None:
     """Leaves on disk what the run is, and says it."""
-    about = {**job.about, **environment(), "command": shlex.join(["python", "-m", "trainer", *sys.argv[1:]])}
-    before = read_json(folder.about)
+    before = read_json(folder.about) if resumed else {}
+    commands = [*before.get("commands", []), shlex.join(["python", "-m", "trainer", *sys.argv[1:]])]
+    about = {**job.about, **environment(), "commands": commands}
     folder.write_config(config)
     write_json(folder.about, about)
     screen.log_to(folder.log)
@@ -101,6 +115,7 @@ def _begin(folder: RunFolder, config: Config, job: Job, screen: Screen, *, resum
 
 
 def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen) -> None:
+    """Runs the loop. Raises StoppedError after a good save if a signal came, and the loop's own errors."""
     with Interrupt() as interrupt, MetricsFile(folder.metrics) as metrics:
         steps = steps_per_epoch(job.batches, job.recipe.accumulate)
         pace = Pace(
@@ -117,7 +132,7 @@ def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen
                 witness.save(job.state, is_best=False)
             raise StoppedError(
                 f"Stopped by {signal} after step {job.state.step}; all is saved. "
-                f"Go on with: python -m trainer resume={folder.path}",
+                f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}",
                 signal.signal_number,
             ) from None
         except TrainerError as error:
@@ -127,16 +142,9 @@ def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen
             witness.close()
 
 
-def _finish(
-    folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen, config: Config, said: list[str]
-) -> None:
-    """Measures the test part once, with the selected weights, and leaves the summary and the curves."""
-    test = None
-    if job.test_batches is not None and job.state.best is not None:
-        job.state.model.load_state_dict(checkpoints.load_best()["model"])
-        test = evaluate(job.state.model, job.test_batches(), job.recipe.criterion, job.recipe.precision)
-    summary = summarise(folder.metrics, config, job.state, test, said)
-    write_json(folder.summary, summary)
-    draw_curves(folder.metrics, folder.curves)
-    for line in closing(summary, folder.path):
-        screen.say(line)
+def _test(job: Job, checkpoints: Checkpoints) -> Scores | None:
+    """The scores on the test part with the selected weights; None where there is no such part."""
+    if job.test_batches is None or job.state.best is None:
+        return None
+    job.state.model.load_state_dict(checkpoints.load_best()["model"])
+    return evaluate(job.state.model, job.test_batches, job.recipe.criterion, job.recipe.precision)

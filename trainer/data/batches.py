@@ -1,5 +1,6 @@
 """Batches on the device: shuffled and augmented for training, in order for evaluation."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -26,10 +27,10 @@ class Batch:
 
 
 class TrainBatches:
-    """Full batches in an order that is a function of (seed, epoch).
+    """Every sample once an epoch, in an order that is a function of (seed, epoch).
 
-    The last partial batch of an epoch is dropped (other samples each epoch); fewer samples than a batch make one
-    smaller batch. What a sample looks like depends on (seed, epoch, its index) alone, not on its neighbours; if they
+    Batches differ by one sample at most: where batch_size does not divide the set, all are a little smaller, and none
+    is dropped or tiny. Their number is a multiple of `accumulate`. What a sample looks like depends on (seed, epoch, its index) alone, not on its neighbours; if they
     are mixed, on the set of them as well.
     item: one uint8 image (C, H, W) on the CPU -> another; it may draw from torch's global generator. upload: puts a
     tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, S, S).
@@ -42,13 +43,16 @@ class TrainBatches:
         *,
         batch_size: int,
         seed: int,
+        accumulate: int = 1,
         upload: Callable[[Tensor], Tensor],
         transform: Callable[[Tensor, Draws], Tensor],
         item: Callable[[Tensor], Tensor] | None = None,
         mix: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.store = store
-        self.batch_size = min(batch_size, len(store))
+        steps = math.ceil(len(store) / (batch_size * accumulate))
+        self.num_batches = min(steps * accumulate, len(store))
+        self.batch_size = math.ceil(len(store) / self.num_batches)
         self.seed = seed
         self.upload = upload
         self.transform = transform
@@ -56,12 +60,12 @@ class TrainBatches:
         self.mix = mix
 
     def __len__(self) -> int:
-        return len(self.store) // self.batch_size
+        return self.num_batches
 
     def orders(self, epoch: int) -> tuple[Tensor, ...]:
         """The samples of each batch of an epoch."""
         order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
-        return torch.split(order, self.batch_size)[: len(self)]
+        return torch.tensor_split(order, self.num_batches)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number start on; a resumed epoch goes on exactly where it stopped."""

@@ -59,6 +59,12 @@ class Checkpoints:
         newest = max(good, key=lambda name: int(manifest[self._sha256(name)]["step"]))
         return load(self.folder / newest)
 
+    def damaged(self) -> list[str]:
+        """The checkpoints to go on from that are there and are not what was written."""
+        manifest = self._read_manifest()
+        there = [name for name in (LAST, PREVIOUS) if (self.folder / name).exists()]
+        return [name for name in there if self._sha256(name) not in manifest]
+
     def load_best(self) -> dict[str, Any]:
         """The checkpoint of the best epoch. Raises CheckpointError if it is missing or damaged."""
         path = self.folder / BEST

@@ -65,7 +65,9 @@ def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
     """
     stages = getattr(model, "stages", None)
     if stages is None:
-        raise ConfigError(f"model: {type(model).__name__} has no `stages`: it must list its parts from stem to head.")
+        raise ConfigError(
+            f"model: {type(model).__name__} has no `stages`: it must list its parts from stem to head. Wrap it as trainer.model.staged.Chain(body=..., head=...)."
+        )
     held = sorted(id(parameter) for stage in stages for parameter in stage.parameters())
     if held != sorted(id(parameter) for parameter in model.parameters()):
         raise ConfigError(f"model: the `stages` of {type(model).__name__} must hold every parameter exactly once.")

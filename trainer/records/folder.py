@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -61,8 +62,9 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""
-        text = OmegaConf.to_yaml(OmegaConf.create(config.plain()))
-        replace_text(self.config, f"# The whole config of this run. Again: trainer --config-path {self.path}\n{text}")
+        text = OmegaConf.to_yaml(OmegaConf.create({**config.plain(), "resume": None}))  # else it would go on, not again
+        again = f"python -m trainer --config-path {shlex.quote(str(self.path))} name=again"
+        replace_text(self.config, f"# The whole config of this run. To run it again: {again}\n{text}")
 
 
 def new_folder(output: Path, name: str | None, now: Callable[[], datetime] = datetime.now) -> RunFolder:

@@ -6,18 +6,30 @@ from typing import Any
 from trainer.config import Config
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
+from trainer.errors import StoppedError, TrainerError
 from trainer.records.metrics import read_metrics
 
 _SCORES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
-def summarise(metrics: Path, config: Config, state: State, test: Scores | None, said: list[str]) -> dict[str, Any]:
-    """The outcome as plain data. Times are summed over the epochs, resumed or not; images/s are those of training."""
+def summarise(
+    metrics: Path,
+    config: Config,
+    state: State,
+    overrides: list[str],
+    *,
+    test: Scores | None = None,
+    error: TrainerError | None = None,
+) -> dict[str, Any]:
+    """The outcome as plain data. Times are summed over the epochs, resumed or not; images/s are those of training.
+
+    overrides: the words that set this run apart in a multirun. error: what ended the run early.
+    """
     epochs = [line for line in read_metrics(metrics) if line["kind"] == "epoch"]
     train_seconds = sum(line["train_seconds"] for line in epochs)
     images = sum(line["images_per_second"] * line["train_seconds"] for line in epochs)
     return {
-        "status": "finished",
+        **ending(error),
         "monitor": config.settings.monitor,
         "best": _scores(epochs, state.best_epoch),
         "last": _scores(epochs, state.epoch),
@@ -29,8 +41,16 @@ def summarise(metrics: Path, config: Config, state: State, test: Scores | None, 
         "skipped_steps": state.skipped_steps,
         "seconds": train_seconds + sum(line["val_seconds"] for line in epochs),
         "images_per_second": images / train_seconds if train_seconds else 0.0,
-        "said": said,
+        "overrides": overrides,
     }
+
+
+def ending(error: TrainerError | None) -> dict[str, Any]:
+    """How the run ended: its status, and what was said if it did not finish."""
+    if error is None:
+        return {"status": "finished", "exit_code": 0}
+    status = "stopped" if isinstance(error, StoppedError) else "failed"
+    return {"status": status, "exit_code": error.exit_code, "message": str(error)}
 
 
 def _scores(epochs: list[dict[str, Any]], epoch: int) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """What is seen while a run goes on: plain lines, above a progress bar where the output is a terminal."""
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,7 @@ class Screen:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_terminal or self._console.is_dumb_terminal,
         )
 
     def log_to(self, path: Path) -> None:
@@ -30,7 +31,10 @@ class Screen:
         self._log = path
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        try:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        except BrokenPipeError:  # what read our output is gone, as after `| head`: the run goes on, and its log
+            self._console.file = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the run
         if self._log is not None:
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")

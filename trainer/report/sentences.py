@@ -1,5 +1,6 @@
 """The lines that open, accompany and close a run."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> st
     seconds = report.train_seconds + report.val_seconds
     return (
         f"epoch {report.epoch:>{len(str(epochs))}}/{epochs}"
-        f"  train loss {report.train.loss:.4f} accuracy {report.train.accuracy:.2%}"
-        f"  val loss {report.val.loss:.4f} accuracy {report.val.accuracy:.2%}"
+        f"  train loss {_loss(report.train.loss)} accuracy {report.train.accuracy:6.2%}"
+        f"  val loss {_loss(report.val.loss)} accuracy {report.val.accuracy:6.2%}"
         f"  lr {report.lr:.2e}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
     )
 
@@ -47,8 +48,13 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
     if summary["skipped_steps"]:
         lines.append(f"{summary['skipped_steps']} steps skipped by the gradient scaler: their gradients overflowed")
     lines.append(f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s in training")
-    lines.append(f"{folder}: to train on, python -m trainer resume={folder} epochs={2 * summary['epochs_planned']}")
+    again = f"python -m trainer {shlex.quote(f'resume={folder}')} epochs={2 * summary['epochs_planned']}"
+    lines.append(f"{folder}: to train on, {again}")
     return lines
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4f}" if value < 1000 else f"{value:.1e}"
 
 
 def _score(monitor: str, value: float) -> str:

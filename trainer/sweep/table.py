@@ -64,7 +64,7 @@ def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     paths = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name))
     runs = [{**read_json(path / "summary.json"), "run": path.name} for path in paths]
     for run in runs:
-        run["said"] = dict(word.split("=", 1) for word in run.get("said", []))
+        run["said"] = dict(word.split("=", 1) for word in run.get("overrides", []))
         run["score"] = (run.get("best") or {}).get(monitor)
     return sorted(runs, key=lambda run: _place(run["score"], monitor))
 
