@@ -85,7 +85,7 @@ def beside_others() -> Iterator[tuple[str, Ratio]]:
     """images/s of each augmentation, normalisation included, over the others' of the same strength."""
     images = torch.randint(0, 256, (BATCH, 3, SIZE, SIZE), dtype=torch.uint8)
     for row in ROWS:
-        ours = augmenting(custom(**row.ours), images)  # type: ignore[arg-type]
+        ours = augmenting(custom(**row.ours), images)
         if row.torchvision is not None:
             theirs = v2.Compose([row.torchvision, TO_FLOAT, v2.Normalize(MEAN, STD)])
             yield f"{row.name}, over torchvision's", in_turn(ours, one_by_one(theirs, images), rounds=3)
@@ -134,7 +134,7 @@ def one_by_one(transform: Callable[[Tensor], Tensor], images: Tensor) -> Callabl
 
 def kornias(row: Row, images: Tensor) -> Callable[[], int]:
     """kornia's way: operations on the batch in floating point, one after the other."""
-    import kornia.augmentation  # type: ignore[import-not-found]
+    import kornia.augmentation
 
     operation = getattr(kornia.augmentation, row.kornia)(**row.options)
     normalise = kornia.augmentation.Normalize(torch.tensor(MEAN), torch.tensor(STD))
