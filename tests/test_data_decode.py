@@ -201,15 +201,14 @@ def scene(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("size", [(60, 40), (40, 61), (9, 7), (24, 24)])
+@pytest.mark.parametrize("size", [(60, 40), (40, 60), (9, 7), (24, 24)])
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_and_fit_is_pillows(tmp_path: Path, method: Any, size: tuple[int, int]) -> None:
     picture = scene(*size)
     path = save(tmp_path / "a.png", picture)
-    short, resampling = min(size), METHODS[method]
-    left, top = (size[0] - short) // 2, (size[1] - short) // 2
+    resampling = METHODS[method]
     expected = {
-        "crop": picture.crop((left, top, left + short, top + short)).resize((24, 24), resampling),
+        "crop": ImageOps.fit(picture, (24, 24), resampling),
         "squish": picture.resize((24, 24), resampling),
         "pad": ImageOps.pad(picture, (24, 24), resampling, color="black"),
     }

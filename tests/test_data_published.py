@@ -191,7 +191,11 @@ def test_emnist_needs_its_split_and_takes_it_as_an_argument(tmp_path: Path) -> N
             ConfigError,
             "no argument 'partitoin'.*Did you mean 'partition'",
         ),
-        ({"set": "DTD", "arguments": {"partition": 99}}, ConfigError, "data.arguments: DTD"),
+        (
+            {"set": "FGVCAircraft", "arguments": {"annotation_level": "x"}},
+            ConfigError,
+            "data.arguments: FGVCAircraft: .*x",
+        ),
         ({"set": "DTD", "arguments": {"split": "test"}}, ConfigError, "no argument 'split' that can be set"),
         ({"set": "FER2013", "download": True}, ConfigError, "torchvision cannot download FER2013. Put its files into"),
         ({"set": "SVHN"}, (ConfigError, DataError), "SVHN"),

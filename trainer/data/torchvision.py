@@ -168,7 +168,8 @@ def _open(reader: Any, root: str, download: bool, arguments: Arguments) -> Any:
         advice = "The download failed" if download else f"Put it into {base}"
         if can_download and not download:
             advice += ", or add data.download=true to fetch it"
-        raise DataError(f"data.set={name}: {_one_line(error).rstrip('.')}. {advice}.") from error
+        reason = _one_line(error).split(" You can use")[0].rstrip(".")  # download=True, which is not our word for it
+        raise DataError(f"data.set={name}: {reason}. {advice}.") from error
 
 
 def _item(dataset: Any, index: int, where: str) -> tuple[Any, int]:
