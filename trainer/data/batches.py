@@ -30,8 +30,8 @@ class TrainBatches:
     """Every sample once an epoch, in an order that is a function of (seed, epoch).
 
     Batches differ by one sample at most: where batch_size does not divide the set, all are a little smaller, and none
-    is dropped or tiny. Their number is a multiple of `accumulate`. What a sample looks like depends on (seed, epoch, its index) alone, not on its neighbours; if they
-    are mixed, on the set of them as well.
+    is dropped or tiny. Their number is a multiple of `accumulate`. What a sample looks like depends on (seed, epoch,
+    its index) alone, not on its neighbours; if they are mixed, on the set of them as well.
     item: one uint8 image (C, H, W) on the CPU -> another; it may draw from torch's global generator. upload: puts a
     tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, S, S).
     mix: what transform gave, the labels and the draws -> mixed images and soft targets.
