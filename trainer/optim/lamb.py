@@ -15,7 +15,7 @@ from trainer.schema import BelowOne, Fraction, NonNegative, Positive
 def lamb(
     model: nn.Module,
     *,
-    lr: Positive = 5e-3,
+    lr: Positive = 0.02,
     beta1: BelowOne = 0.9,
     beta2: BelowOne = 0.999,
     eps: Positive = 1e-6,
