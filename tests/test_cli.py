@@ -36,6 +36,16 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         ("experiment=smoek", "experiment: there is no experiment 'smoek'. Did you mean 'smoke'?"),
         ("plugins=[no.such]", "plugins: there is no Python module 'no.such'."),
         ("optim.lr=[1", "optim.lr=[1: cannot be read."),
+        ("optim.lr=~/x", "optim.lr: '~/x' is not a number above 0."),
+        ("lr=0.1", "lr: there is no such setting. Did you mean 'optim.lr'?"),
+        ("data=floder data.root=x", "data: there is no data 'floder'. Did you mean 'folder'?"),
+        ("--epochs=3", "--epochs=3: there is no such flag. Settings are written without dashes: epochs=3"),
+        ("name=../x", "name: '../x' names no folder inside output."),
+        ("name=", "name: '' names no folder inside output."),
+        ("experiment=null", "experiment: there is no experiment 'null'."),
+        ("plugins=[.x]", "plugins: there is no Python module '.x'."),
+        ("plugins=[trainer.nope]", "plugins: there is no Python module 'trainer.nope'."),
+        ("--cfg=job model=xresnt18", "model: there is no model 'xresnt18'."),
         ("optim.lr=1,2", "optim.lr=1,2: several values make several runs, which wants -m."),
         ("optim.lr=${nowhere}", "Interpolation key 'nowhere' not found"),
         ("hydra.run.dir=x", "hydra.run.dir: the run folder is chosen with output=FOLDER and name=NAME."),
@@ -46,7 +56,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 def test_a_wrong_word_is_told_in_one_line_with_what_to_say_instead(
     capsys: pytest.CaptureFixture[str], word: str, expected: str
 ) -> None:
-    lines = said(capsys, word)
+    lines = said(capsys, *word.split())
     assert len(lines) == 1
     assert lines[0].startswith(expected)
 

@@ -54,8 +54,8 @@ def test_a_checked_config_is_the_same_when_checked_again() -> None:
         (Share, [0.1], [0, 1]),
         (Degrees, [0, 180], [-1, 181]),
         (bool, [True, False], [0, 1, "true"]),
-        (str, ["a", ""], [1, None]),
-        (str | None, ["a", None], [1]),
+        (str, ["a", ""], [1.5, None, True]),
+        (str | None, ["a", None], [1.5]),
         (list[Count], [[], [1, 2]], [[0], [1, "2"], (1,), 1]),
         (dict[str, Positive], [{}, {"a": 1}], [{"a": 0}, []]),
         (Literal["a", "b"], ["a"], ["c", 1, None]),
@@ -69,6 +69,10 @@ def test_a_value_fits_its_type_or_is_refused_in_words(annotation: Any, good: lis
     for value in bad:
         with pytest.raises(ValueError, match=re.escape(f"{value!r} is not {describe(annotation)}")):
             conform(value, annotation)
+
+
+def test_a_whole_number_is_text_where_text_is_wanted() -> None:
+    assert conform(7, str | None) == "7"
 
 
 def test_whole_numbers_become_floats_where_a_float_is_wanted() -> None:

@@ -235,12 +235,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_first_step_and_th
     assert observer.saves == []
 
 
-def test_a_score_that_is_not_a_number_is_never_the_best() -> None:
+def test_a_validation_loss_that_is_not_a_number_stops_the_run_before_anything_is_saved() -> None:
     fixed, state = batches(2), begin(net())
     poisoned = Fixed([Pair(fixed.pairs[0].images * math.nan, fixed.pairs[0].labels)])
     observer = Deaf()
-    fit(state, fixed, poisoned, recipe(), Plan(2, monitor="val_loss"), observer, Interrupt())
-    assert state.best is None and not any(report.is_best for report in observer.reports)
+    with pytest.raises(DivergedError, match="validation loss is not a finite number after step 2"):
+        fit(state, fixed, poisoned, recipe(), Plan(2), observer, Interrupt())
+    assert state.best is None and observer.saves == []
+
+
+@pytest.mark.parametrize("save_every", [0, 1])
+def test_an_update_that_ruins_the_weights_is_never_saved(save_every: int) -> None:
+    fixed, state, observer = batches(3), begin(net(), lr=1e38), Deaf()
+    fixed.pairs[2] = Pair(fixed.pairs[2].images * 1e4, fixed.pairs[2].labels)
+    last_step_ruins = replace(recipe(), schedule=lambda step: 10.0 if step == 2 else 0.0)
+    with pytest.raises(DivergedError, match="weights are not finite numbers after step 3"):
+        fit(state, fixed, fixed, last_step_ruins, Plan(2, save_every=save_every), observer, Interrupt())
+    assert [step for step, _ in observer.saves] == ([1, 2] if save_every else [])
 
 
 def test_early_stop_ends_the_run_after_so_many_epochs_without_progress() -> None:

@@ -146,6 +146,7 @@ def test_runs_without_a_name_never_share_a_folder(train: Train, tmp_path: Path) 
         (("limit_val=100000",), 3, "limit_val=100000: there are only"),
         (("data.classes=90",), 2, "classes"),
         (("device=mps",), 2, "this machine has no mps"),
+        (("batch_size=1", "model=xresnet18", "data.size=32"), 2, "batch_size: batches of one image are too small"),
         (("optim=sgd", "optim.momentum=0", "optim.nesterov=true"), 2, "nesterov"),
         (("model=backbone", "model.arch=resnt18"), 2, "resnet18"),
         (("model=backbone", "model.arch=resnet18", "model.weights=no.pt"), 4, "no.pt"),
@@ -170,16 +171,29 @@ def test_an_output_folder_that_cannot_be_written_is_told_first(train: Train, tmp
 
 
 def test_a_rate_that_is_too_large_ends_with_what_to_try_and_the_last_good_checkpoint(
-    train: Train, tmp_path: Path
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("name=x", "optim=sgd", "sched=constant", "optim.lr=1e25", "optim.weight_decay=0", "epochs=4")
-    ended = train(*words)
+    (tmp_path / "cliff.py").write_text(
+        "from trainer.registry import SCHEDS\n"
+        "@SCHEDS.register\n"
+        "def cliff(total_steps):\n"
+        '    """Nothing for eight steps, then far too much."""\n'
+        "    return lambda step: 0.0 if step < 8 else 1e25\n"
+    )
+    (tmp_path / "sched").mkdir()
+    (tmp_path / "sched" / "cliff.yaml").write_text("name: cliff\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ("--config-dir", str(tmp_path), "plugins=[cliff]", "sched=cliff", "optim=sgd", "optim.lr=1")
+    ended = train("name=x", *words, "epochs=4")
     assert ended.code == 6
-    assert "The loss is not a finite number since step" in ended.err and "a tenth of the rate" in ended.err
-    checkpoints = tmp_path / "outputs" / "x" / "checkpoints"
-    for path in checkpoints.glob("*.pt"):
-        model = torch.load(path, weights_only=True)["model"]
-        assert all(tensor.isfinite().all() for tensor in model.values())
+    assert "not a finite number since step 9" in ended.err or "not finite numbers after step" in ended.err
+    assert "a tenth of the rate" in ended.err and "Traceback" not in ended.err
+    folder = tmp_path / "outputs" / "x"
+    last = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    assert last["step"] == 6
+    assert all(tensor.isfinite().all() for tensor in last["model"].values())
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["status"], summary["exit_code"], summary["best"]["epoch"]) == ("failed", 6, 1)
 
 
 def test_a_wheel_carries_its_configs_and_runs_from_any_folder(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from trainer.engine.state import State
 from trainer.errors import ConfigError, DataError
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
-from trainer.model.staged import check
+from trainer.model.staged import check, check_single
 from trainer.rng import seed_of
 
 _FEW_STEPS = 5
@@ -61,12 +61,8 @@ def build(config: Config, progress: Progress) -> Job:
     train, val, test = _open_all(config, source, progress)
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
-    transform: Callable[..., Tensor] = Transform(
-        policy, source.size, normalisation.mean, normalisation.std, settings.channels_last
-    )
     to_device = partial(upload, device=device)
-    if normalisation.mean_image is not None:
-        transform = centred(transform, to_device(normalisation.mean_image))
+    transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last)
     batches = TrainBatches(
         train,
         batch_size=settings.batch_size,
@@ -79,6 +75,8 @@ def build(config: Config, progress: Progress) -> Job:
     )
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     model = build_model(config, len(source.classes), source.channels, next(iter(in_order(train))).images)
+    if len(train) // len(batches) == 1:
+        check_single(model, next(iter(in_order(train))).images[:1])
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
@@ -112,16 +110,8 @@ def build(config: Config, progress: Progress) -> Job:
             settings.keep_every,
         ),
         about={
-            "classes": list(source.classes),
+            **_about_data(source, normalisation),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
-            "fingerprint": fingerprint(source),
-            "preprocessing": {
-                "channels": source.channels,
-                "prepared_size": source.train.shape[1],
-                "size": source.size,
-                "normalise": source.normalise,
-                **normalisation.plain(),
-            },
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "device": str(device),
             "precision": precision.name,
@@ -136,6 +126,35 @@ def build(config: Config, progress: Progress) -> Job:
             *_weights(criterion, source),
         ),
     )
+
+
+def _transform(
+    policy: Policy,
+    size: int,
+    normalisation: Normalisation,
+    to_device: Callable[[Tensor], Tensor],
+    channels_last: bool,
+) -> Callable[..., Tensor]:
+    """From stored images, and draws where there are any, to what the model sees."""
+    transform = Transform(policy, size, normalisation.mean, normalisation.std, channels_last)
+    if normalisation.mean_image is None:
+        return transform
+    return centred(transform, to_device(normalisation.mean_image))
+
+
+def _about_data(source: Source, normalisation: Normalisation) -> dict[str, Any]:
+    """What run.json tells of the data: enough to prepare another image as these were."""
+    return {
+        "classes": list(source.classes),
+        "fingerprint": fingerprint(source),
+        "preprocessing": {
+            "channels": source.channels,
+            "prepared_size": source.train.shape[1],
+            "size": source.size,
+            "normalise": source.normalise,
+            **normalisation.plain(),
+        },
+    }
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
@@ -157,13 +176,18 @@ def _part(config: Config, room: str, *handed: Any) -> Any:
     return builder(*handed, **choice.options)
 
 
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
     return samples if count is None else limit(samples, count, setting)
 
 
 def _open(samples: Samples, source: Source, config: Config, progress: Progress) -> Store:
     workers = config.settings.workers
-    num_workers = (os.cpu_count() or 1) if workers == "auto" else workers
+    num_workers = _cores() if workers == "auto" else workers
     return open_store(samples, cache=source.cache, workers=num_workers, progress=progress)
 
 

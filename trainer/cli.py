@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from trainer import __version__, help
-from trainer.compose import Origin, check_choices, compose, compose_each, readable
+from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
 from trainer.config import GROUPS, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.records.folder import existing_folder
@@ -61,8 +61,11 @@ def _dispatch(words: list[str]) -> int:
     arguments, unknown = get_args_parser().parse_known_intermixed_args(words)
     if unknown:
         said = unknown[0].lstrip("-").replace("-", "_")
-        raise ConfigError(f"{unknown[0]}: there is no such flag. Settings are written without dashes: {said}=VALUE.")
+        example = said if "=" in said else f"{said}=VALUE"
+        raise ConfigError(f"{unknown[0]}: there is no such flag. Settings are written without dashes: {example}.")
     flags = [word for word in words if word not in arguments.overrides]
+    if arguments.config_path and not arguments.config_path.startswith("/"):
+        flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]
     arguments.overrides = [readable(word) for word in arguments.overrides]
     words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:
@@ -75,13 +78,15 @@ def _dispatch(words: list[str]) -> int:
         from trainer.multirun import hand_to_hydra
 
         check_choices(arguments.overrides, origin)
-        return hand_to_hydra(words)
+        hand_to_hydra(words)
+        return 0
     if arguments.multirun and verb != DEFAULT_VERB:
         raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
         from trainer.multirun import run_many
 
-        return run_many(words, compose(arguments.overrides, origin, multirun=True))
+        first = compose(arguments.overrides, origin, multirun=True)
+        return run_many([*flags, *map(forced, arguments.overrides)], arguments.overrides, first)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))
@@ -109,7 +114,7 @@ def _origin(path: str | None, name: str | None, directory: str | None) -> Origin
         if folder is not None and not Path(folder).is_dir():
             raise ConfigError(f"{folder}: there is no such folder of configs.")
     besides = (Path(directory),) if directory else ()
-    return Origin(Path(path) if path else conf_folder(), name or "config", besides)
+    return Origin(Path(path).absolute() if path else conf_folder(), name or "config", besides)
 
 
 def _stored(words: Sequence[str]) -> Origin | None:
@@ -117,8 +122,7 @@ def _stored(words: Sequence[str]) -> Origin | None:
 
     None if the words choose parts: then they are the whole command once more, and are compared with the stored config.
     """
-    said = dict(word.split("=", 1) for word in words if "=" in word)
-    folder = said.get("resume", "auto")
-    if folder in ("auto", "null") or any(group in said for group in GROUPS):
+    folder = value_of("resume", words)
+    if folder in (None, "auto") or any(value_of(group, words) for group in GROUPS):
         return None
-    return Origin(existing_folder(Path(folder)).path)
+    return Origin(existing_folder(Path(str(folder)).expanduser()).path)

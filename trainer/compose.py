@@ -4,6 +4,7 @@ Values are first forced into the config (`optim.lrr=1` becomes `++optim.lrr=1`),
 misspelt key: the check against the parts' signatures then finds it, together with every other mistake.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,18 +12,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, Transformer
+from hydra.core.override_parser.types import Override, OverrideType, Transformer, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainer.config import GROUPS, Config, check, conf_folder
-from trainer.errors import ConfigError, did_you_mean
+from trainer.config import GROUPS, Config, check
+from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -39,7 +41,8 @@ class Origin:
     @property
     def is_stored(self) -> bool:
         """Whether the primary config is one that a run stored: whole, and without groups to choose from."""
-        return self.folder != conf_folder()
+        path = self.folder / f"{self.name}.yaml"
+        return path.exists() and not re.search(r"^defaults:", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> Config:
@@ -106,6 +109,19 @@ def _label(override: Override, value: str) -> str:
     return value if override.key_or_group in GROUPS else f"{option}={value}"
 
 
+def forced(word: str) -> str:
+    """The word as it was checked: a plain key is put into the config whether or not it is there."""
+    override = OverridesParser.create().parse_override(word)
+    return _forced(override, "" if override.type is OverrideType.DEL else override.get_value_string())
+
+
+def value_of(key: str, words: Sequence[str]) -> str | None:
+    """What the words say last for a key or group; None where they say nothing, or null."""
+    said = [word for word in words if word.partition("=")[0].lstrip("+") == key]
+    value = OverridesParser.create().parse_override(said[-1]).value() if said else None
+    return None if value is None else str(value)
+
+
 def check_choices(words: Sequence[str], origin: Origin) -> None:
     """Raises ConfigError with every part that is chosen and is not there, whatever else may be missing."""
     errors: list[str] = []
@@ -121,7 +137,7 @@ def plain(composed: DictConfig) -> dict[str, Any]:
     try:
         data = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(_first_line(error)) from error
+        raise ConfigError(first_line(error)) from error
     assert isinstance(data, dict)
     return {str(key): value for key, value in data.items() if key != "hydra"}
 
@@ -139,13 +155,15 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
         return check(plain(composed))
     except ConfigError as error:
         errors += str(error).splitlines()
-    except (HydraException, OmegaConfBaseException) as error:
-        errors.append(_first_line(error))
+    except yaml.YAMLError as error:
+        errors.append(f"a YAML file cannot be read: {' '.join(str(error).split())}")
+    except (HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
+        errors.append(first_line(error))
     return None
 
 
 def readable(word: str) -> str:
-    """The word as Hydra's grammar has it: a value that is not of it, such as ~/photos or "my photos (1)", gets quotes."""
+    """The word as Hydra's grammar has it: a value that is not of it, ~/photos or photos (1), gets quotes."""
     key, equals, value = word.partition("=")
     try:
         OverridesParser.create().parse_override(word)
@@ -163,6 +181,9 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
     if override.key_or_group in _OURS_TO_SET:
         errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")
         return []
+    if override.is_sweep_override() and override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        errors.append(f"{word}: name the values one by one, separated by commas.")
+        return []
     if override.is_sweep_override() and not multirun:
         quoted = f"\"{override.key_or_group}='{override.get_value_string()}'\""
         errors.append(
@@ -177,7 +198,7 @@ def _values(override: Override, loader: ConfigLoader) -> list[str]:
     """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
-    return [override.get_value_string()]
+    return ["" if override.type is OverrideType.DEL else override.get_value_string()]
 
 
 def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
@@ -195,7 +216,7 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
     names = _names_in(group, loader, origin)
-    wrong = [value for value in _values(override, loader) if value not in names and value not in ("null", "None")]
+    wrong = [value for value in _values(override, loader) if value not in names]
     for value in wrong:
         errors.append(
             f"{group}: there is no {group} '{value}'.{did_you_mean(value, names)} There is {', '.join(names)}."
@@ -214,7 +235,3 @@ def _forced(override: Override, value: str) -> str:
     key = override.get_key_element().lstrip("+")
     is_plain_key = override.key_or_group not in GROUPS and not key.startswith("hydra")
     return f"{'++' if is_plain_key else ''}{key}={value}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -75,6 +75,7 @@ HARMLESS_ON_RESUME = {
     "log_every",
     "save_every",
     "keep_every",
+    "early_stop",
     "data.root",
     "data.file",
     "data.cache",
@@ -198,11 +199,16 @@ def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
         return None
 
 
+def _is_inside(name: str) -> bool:
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
 def _contradictions(settings: Settings) -> list[str]:
     """Settings that are each right and cannot act together."""
     lines = []
-    if settings.name is not None and (Path(settings.name).is_absolute() or ".." in Path(settings.name).parts):
-        lines.append(f"name: {settings.name!r} leads out of the output folder. Choose the folder with output=FOLDER.")
+    if settings.name is not None and not _is_inside(settings.name):
+        lines.append(f"name: {settings.name!r} names no folder inside output. Choose that with output=FOLDER.")
     if settings.early_stop is not None and settings.early_stop >= settings.epochs:
         lines.append(
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "

@@ -48,6 +48,11 @@ class StoppedError(TrainerError):
         self.exit_code = 128 + signal_number
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what another library says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """A sentence with the choice nearest to word, or nothing when none is near. It opens with a space."""
     by_lower = {choice.lower(): choice for choice in choices}

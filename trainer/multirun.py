@@ -2,7 +2,8 @@
 
 import os
 import sys
-from datetime import datetime
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -10,43 +11,64 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from trainer.compose import plain
-from trainer.config import Config, check, conf_folder
+from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
-from trainer.records.folder import RunFolder, dated_path, write_json
-from trainer.records.summary import ending
+from trainer.records.ending import ending
+from trainer.records.folder import RunFolder, new_folder, read_json, write_json
 from trainer.sweep.table import print_table
 
 _QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
+_SWEEP = "sweep.json"
 
 
-def hand_to_hydra(words: list[str]) -> int:
-    """Hydra does the rest: --help, --cfg, --info, shell completion, multirun."""
+def hand_to_hydra(words: Sequence[str], job: Callable[[DictConfig], None] = lambda _: None) -> None:
+    """Hydra does the rest: --cfg, --info, shell completion, and the launching of the jobs of a multirun."""
     before = sys.argv
     sys.argv = ["trainer", *words]
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(_job)()
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
     finally:
         sys.argv = before
-    return 0
 
 
-def run_many(words: list[str], first: Config) -> int:
-    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1."""
+def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> int:
+    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1.
+
+    words: all that Hydra is told. overrides: those of them that are key=value. first: the config of the first job.
+    """
     settings = first.settings
     if settings.resume not in (None, "auto"):
         raise ConfigError("resume: a multirun goes on with all its runs: say name=NAME resume=auto.")
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
-    output = Path(settings.output) / "multirun"
-    folder = output / settings.name if settings.name else dated_path(output, datetime.now())
-    if settings.resume is None and folder.is_dir() and any(folder.iterdir()):
+    folder = _claim(Path(settings.output).expanduser() / "multirun", settings, overrides)
+    failed: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        if not _run_job(composed):
+            failed.append(HydraConfig.get().job.num)
+
+    hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"], job)
+    print_table(folder, settings.monitor)
+    return TrainerError.exit_code if failed else 0
+
+
+def _claim(output: Path, settings: Settings, overrides: Sequence[str]) -> Path:
+    """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
+    folder = output / settings.name if settings.name else new_folder(output, None).path
+    stored = read_json(folder / _SWEEP).get("overrides")
+    if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
-    hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"])
-    return print_table(folder, settings.monitor)
+    said = sorted(word for word in overrides if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
+    if stored is not None and stored != said:
+        raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / _SWEEP, {"overrides": said})
+    return folder
 
 
-def _job(composed: DictConfig) -> None:
-    """One run of the sweep. What goes wrong is written into its folder, and the next run starts."""
+def _run_job(composed: DictConfig) -> bool:
+    """One run of the sweep; whether it went well. What goes wrong is told and kept, and the next run starts."""
     from trainer.commands import train
 
     job = HydraConfig.get()
@@ -57,8 +79,12 @@ def _job(composed: DictConfig) -> None:
     except StoppedError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)  # Hydra would take an error for this job's own, and start the next
-    except TrainerError as error:
+    except Exception as error:  # also a plugin's own, or no memory left: the other jobs are not to blame
+        if not isinstance(error, TrainerError):
+            traceback.print_exc()
         print(f"run {job.job.num} failed: {error}", file=sys.stderr)
         folder.path.mkdir(parents=True, exist_ok=True)
-        if not folder.summary.exists():  # the run did not come so far as to write one
+        if read_json(folder.summary).get("status") != "finished":
             write_json(folder.summary, {**ending(error), "overrides": said})
+        return False
+    return True

@@ -54,7 +54,13 @@ class Registry:
 
     def builder(self, name: str, plugins: Sequence[str] = ()) -> Callable[..., Any]:
         """The function registered as name. Imports the one module that defines it."""
-        importlib.import_module(entry(self.room, name, plugins).module)
+        module = entry(self.room, name, plugins).module
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            if module not in plugins:
+                raise
+            raise ConfigError(f"plugins: '{module}' cannot be imported: {error}.") from error
         return self._builders[name]
 
 
@@ -104,6 +110,8 @@ def unknown(room: str, name: str, names: Sequence[str] | dict[str, Entry]) -> st
 @cache
 def _parts_of(module: str) -> tuple[Entry, ...]:
     path = _source_of(module)
+    if not path.exists():
+        raise ConfigError(f"plugins: there is no Python module '{module}'.")
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
@@ -117,7 +125,7 @@ def _source_of(module: str) -> Path:
         return Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
     try:
         spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         raise ConfigError(f"plugins: there is no Python module '{module}'. Is its folder on PYTHONPATH?")

@@ -104,6 +104,8 @@ def _fit(value: Any, annotation: Any) -> tuple[bool, Any]:
         return is_number and not math.isnan(value), float(value) if is_number else value
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool), value
+    if annotation is str and isinstance(value, int) and not isinstance(value, bool):
+        return True, str(value)  # name=7, data.root=2024
     return isinstance(value, annotation), value
 
 

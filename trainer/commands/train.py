@@ -12,7 +12,7 @@ from trainer.engine.checkpoint import Checkpoints
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, fit, steps_per_epoch
 from trainer.engine.metrics import Scores
-from trainer.errors import ConfigError, DataError, StoppedError, TrainerError
+from trainer.errors import CheckpointError, ConfigError, DataError, StoppedError, TrainerError, first_line
 from trainer.records.about import environment, not_bit_exact
 from trainer.records.folder import RunFolder, existing_folder, new_folder, read_json, write_json
 from trainer.records.metrics import MetricsFile, rewind
@@ -26,11 +26,11 @@ from trainer.report.witness import Pace, Witness
 def run(config: Config) -> int:
     """Trains in the folder that the config names. Returns the exit code 0; every other end is an error."""
     settings = config.settings
-    output = Path(settings.output)
+    output = Path(settings.output).expanduser()
     if settings.resume is None:
         return run_in(new_folder(output, settings.name), config)
     if settings.resume != "auto":
-        return run_in(existing_folder(Path(settings.resume)), config)
+        return run_in(existing_folder(Path(settings.resume).expanduser()), config)
     if settings.name is None:
         raise ConfigError("resume: auto wants the name of the run to go on with: name=NAME. Or say resume=FOLDER.")
     folder = RunFolder(output / settings.name)
@@ -48,25 +48,37 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
         if summary.get("status") == "finished" and summary["epochs_planned"] == config.settings.epochs:
             print(f"{folder.path} is finished. To train on: python -m trainer resume={folder.path} epochs=MORE")
             return 0
-        screen = Screen()
-        job = build(config, screen.counting)
-        if saved is not None:
-            _go_on(folder, job, saved)
-        for name in checkpoints.damaged():
-            screen.say(f"{folder.checkpoints / name} is damaged, and the other checkpoint is used.")
-        _begin(folder, config, job, screen, resumed=saved is not None)
-        conclude = partial(summarise, folder.metrics, config, job.state, overrides or [])
-        try:
-            _train(folder, job, checkpoints, screen)
-        except TrainerError as error:
-            write_json(folder.summary, conclude(error=error))
-            raise
-        summary = conclude(test=_test(job, checkpoints))
-        write_json(folder.summary, summary)
-        draw_curves(folder.metrics, folder.curves)
-        for line in closing(summary, folder.path):
-            screen.say(line)
+        with Screen() as screen:
+            _run(folder, config, overrides or [], checkpoints, saved, screen)
         return 0
+
+
+def _run(
+    folder: RunFolder,
+    config: Config,
+    overrides: list[str],
+    checkpoints: Checkpoints,
+    saved: dict[str, Any] | None,
+    screen: Screen,
+) -> None:
+    """From the build to the summary. saved: the state to go on from, where there is one."""
+    job = build(config, screen.counting)
+    if saved is not None:
+        _go_on(folder, job, saved)
+    for name in checkpoints.damaged():
+        screen.say(f"{folder.checkpoints / name} is damaged, and the other checkpoint is used.")
+    _begin(folder, config, job, screen, resumed=saved is not None)
+    conclude = partial(summarise, folder.metrics, config, job.state, overrides)
+    try:
+        _train(folder, job, checkpoints, screen)
+    except TrainerError as error:
+        write_json(folder.summary, conclude(error=error))
+        raise
+    summary = conclude(test=_test(job, checkpoints))
+    write_json(folder.summary, summary)
+    draw_curves(folder.metrics, folder.curves)
+    for line in closing(summary, folder.path):
+        screen.say(line)
 
 
 def _refuse_changes(folder: RunFolder, config: Config) -> None:
@@ -82,12 +94,15 @@ def _refuse_changes(folder: RunFolder, config: Config) -> None:
 def _go_on(folder: RunFolder, job: Job, saved: dict[str, Any]) -> None:
     """Puts state and records back to where the checkpoint was taken."""
     about = read_json(folder.about)
-    if about["fingerprint"] != job.about["fingerprint"]:
+    if about.get("fingerprint") != job.about["fingerprint"]:
         raise DataError(
             f"The data have changed since {folder.path} was begun (files or labels added, removed or resized). "
             f"Restore them, or start a new run under another name."
         )
-    job.state.load_state_dict(saved)
+    try:
+        job.state.load_state_dict(saved)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{folder.checkpoints} belongs to a run of another kind: {first_line(error)}") from error
     rewind(folder.metrics, job.state.step, job.state.epoch)
 
 
@@ -128,10 +143,12 @@ def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen
         try:
             fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
         except Interrupted as signal:
-            if not int(job.state.bad_streak):  # else the last good checkpoint stays
+            good = not int(job.state.bad_streak)  # else the last good checkpoint stays
+            if good:
                 witness.save(job.state, is_best=False)
             raise StoppedError(
-                f"Stopped by {signal} after step {job.state.step}; all is saved. "
+                f"Stopped by {signal} after step {job.state.step}; "
+                f"{'all is saved' if good else 'its loss is no number, so the checkpoint before it stays'}. "
                 f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}",
                 signal.signal_number,
             ) from None

@@ -129,11 +129,15 @@ def fit(
                 _log(state, recipe, observer)
             if plan.save_every and state.step % plan.save_every == 0:
                 _check_finite(state, recipe)
+                _check_weights(state)
                 observer.save(state, is_best=False)
         _check_finite(state, recipe)
+        _check_weights(state)
         trained = time.perf_counter()
         train = scores_of(state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
+        if not math.isfinite(val.loss):
+            raise _diverged(f"The validation loss is not a finite number after step {state.step}", state)
         is_best = _end_epoch(state, val, plan)
         if isinstance(recipe.schedule, Plateau):
             shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_best)
@@ -231,10 +235,21 @@ def _check_finite(state: State, recipe: Recipe) -> None:
     streak = int(state.bad_streak)
     if streak > (_TOLERATED_BY_SCALER if state.scaler.is_enabled() else 0):
         first = state.step - streak + 1
-        raise DivergedError(
-            f"The loss is not a finite number since step {first} (learning rate {_lr(state):.3g}). "
-            f"Try a tenth of the rate, a warm-up (sched=warmup_cosine), clip_norm=1, or precision=fp32."
-        )
+        raise _diverged(f"The loss is not a finite number since step {first}", state)
+
+
+def _check_weights(state: State) -> None:
+    """Raises DivergedError. The last update before a save has no later loss that would tell what it did."""
+    finite = torch.stack([parameter.isfinite().all() for parameter in state.model.parameters()]).all()
+    if not finite:
+        raise _diverged(f"The weights are not finite numbers after step {state.step}", state)
+
+
+def _diverged(what: str, state: State) -> DivergedError:
+    return DivergedError(
+        f"{what} (learning rate {_lr(state):.3g}). "
+        f"Try a tenth of the rate, a warm-up (sched=warmup_cosine), clip_norm=1, or precision=fp32."
+    )
 
 
 def _end_epoch(state: State, val: Scores, plan: Plan) -> bool:

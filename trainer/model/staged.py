@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -58,6 +60,15 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def check_single(model: nn.Module, images: Tensor) -> None:
+    """Show that the model can be trained on a batch of one. images: (1, C, H, W). Raises ConfigError; on a copy."""
+    try:
+        with torch.no_grad():
+            deepcopy(model).train()(images)
+    except ValueError as error:  # batch norm has no variance to take of one value a channel
+        raise ConfigError(f"batch_size: batches of one image are too small for this model: {error}.") from error
+
+
 def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
     """Show that the model can take these images (B, C, H, W), gives logits (B, num_classes), and has its stages right.
 
@@ -66,7 +77,7 @@ def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
     stages = getattr(model, "stages", None)
     if stages is None:
         raise ConfigError(
-            f"model: {type(model).__name__} has no `stages`: it must list its parts from stem to head. Wrap it as trainer.model.staged.Chain(body=..., head=...)."
+            f"model: {type(model).__name__} has no `stages`: wrap it in trainer.model.staged.Chain(stem=..., head=...)."
         )
     held = sorted(id(parameter) for stage in stages for parameter in stage.parameters())
     if held != sorted(id(parameter) for parameter in model.parameters()):

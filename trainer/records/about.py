@@ -54,7 +54,9 @@ def _processor() -> str:
 def _git_commit() -> str | None:
     """The commit of the folder that the command was given in; None outside a repository, or without git."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, check=False
+        )
     except OSError:
         return None
     return found.stdout.strip() or None

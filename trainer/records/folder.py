@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+import yaml
 from omegaconf import OmegaConf
 
 from trainer.config import Config, check
@@ -31,7 +32,7 @@ class RunFolder:
 
     @property
     def holds_a_run(self) -> bool:
-        return self.config.exists()
+        return self.config.exists() or any(self.checkpoints.glob("*.pt"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -52,12 +53,17 @@ class RunFolder:
             finally:
                 if list(self.path.iterdir()) == [path]:
                     path.unlink()
-                    _remove_if_empty(self.path, self.path.parent)
+                    with suppress(OSError):  # not empty after all: it stays
+                        self.path.rmdir()
 
     def read_config(self) -> Config:
         """The config as the run stored it."""
-        stored = OmegaConf.to_container(OmegaConf.load(self.config))
-        assert isinstance(stored, dict)
+        try:
+            stored = OmegaConf.to_container(OmegaConf.load(self.config))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _damaged(self.config) from error
+        if not isinstance(stored, dict):
+            raise _damaged(self.config)
         return check({str(key): value for key, value in stored.items()})
 
     def write_config(self, config: Config) -> None:
@@ -111,11 +117,15 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The plain data in a JSON file; nothing if the file is not there."""
+    """The plain data in a JSON file; nothing if the file is not there. Raises CheckpointError if it is damaged."""
     if not path.exists():
         return {}
-    data = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(data, dict)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(data, dict):
+        raise _damaged(path)
     return data
 
 
@@ -129,12 +139,6 @@ def _lock(file: TextIO, folder: Path) -> None:
     file.truncate(0)
     file.write(f"process {os.getpid()} on {os.uname().nodename}")
     file.flush()
-
-
-def _remove_if_empty(*folders: Path) -> None:
-    for folder in folders:
-        with suppress(OSError):  # not empty: it stays
-            folder.rmdir()
 
 
 def _dated(output: Path, now: datetime) -> Path:
@@ -156,6 +160,10 @@ def _make(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} is missing or damaged. Put back a copy, or train anew under another name.")
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

@@ -33,7 +33,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a metrics file, oldest first. A last line that a crash cut short is left out."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             yield json.loads(line)
         except ValueError:

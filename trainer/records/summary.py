@@ -6,7 +6,8 @@ from typing import Any
 from trainer.config import Config
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
-from trainer.errors import StoppedError, TrainerError
+from trainer.errors import TrainerError
+from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
 
 _SCORES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -43,14 +44,6 @@ def summarise(
         "images_per_second": images / train_seconds if train_seconds else 0.0,
         "overrides": overrides,
     }
-
-
-def ending(error: TrainerError | None) -> dict[str, Any]:
-    """How the run ended: its status, and what was said if it did not finish."""
-    if error is None:
-        return {"status": "finished", "exit_code": 0}
-    status = "stopped" if isinstance(error, StoppedError) else "failed"
-    return {"status": status, "exit_code": error.exit_code, "message": str(error)}
 
 
 def _scores(epochs: list[dict[str, Any]], epoch: int) -> dict[str, Any] | None:

@@ -26,6 +26,13 @@ class Screen:
             disable=not self._console.is_terminal or self._console.is_dumb_terminal,
         )
 
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Takes the bars away, whatever has happened: a terminal gets its cursor back."""
+        self._bars.stop()
+
     def log_to(self, path: Path) -> None:
         """From now on the lines go into this file as well."""
         self._log = path

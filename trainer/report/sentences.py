@@ -17,7 +17,7 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
     colour = "grey" if seen["channels"] == 1 else "colour"
     return [
         f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {len(about['classes'])} classes; "
-        f"mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
+        f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
         f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}; "
         f"{about['precision']} on {about['device']}, {about['threads']} threads",
@@ -41,6 +41,8 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
     best, monitor, lines = summary["best"], summary["monitor"], []
     if best:
         lines.append(f"best {monitor} {_score(monitor, best[monitor])} in epoch {best['epoch']} of {summary['epochs']}")
+    if summary["epochs"] < summary["epochs_planned"]:
+        lines.append(f"stopped early, {summary['epochs_planned'] - summary['epochs']} epochs before the plan's end")
     if summary["validated_on"] == "test":
         lines.append("selected on the test part (data.val=test): there is no independent test result")
     elif summary["test"]:

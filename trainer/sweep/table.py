@@ -2,22 +2,26 @@
 
 import csv
 import io
+import sys
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trainer.records.folder import read_json, replace_text
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
+_WIDE = 240
+"""Characters: a log file has no width of its own."""
 _REPEATED = ("data.fold", "seed")
 """What is varied to repeat a run, not to change it."""
 
 
-def print_table(folder: Path, monitor: str) -> int:
-    """Prints the ranked table of the runs in the folder and writes results.csv. 1 if a run failed, else 0.
+def print_table(folder: Path, monitor: str) -> None:
+    """Prints the ranked table of the runs in the folder and writes results.csv.
 
     Runs that differ in nothing but data.fold and seed are repetitions of one: a second table, and spread.csv, give
     their mean and spread.
@@ -32,7 +36,6 @@ def print_table(folder: Path, monitor: str) -> int:
     if spread:
         over = " and ".join(key for key in keys if key in _REPEATED)
         _show(spread, list(spread[0]), f"{monitor} over {over}", folder / "spread.csv")
-    return 1 if any(row["status"] == "FAILED" for row in rows) else 0
 
 
 def spreads(runs: list[dict[str, Any]], keys: list[str], monitor: str) -> list[dict[str, str]]:
@@ -64,7 +67,7 @@ def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     paths = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name))
     runs = [{**read_json(path / "summary.json"), "run": path.name} for path in paths]
     for run in runs:
-        run["said"] = dict(word.split("=", 1) for word in run.get("overrides", []))
+        run["said"] = {key: value for key, _, value in (word.partition("=") for word in run.get("overrides", []))}
         run["score"] = (run.get("best") or {}).get(monitor)
     return sorted(runs, key=lambda run: _place(run["score"], monitor))
 
@@ -81,7 +84,7 @@ def _mean(scores: list[float | None]) -> float | None:
 
 def _varying(runs: list[dict[str, Any]]) -> list[str]:
     """The keys that were said to the runs and do not have one value for all of them."""
-    keys = dict.fromkeys(key for run in runs for key in run["said"])
+    keys = dict.fromkeys(key for run in runs for key in run["said"] if key not in ("resume", "name", "output"))
     return [key for key in keys if len({run["said"].get(key) for run in runs}) > 1]
 
 
@@ -102,11 +105,8 @@ def _show(rows: list[dict[str, str]], header: list[str], title: str, path: Path)
     """Prints a table, and writes it as CSV."""
     table = Table(*header, title=title)
     for row in rows:
-        table.add_row(*[row[key] for key in header], style="red" if row.get("status") == "FAILED" else None)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160  # a log file has no width of its own
-    console.print(table)
+        table.add_row(*[Text(row[key]) for key in header], style="red" if row.get("status") == "FAILED" else None)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
