@@ -72,7 +72,8 @@ def _run_job(composed: DictConfig) -> bool:
     from trainer.commands import train
 
     job = HydraConfig.get()
-    folder, said = RunFolder(Path(os.path.relpath(job.runtime.output_dir))), list(job.overrides.task)
+    folder = RunFolder(Path(os.path.relpath(job.runtime.output_dir)))
+    said = [word.lstrip("+") for word in job.overrides.task]
     print(f"run {job.job.num}: {' '.join(said)}")
     try:
         train.run_in(folder, check(plain(composed)), said)
