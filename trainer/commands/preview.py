@@ -92,13 +92,13 @@ def _as_seen(job: Job, samples: list[int], epoch: int) -> list[Cell]:
     orders = job.batches.orders(epoch - 1)
     number_of = {sample: number for number, order in enumerate(orders) for sample in order.tolist()}
     cells = {}
-    for number in sorted({number_of[sample] for sample in samples if sample in number_of}):
+    for number in sorted({number_of[sample] for sample in samples}):
         batch = next(iter(job.batches.epoch(epoch - 1, start=number)))
         images, indices = _visible(job, batch.images), batch.indices.tolist()
         for sample in {*samples} & {*indices}:
             row = indices.index(sample)
             cells[sample] = Cell(images[row], _mixture(job, batch, row))
-    return [cells.get(sample, Cell(None, "not in this epoch")) for sample in samples]
+    return [cells[sample] for sample in samples]
 
 
 def _visible(job: Job, images: Tensor) -> Tensor:

@@ -17,9 +17,9 @@ _WORDS_WIDTH = 28
 
 @dataclass(frozen=True)
 class Cell:
-    """One image of the grid, (C, H, W) in [0, 1], and a few words below it; no image where there is none to show."""
+    """One image of the grid, (C, H, W) in [0, 1], and a few words below it."""
 
-    image: Tensor | None
+    image: Tensor
     words: str = ""
 
 
@@ -65,9 +65,8 @@ def _draw_grid(axes: Any, preview: Preview) -> None:
     for row, (_, cells) in enumerate(preview.rows):
         for column, cell in enumerate(cells):
             place = (column + 0.05, column + 0.95, row + 0.9, row)
-            if cell.image is not None:
-                pixels = cell.image.permute(1, 2, 0).numpy()
-                axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=place, interpolation="nearest")
+            pixels = cell.image.permute(1, 2, 0).numpy()
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=place, interpolation="nearest")
             axes.text(
                 column + 0.5,
                 row + 0.905,
