@@ -91,7 +91,7 @@ def test_a_signal_stops_the_run_after_a_good_save_and_it_goes_on_bit_identical(
 def test_whatever_changes_during_training_is_saved(
     train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    outputs, step = tmp_path / "outputs", 5 * int(words[-1].removeprefix("epochs=")) - 3  # in the last epoch
+    outputs, step = tmp_path / "outputs", 6 * int(words[-1].removeprefix("epochs=")) - 3  # in the last epoch
     assert train(*words, "name=unbroken").code == 0
     monkeypatch.setenv("TRAINER_FAULT", f"term@step={step}")
     assert train(*words, "name=stopped").code == 143
@@ -114,7 +114,7 @@ def test_the_whole_command_may_be_said_again_with_resume_folder(spawn: Command, 
     words = ("data=glyphs", "model=small_cnn", "name=x")
     assert spawn(*words, fault="kill@step=7").code == -9
     ended = spawn(*words, f"resume={tmp_path / 'outputs' / 'x'}")
-    assert ended.code == 0 and "Goes on after step 5" in ended.out
+    assert ended.code == 0 and "Goes on after step 6" in ended.out
 
 
 def test_epochs_may_be_raised_and_the_run_goes_on_from_its_end(train: Command, tmp_path: Path) -> None:
