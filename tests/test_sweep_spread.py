@@ -15,7 +15,10 @@ SCORES = {("0.1", "0"): 0.5, ("0.1", "1"): 0.7, ("0.1", "2"): 0.9, ("0.2", "0"):
 
 def sweep(folder: Path, scores: dict[tuple[str, str], float | None], repeated: str) -> Path:
     for number, ((lr, repetition), score) in enumerate(scores.items()):
-        summary: dict[str, Any] = {"overrides": [f"optim.lr={lr}", f"{repeated}={repetition}", "epochs=1"], "seconds": 1.0}
+        summary: dict[str, Any] = {
+            "overrides": [f"optim.lr={lr}", f"{repeated}={repetition}", "epochs=1"],
+            "seconds": 1.0,
+        }
         summary |= {"status": "finished", "best": {"val_accuracy": score, "epoch": 1}} if score is not None else {}
         (folder / str(number)).mkdir(parents=True)
         write_json(folder / str(number) / "summary.json", summary)
