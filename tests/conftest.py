@@ -1,6 +1,9 @@
 """What the tests share: tiny runs through the command line, in a folder of their own."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on tiny models: before torch is imported
+
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
