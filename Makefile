@@ -20,7 +20,7 @@ check: setup     ## what CI runs besides the tests: formatting, lint, types
 	$(BIN)/mypy
 
 test: setup      ## every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 train: setup     ## train the default: coloured glyphs, a small CNN
 	$(BIN)/python -m trainer
