@@ -1,15 +1,15 @@
 """inspect: what each layer gives out before training, for one or several initialisations side by side."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from trainer.build import build, build_model
 from trainer.config import Config
-from trainer.errors import ConfigError, OutputError
+from trainer.errors import ConfigError
 from trainer.model.probe import Values, probe
 from trainer.report.console import Screen
 from trainer.report.inspection import draw_probes, hidden, print_probes
+from trainer.report.pictures import picture_in
 
 
 def run_each(configs: Mapping[str, Config]) -> int:
@@ -31,19 +31,8 @@ def run_each(configs: Mapping[str, Config]) -> int:
         raise ConfigError("inspect: these models differ in their layers, so they do not fit into one table.")
     print_probes(probes)
     model, data = first.parts["model"].name, first.parts["data"].name
-    picture = _picture(Path(first.settings.output) / "inspect", first.settings.name)
+    picture = picture_in(Path(first.settings.output) / "inspect", first.settings.name)
     activations = " and ".join(dict.fromkeys(values.activation for each in probes.values() for values in hidden(each)))
     draw_probes(probes, picture, f"{model} on {len(images)} images of {data}: values behind each {activations} layer")
     screen.say(f"picture: {picture}")
     return 0
-
-
-def _picture(folder: Path, name: str | None) -> Path:
-    """A file that is not there yet, unless it was named."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror}. Choose another with output=FOLDER."
-        ) from error
-    return folder / f"{name or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}.png"
