@@ -52,7 +52,7 @@ def noisy(losses: Sequence[float], size: float, seed: int) -> list[float]:
 
 
 def test_rates_rise_evenly_in_the_logarithm_over_one_epoch_of_steps_within_limits() -> None:
-    for steps, count in ((6, 120), (200, 200), (5000, 300)):
+    for steps, count in ((6, 240), (300, 300), (5000, 400)):
         rates = rising_rates(steps)
         assert len(rates) == count and rates[0] == 1e-6 and rates[-1] == pytest.approx(10)
         assert all(after / before == pytest.approx(10 ** (7 / (count - 1))) for before, after in pairwise(rates))

@@ -19,7 +19,7 @@ VERBS = {
     "summary": "List a model's layers: output shape, parameters, multiply-adds.",
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
     "preview": "Draw what the model will see, the rate over the run, and class counts: preview output=FILE.png.",
-    "find_lr": "Suggest the learning rate for this model on these data, in a hundred steps or so.",
+    "find_lr": "Suggest the learning rate for this model on these data, in a few hundred steps.",
     "augment": "Write six augmented copies of each image: augment data=folder data.root=PHOTOS output=COPIES.",
 }
 DEFAULT_VERB = "train"

@@ -1,4 +1,4 @@
-"""find_lr: the learning rate that suits this model on these data, found in a hundred steps or so."""
+"""find_lr: the learning rate that suits this model on these data, found in a few hundred steps."""
 
 import shlex
 import sys
@@ -73,12 +73,12 @@ def _answer(findings: Findings) -> list[str]:
 
 def _no_rate(rates: list[float], findings: Findings) -> TrainerError:
     advice = "look at the images (python -m trainer preview) and at the layers (python -m trainer inspect)."
-    if len(findings.smoothed) < 2:
+    if findings.diverged is not None and findings.diverged <= 10 * rates[0]:
         return DivergedError(
             f"The loss leaves at a rate of {rates[-1]:.2g} already, so the rate is not at fault: {advice}"
         )
     return TrainerError(
         f"The loss falls at no learning rate from {rates[0]:.2g} to {rates[-1]:.2g}, or by less than it differs from "
-        f"batch to batch. A larger batch_size shows smaller falls. If it still does not fall, this model does not "
-        f"learn these data: {advice}"
+        f"batch to batch, within {len(rates)} steps. A larger batch_size and aug=none show smaller falls. "
+        f"If none shows: {advice}"
     )

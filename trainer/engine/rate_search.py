@@ -16,7 +16,7 @@ from trainer.engine.metrics import scores_of
 from trainer.engine.state import State
 
 LOWEST, HIGHEST = 1e-6, 10.0
-FEWEST_STEPS, MOST_STEPS = 120, 300
+FEWEST_STEPS, MOST_STEPS = 240, 400
 _WIDTH = 0.3
 """Decades: the standard deviation of the bell by which losses are smoothed."""
 _RECENT = 5
@@ -42,7 +42,7 @@ class Findings:
 
 
 def rising_rates(steps_in_epoch: int) -> list[float]:
-    """From 1e-6 to 10, evenly on a logarithmic scale: one epoch of steps, but 120 at least and 300 at most."""
+    """From 1e-6 to 10, evenly on a logarithmic scale: one epoch of steps, but 240 at least and 400 at most."""
     count = min(max(steps_in_epoch, FEWEST_STEPS), MOST_STEPS)
     return [LOWEST * (HIGHEST / LOWEST) ** (step / (count - 1)) for step in range(count)]
 
