@@ -16,7 +16,9 @@ def test_a_test_that_holds_a_practice_exists(file: str, name: str) -> None:
     assert re.search(rf"^def {name}\(", (ROOT / "tests" / f"{file}.py").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("row", [f"{letter}{number}" for letter, count in ROWS.items() for number in range(1, count + 1)])
+@pytest.mark.parametrize(
+    "row", [f"{letter}{number}" for letter, count in ROWS.items() for number in range(1, count + 1)]
+)
 def test_every_practice_has_its_words_and_a_test(row: str) -> None:
     lines = [line for line in PRACTICES.splitlines() if line.startswith(f"| {row} |")]
     assert lines
