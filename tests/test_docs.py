@@ -28,7 +28,7 @@ def test_every_practice_has_its_words_and_a_test(row: str) -> None:
         assert "::test_" in cells[3]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/practices.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/experiments.md", "docs/practices.md"])
 def test_links_and_pictures_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text()):
