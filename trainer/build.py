@@ -13,7 +13,7 @@ from trainer import registry
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
-from trainer.config import Config
+from trainer.config import Config, Settings
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
 from trainer.data.normalise import Normalisation, centred, measure
@@ -22,13 +22,15 @@ from trainer.data.splits import limit
 from trainer.data.store import Progress, Store, open_store
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
-from trainer.engine.precision import choose_precision
+from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError, DataError
+from trainer.finetune.freezing import BeginEpoch
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check, check_single
 from trainer.rng import seed_of
+from trainer.sched.schedule import Schedule
 
 _FEW_STEPS = 5
 
@@ -90,25 +92,8 @@ def build(config: Config, progress: Progress) -> Job:
         val_batches=in_order(val),
         test_batches=None if test is None else in_order(test),
         normalisation=normalisation,
-        recipe=Recipe(
-            criterion.to(device),
-            schedule,
-            precision,
-            finetune,
-            seed=settings.seed,
-            accumulate=settings.accumulate,
-            clip_norm=settings.clip_norm,
-            ema=settings.ema,
-            compile=settings.compile,
-        ),
-        plan=Plan(
-            settings.epochs,
-            settings.monitor,
-            settings.early_stop,
-            settings.log_every,
-            settings.save_every,
-            settings.keep_every,
-        ),
+        recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
+        plan=_plan(settings),
         about={
             **_about_data(source, normalisation),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
@@ -155,6 +140,33 @@ def _about_data(source: Source, normalisation: Normalisation) -> dict[str, Any]:
             **normalisation.plain(),
         },
     }
+
+
+def _recipe(
+    settings: Settings, criterion: Criterion, schedule: Schedule, precision: Precision, finetune: BeginEpoch
+) -> Recipe:
+    return Recipe(
+        criterion,
+        schedule,
+        precision,
+        finetune,
+        seed=settings.seed,
+        accumulate=settings.accumulate,
+        clip_norm=settings.clip_norm,
+        ema=settings.ema,
+        compile=settings.compile,
+    )
+
+
+def _plan(settings: Settings) -> Plan:
+    return Plan(
+        settings.epochs,
+        settings.monitor,
+        settings.early_stop,
+        settings.log_every,
+        settings.save_every,
+        settings.keep_every,
+    )
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
