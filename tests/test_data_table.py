@@ -153,3 +153,28 @@ def test_a_run_trains_from_a_table_and_a_bad_one_leaves_nothing(
     ended = train(*words, f"data.file={bad}", tiny=False)
     assert ended.code == 3 and len(ended.err.splitlines()) == 1 and not (tmp_path / "outputs" / "x").exists()
     assert train(*words, f"data.file={write(photos, rows(*TEN))}", tiny=False).code == 0
+
+
+def test_a_file_is_one_file_however_its_path_is_written(photos: Path) -> None:
+    (photos / "link.png").symlink_to(photos / "1.png")
+    for spelling in (str(photos / "1.png"), "./x/../1.png", "link.png"):
+        with pytest.raises(DataError, match="listed with two labels, cat in line 3 and dog in line 12"):
+            table(file=write(photos, rows(*TEN, f"{spelling},dog")))
+
+
+def test_a_part_without_any_label_is_refused_since_it_can_judge_nothing(photos: Path) -> None:
+    lines = [f"{line},train" for line in TEN[:8]] + [f"{index}.png,unknown,val" for index in (8, 9)]
+    with pytest.raises(DataError, match="The validation part has 2 images and no label"):
+        table(file=write(photos, rows(*lines, head="path,label,split")), ignore="unknown")
+
+
+def test_columns_of_one_name_are_refused_and_blanks_around_a_label_do_not_count(photos: Path) -> None:
+    with pytest.raises(DataError, match="several columns of one name: label"):
+        table(file=write(photos, rows(*[f"{line},x" for line in TEN], head="path,label,label")))
+    padded = [f"{line} " if index < 4 else line for index, line in enumerate(TEN)]
+    assert table(file=write(photos, rows(*padded))).classes == ("cat", "dog")
+
+
+def test_a_path_that_no_file_can_have_is_a_file_that_is_not_there(photos: Path) -> None:
+    with pytest.raises(DataError, match="1 of 11 files are not there"):
+        table(file=write(photos, rows(*TEN, "a\0b.png,cat")))

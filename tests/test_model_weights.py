@@ -17,6 +17,7 @@ from trainer.errors import CheckpointError, ConfigError
 from trainer.model import safetensors
 from trainer.model.small_cnn import small_cnn
 from trainer.model.timm import timm
+from trainer.model.weights import read
 from trainer.registry import MODELS, entries
 
 Train = Callable[..., Ended]
@@ -212,3 +213,31 @@ def test_a_network_of_the_real_timm_lists_its_stages_and_gives_logits() -> None:
     held = [id(parameter) for stage in model.stages for parameter in stage.parameters()]
     assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
     assert len(model.stages) >= 4 and model(torch.zeros(1, 3, 96, 96)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize(
+    "content", [b"a hello world", b"\x80\x02.", b".", b"<html>", b"PK\x03\x04", b"\xff\xd8\xff\xe0"]
+)
+def test_a_file_that_holds_no_weights_is_told_in_one_sentence_of_our_own(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="it is cut short or damaged, or is no file of weights"):
+        read(path)
+
+
+def test_a_prefix_is_taken_off_where_every_name_has_it_and_only_there(tmp_path: Path) -> None:
+    names = {"net.weight": torch.ones(2), "head.weight": torch.ones(2)}
+    torch.save(names, tmp_path / "chain.pt")
+    torch.save({f"module._orig_mod.{name}": value for name, value in names.items()}, tmp_path / "wrapped.pt")
+    assert list(read(tmp_path / "chain.pt")) == list(read(tmp_path / "wrapped.pt")) == list(names)
+
+
+def test_a_fine_tuned_run_goes_on_although_the_weights_it_began_from_are_gone(train: Train, tmp_path: Path) -> None:
+    assert train("name=first", "epochs=1").code == 0
+    weights = tmp_path / "weights.pt"
+    (tmp_path / "outputs" / "first" / "checkpoints" / "best.pt").rename(weights)
+    assert train("name=x", f"model.weights={weights}", "sched=constant", "epochs=1").code == 0
+    weights.unlink()
+    ended = train(f"resume={tmp_path / 'outputs' / 'x'}", "epochs=2", tiny=False)
+    assert ended.code == 0, ended.err
+    assert "Goes on after step 6" in ended.out

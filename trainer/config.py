@@ -148,6 +148,8 @@ def _check_settings(plain: Mapping[str, Any], errors: list[str]) -> Settings | N
             errors.append(f"{key}: there is no such setting.{hint}")
             continue
         values[key] = _conform(key, value, hints[key], errors)
+        if key in ("output", "resume") and isinstance(values[key], str):
+            values[key] = str(Path(values[key]).expanduser())
     return Settings(**values) if len(errors) == before else None
 
 

@@ -46,6 +46,7 @@ def run(config: Config) -> int:
         raise ConfigError(f"augment: copies the images of class folders, not of data={data.name}. Say data=folder.")
     source, target = Path(data.options["root"]).expanduser(), Path(config.settings.output)
     _check_target(source, target)
+    target = target.resolve()  # a name of its own, and not a link, beside which the copies are made
     parts, _ = scan(source)
     screen = Screen()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -59,11 +60,10 @@ def run(config: Config) -> int:
         shutil.rmtree(temporary, ignore_errors=True)
     count = len(parts["train"].images)
     screen.say(f"{target}: {len(COPIES) * count:,} copies of {count:,} training images ({', '.join(COPIES)}).")
+    aside = f"Copy its other parts ({', '.join(sorted(parts.keys() - {'train'}))}) beside them, as they are"
     if len(parts) == 1:
-        screen.say(
-            f"{source} has no part to validate on. Hold images out by hand, before copying them: a share held out of "
-            "the copies would be judged by copies of what was trained on."
-        )
+        aside = f"{source} has no part to validate on: hold images out by hand, before copying them"
+    screen.say(f"{aside}. A share held out of the copies would be judged by copies of what was trained on.")
     return 0
 
 

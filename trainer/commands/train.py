@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def _run(
     screen: Screen,
 ) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
-    job = build(config, screen.counting)
+    job = build(config if saved is None else _without_weights(config), screen.counting)
     if saved is not None:
         _go_on(folder, job, saved)
     for name in checkpoints.damaged():
@@ -79,6 +80,15 @@ def _run(
     draw_curves(folder.metrics, folder.curves)
     for line in closing(summary, folder.path):
         screen.say(line)
+
+
+def _without_weights(config: Config) -> Config:
+    """The config without the file that the run began from: the checkpoint has all of it, and the file may be gone."""
+    model = config.parts["model"]
+    if "weights" not in model.options:
+        return config
+    parts = {**config.parts, "model": replace(model, options={**model.options, "weights": None})}
+    return replace(config, parts=parts)
 
 
 def _refuse_changes(folder: RunFolder, config: Config) -> None:

@@ -8,7 +8,7 @@ from trainer.data.denoise import denoised
 from trainer.data.pack import pack_folder
 from trainer.data.source import Samples, Source
 from trainer.data.splits import cross_validate, validate_on
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, DataError
 from trainer.schema import Denoise, Normalise, Validation
 
 
@@ -48,6 +48,9 @@ def assemble(
         train, val, test, note = validate_on(wishes.val, train, test)
         if "val" in parts:
             note += " The set's own validation part is not used."
+    for part, samples in (("validation", val), ("test", test)):
+        if samples is not None and not (samples.labels >= 0).any():
+            raise DataError(f"The {part} part has {len(samples)} images and no label, so it can judge nothing.")
     said = [*notes, note]
     if cache == "packed":
         said.append(f"Decoded images are kept in {pack_folder()} for later runs; it may be deleted at any time.")

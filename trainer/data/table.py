@@ -48,7 +48,7 @@ def table(
     """
     source = Path(file).expanduser()
     base = Path(root).expanduser() if root else source.parent
-    rows, notes = _distinct(list(_rows(source, path, label, split)), source)
+    rows, notes = _distinct(list(_rows(source, path, label, split)), base, source)
     parts = _parts(rows, base, source, ignore)
     _check_parts(parts, source, ignore)
     look = Look(size, grey, resize, fit, cache, on_error)
@@ -84,6 +84,8 @@ def _rows(source: Path, path: str, label: str, split: str) -> Iterator[_Row]:
 def _check_columns(source: Path, columns: object, path: str, label: str, split: str) -> bool:
     """Whether there is a column of parts."""
     found = [str(each) for each in columns] if isinstance(columns, list | tuple) else []
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise DataError(f"data.file: {source} has several columns of one name: {names(twice)}. Rename all but one.")
     for option, name in (("path", path), ("label", label)):
         if name not in found:
             raise DataError(
@@ -99,21 +101,21 @@ def _row(source: Path, number: int, row: dict[str, str], path: str, label: str, 
     where = f"{source}, line {number}"
     if None in row or None in row.values():
         raise DataError(f"{where}: not as many fields as the first line has. A comma in a name wants quotes.")
-    if not row[path] or not row[label]:
+    if not row[path] or not row[label].strip():
         raise DataError(f"{where}: the {'path' if not row[path] else 'label'} is empty.")
     word = "train" if split is None else row[split]
     part = PARTS.get(word.strip().lower())
     if part is None:
         hint = did_you_mean(word, PARTS)
         raise DataError(f"{where}: '{word}' is no part of a set.{hint} There is train, val and test.")
-    return _Row(number, os.path.normpath(row[path]), row[label], part)
+    return _Row(number, os.path.normpath(row[path]), row[label].strip(), part)
 
 
-def _distinct(rows: list[_Row], source: Path) -> tuple[list[_Row], list[str]]:
-    """The rows without those that say the same again, and the note that counts these."""
+def _distinct(rows: list[_Row], base: Path, source: Path) -> tuple[list[_Row], list[str]]:
+    """The rows without those that say the same again of a file, however they write its path; and the note on these."""
     first: dict[str, _Row] = {}
     for row in rows:
-        before = first.setdefault(row.key, row)
+        before = first.setdefault(os.path.realpath(base / row.key.replace("\0", "")), row)
         for what, old, new in (("labels", before.label, row.label), ("parts", before.part, row.part)):
             if old != new:
                 raise DataError(
@@ -149,7 +151,7 @@ def _parts(rows: list[_Row], base: Path, source: Path, ignore: str | None) -> di
 def _about(path: Path) -> os.stat_result | None:
     try:
         about = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no path has a NUL in it
         return None
     return about if stat.S_ISREG(about.st_mode) else None
 

@@ -143,7 +143,7 @@ def _tensors(arch: str, weights: str) -> tuple[dict[str, Tensor], str]:
                 f"weights: torchvision's {weights} of {arch} did not arrive ({str(error).strip()}). "
                 f"Download {entry.url} by hand and set model.weights to that file."
             ) from error
-    path = Path(weights)
+    path = Path(weights).expanduser()
     if not path.is_file():
         near = did_you_mean(weights, [*known, *(str(each) for each in path.parent.glob("*.pt*"))])
         raise CheckpointError(

@@ -1,16 +1,16 @@
 """Weights from a file: read without running anything in it, and loaded where name and shape agree."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from trainer.errors import CheckpointError, did_you_mean
+from trainer.errors import CheckpointError, did_you_mean, first_line
 from trainer.model import safetensors
 from trainer.model.staged import Staged
 
@@ -18,8 +18,8 @@ Net = TypeVar("Net", bound=Staged)
 
 WRAPPINGS = ("averaged", "model", "state_dict")
 """Keys under which training programs keep the weights in their checkpoints; averaged ones, where kept, are better."""
-PREFIXES = re.compile(r"^((module|_orig_mod|net)\.)+")
-"""What DataParallel, torch.compile and our own Backbone put before the names."""
+PREFIXES = ("module.", "_orig_mod.", "net.")
+"""What DataParallel, torch.compile and our own Backbone put before every name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def load_file(net: nn.Module, weights: str) -> tuple[str, ...]:
 
     Raises CheckpointError if there is no such file, or nothing in it fits.
     """
-    path = Path(weights)
+    path = Path(weights).expanduser()
     if not path.is_file():
         near = [str(each) for ending in ("*.pt*", f"*{safetensors.SUFFIX}") for each in path.parent.glob(ending)]
         raise CheckpointError(f"weights: there is no file '{weights}'.{did_you_mean(weights, near)}")
@@ -85,12 +85,17 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
     """
-    try:
-        if path.suffix == safetensors.SUFFIX:
+    refusal = f"weights: '{path}' cannot be read as a state dict"
+    if path.suffix == safetensors.SUFFIX:
+        try:
             return bare(safetensors.read(path), str(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
-        raise CheckpointError(f"weights: '{path}' cannot be read as a state dict: {_reason(error)}.") from error
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{refusal}: {first_line(error).rstrip('.')}.") from error
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about the age of the format
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a broken file torch may raise almost anything
+        raise CheckpointError(f"{refusal}: {_reason(error)}.") from error
     return bare(content, str(path))
 
 
@@ -100,7 +105,9 @@ def bare(content: Any, origin: str) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {PREFIXES.sub("", str(name)): value for name, value in items if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in items if isinstance(value, Tensor)}
+    while prefix := next((each for each in PREFIXES if tensors and all(name.startswith(each) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     if not tensors:
         raise CheckpointError(
             f"weights: {origin} holds no tensors by name. Save model.state_dict() and name that file."
@@ -138,4 +145,6 @@ def _reason(error: Exception) -> str:
     forbidden = re.search(r"GLOBAL (\S+)", str(error))
     if forbidden:
         return f"it asks for '{forbidden[1]}', and a file of weights may hold tensors only, never code"
-    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        return str(error.strerror)
+    return "it is cut short or damaged, or is no file of weights"
