@@ -2,7 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +186,32 @@ def test_resume_auto_without_a_name_asks_for_one(train: Command) -> None:
 
 
 def test_two_runs_never_write_into_one_folder(train: Command, tmp_path: Path) -> None:
-    from trainer.records.folder import RunFolder
-
     train("name=x")
-    with RunFolder(tmp_path / "outputs" / "x").locked():
+    with held(tmp_path / "outputs" / "x"):
         ended = train("name=x", "resume=auto", "epochs=3")
     assert ended.code == 5 and "is in use by process" in ended.err
+    assert train("name=x", "resume=auto", "epochs=3").code == 0
+
+
+def test_a_child_of_a_killed_run_does_not_hold_its_folder(train: Command, tmp_path: Path) -> None:
+    train("name=x")
+    with held(tmp_path / "outputs" / "x", and_then="import time\nif not os.fork():\n    time.sleep(30)\n") as run:
+        run.kill()
+        run.wait()
+        assert train("name=x", "resume=auto", "epochs=3").code == 0
+
+
+@contextmanager
+def held(folder: Path, and_then: str = "") -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds a run's folder as long as it lasts."""
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom trainer.records.folder import RunFolder\n"
+        f"with RunFolder(Path({str(folder)!r})).locked():\n"
+        + "".join(f"    {line}\n" for line in and_then.splitlines())
+        + "    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield process
+        process.kill()

@@ -131,8 +131,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _lock(file: TextIO, folder: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        # A record lock, not flock: loader workers would inherit that one, and outlive a killed run by seconds.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         file.seek(0)
         owner = file.read().strip() or "another run"
         raise OutputError(f"{folder} is in use by {owner}. Wait for it, or choose another name.") from None
