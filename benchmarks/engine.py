@@ -71,7 +71,7 @@ def engine_over_bare(name: str, size: int) -> Ratio:
     precision = choose_precision("auto", device)
     recipe = Recipe(criterion.to(device), lambda step: 1.0, precision)
     ours = deepcopy(model)
-    state = State.begin(ours, sgd([{"params": list(ours.parameters())}], lr=0.01), precision.scaler(), averaging=False)
+    state = State.begin(ours, sgd(ours, lr=0.01), precision.scaler(), averaging=False)
     batches = Resident(pair, STEPS)
 
     def engine() -> int:
