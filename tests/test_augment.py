@@ -147,3 +147,10 @@ def test_an_image_that_cannot_be_read_leaves_nothing(photos: Path, tmp_path: Pat
 def test_what_cannot_be_copied_says_what_to_say_instead(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["augment", *words]) == 2
     assert capsys.readouterr().err.startswith("augment: ")
+
+
+def test_an_option_that_cannot_act_on_copies_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["augment", "data=folder", f"data.root={tmp_path}", f"output={tmp_path / 'out'}", "data.denoise=median"]
+    assert main(words) == 2
+    assert capsys.readouterr().err.strip() == "augment: data.denoise cannot act on copies of files. Leave it out."
+    assert not (tmp_path / "out").exists()

@@ -106,6 +106,7 @@ def build(config: Config, progress: Progress) -> Job:
             *source.notes,
             *getattr(model, "notes", ()),
             *getattr(finetune, "notes", ()),
+            *_idle(config, source),
             *_rates(optimizer),
             *_pace(steps_per_epoch(batches, settings.accumulate)),
             *_weights(criterion, source),
@@ -167,6 +168,13 @@ def _plan(settings: Settings) -> Plan:
         settings.save_every,
         settings.keep_every,
     )
+
+
+def _idle(config: Config, source: Source) -> tuple[str, ...]:
+    """A word on what a stack of augmentations holds and grey images cannot show."""
+    options = config.parts["aug"].options
+    idle = [name for name in ("saturation", "hue", "greyscale") if source.channels == 1 and options.get(name)]
+    return (f"aug.{', aug.'.join(idle)}: nothing to do on grey images",) if idle else ()
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:

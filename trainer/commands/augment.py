@@ -18,6 +18,7 @@ from trainer.data.decode import Frame, decode
 from trainer.data.files import Files
 from trainer.data.folder import scan
 from trainer.errors import ConfigError, OutputError
+from trainer.registry import entry
 from trainer.report.console import Screen
 from trainer.rng import seed_of
 
@@ -33,6 +34,8 @@ _NOISE = 0.3
 """Standard deviation of the Gaussian noise, where 1 is all the way from black to white."""
 _BRIGHTER = 1.5
 _DARKER = 0.9
+_ACTING = ("root", "grey")
+"""The options of the set that the copies follow."""
 
 
 def run(config: Config) -> int:
@@ -44,6 +47,7 @@ def run(config: Config) -> int:
     data = config.parts["data"]
     if data.name != "folder":
         raise ConfigError(f"augment: copies the images of class folders, not of data={data.name}. Say data=folder.")
+    _check_options(data.options)
     source, target = Path(data.options["root"]).expanduser(), Path(config.settings.output)
     _check_target(source, target)
     target = target.resolve()  # a name of its own, and not a link, beside which the copies are made
@@ -111,6 +115,13 @@ COPIES: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
 
 def _clipped(values: NDArray[np.floating[Any]]) -> Pixels:
     return values.round().clip(0, 255).astype(np.uint8)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    defaults = {key: option.default for key, option in entry("data", "folder").options.items()}
+    idle = [key for key, value in options.items() if key not in _ACTING and value != defaults[key]]
+    if idle:
+        raise ConfigError(f"augment: data.{idle[0]} cannot act on copies of files. Leave it out.")
 
 
 def _check_target(source: Path, target: Path) -> None:
