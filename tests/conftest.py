@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on tiny models: before torch is imported
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ TINY = (
 )
 """A run of a second: 87 training images, 6 steps an epoch."""
 
+GOLDEN = Path(__file__).parent / "golden" / "messages"
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -35,6 +38,27 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Callable[..., None]:
+    """Compares what a user sees with tests/golden/messages/NAME.txt, the folder of the test being TMP there.
+
+    varying: patterns of what differs between two runs or machines, each shown as '…'. UPDATE_GOLDEN=1 writes the file
+    anew: read it then, as one who has nothing else to go by.
+    """
+
+    def compare(name: str, text: str, *varying: str) -> None:
+        text = text.replace(str(tmp_path), "TMP")
+        for pattern in varying:
+            text = re.sub(pattern, "…", text)
+        path = GOLDEN / f"{name}.txt"
+        if os.environ.get("UPDATE_GOLDEN"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare
 
 
 @pytest.fixture
