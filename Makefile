@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup check test train bench clean
+.PHONY: help setup check test train bench torture clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
@@ -27,6 +27,9 @@ train: setup     ## train the default: coloured glyphs, a small CNN
 
 bench: setup     ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks
+
+torture: setup   ## kill 200 runs at random moments, and compare what they end in; SEED=1 CASES=200 ONLY=17
+	$(BIN)/python -m torture --seed $(or $(SEED),1) --cases $(or $(CASES),200) $(if $(ONLY),--only $(ONLY))
 
 clean:           ## remove what make and the tools have made; runs in outputs/ stay
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,45 @@
+"""A run that tells through a pipe which phase it is in, one letter at each change, so that it can be killed there."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+PHASES = {"u": "start-up", "t": "step", "v": "validation", "s": "save", "e": "end"}
+
+
+def train(words: list[str], pipe: int) -> int:
+    """The exit code of the command line, in this process. The pipe is told from the first line on."""
+    os.write(pipe, b"u")
+    from trainer import cli
+    from trainer.commands import train as command
+    from trainer.engine import loop
+    from trainer.engine.checkpoint import Checkpoints
+
+    under_way = ["u"]
+
+    def told(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def telling(*args: Any, **options: Any) -> Any:
+            under_way.append(phase)
+            os.write(pipe, phase.encode())
+            try:
+                return function(*args, **options)
+            finally:
+                under_way.pop()
+                if phase == "t":
+                    under_way[0] = "e"
+                os.write(pipe, under_way[-1].encode())
+
+        return telling
+
+    tells: list[tuple[Any, str, str]] = [(command, "fit", "t"), (loop, "evaluate", "v")]
+    tells += [(Checkpoints, name, "s") for name in ("save_last", "save_best", "keep")]
+    for owner, name, phase in tells:
+        setattr(owner, name, told(phase, getattr(owner, name)))
+    return cli.main(words)
+
+
+if __name__ == "__main__":
+    sys.exit(train(sys.argv[2:], int(sys.argv[1])))
