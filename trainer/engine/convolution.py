@@ -1,0 +1,90 @@
+"""Convolutions on small maps as one matrix product: on a CPU with matrix tiles (AMX) much faster than oneDNN's own."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
+
+_LARGEST_MAP, _FEWEST_CHANNELS = 16, 128
+"""Where the product pays, in pixels of an output map and input channels. Forward and backward of one layer, 3 x 3, 32
+images, one thread with AMX: 2.8 times faster for 512 channels at 4 x 4, 1.4 times for 128, even for 64; at 8 x 8 it
+gains nothing. Without AMX it gains nothing anywhere."""
+
+
+class MatrixConvolution(nn.Conv2d):
+    """A convolution that is computed as a matrix product where its output is small and in bf16, and as ever elsewhere.
+
+    The sums are the same and are rounded to bf16 once, as oneDNN does; their order differs.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        stride, padding = self.stride[0], int(self.padding[0])
+        height, width = _map_sides(input, self.kernel_size[0], stride, padding)
+        if dtype != torch.bfloat16 or height * width > _LARGEST_MAP:
+            result: Tensor = super()._conv_forward(input, weight, bias)
+            return result
+        product: Tensor = _Product.apply(input.to(dtype), weight.to(dtype), stride, padding)
+        return product if bias is None else product + bias.to(dtype)[:, None, None]
+
+
+def use_matrix_products(model: nn.Module) -> None:
+    """Lets convolutions of the model be matrix products where that pays. Names, weights and copies stay as they are."""
+    if not torch.cpu._is_amx_tile_supported():  # torch has no public name for it in its oldest supported release
+        return
+    for module in model.modules():
+        if type(module) is nn.Conv2d and module.in_channels >= _FEWEST_CHANNELS and _is_plain(module):
+            module.__class__ = MatrixConvolution
+
+
+def _is_plain(module: nn.Conv2d) -> bool:
+    """Square in every respect, and without groups or dilation."""
+    square = all(len(set(each)) == 1 for each in (module.kernel_size, module.stride, module.padding))
+    plain = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
+    return square and plain and not isinstance(module.padding, str)
+
+
+class _Product(torch.autograd.Function):
+    """images (B, C, H, W), weight (K, C, k, k) -> (B, K, H', W'), channels last, all bf16."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return _convolve(images, weight, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (images, weight), (grad,) = ctx.saved_tensors, grads
+        stride, padding, kernel = ctx.stride, ctx.padding, weight.shape[-1]
+        of_images = of_weight = None
+        if ctx.needs_input_grad[0] and stride == 1:  # the same thing once more, with the kernel turned round
+            of_images = _convolve(grad, weight.flip(2, 3).transpose(0, 1), 1, kernel - 1 - padding)
+        elif ctx.needs_input_grad[0]:
+            of_images = conv2d_input(images.shape, weight, grad, stride, padding)  # type: ignore[no-untyped-call]
+        if ctx.needs_input_grad[1]:
+            rows = grad.permute(0, 2, 3, 1).flatten(0, 2)  # (B H' W', K)
+            product = rows.t() @ _patches(images, kernel, stride, padding)  # (K, k k C)
+            of_weight = product.view(len(weight), kernel, kernel, -1).permute(0, 3, 1, 2)
+        return of_images, of_weight, None, None
+
+
+def _convolve(images: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    kernel = weight.shape[-1]
+    result = _patches(images, kernel, stride, padding) @ weight.permute(2, 3, 1, 0).flatten(0, 2)
+    return result.view(len(images), *_map_sides(images, kernel, stride, padding), -1).permute(0, 3, 1, 2)
+
+
+def _map_sides(images: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    """Height and width of the output's maps."""
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in images.shape[2:])
+    return height, width
+
+
+def _patches(images: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """(B H' W', k k C): under each output pixel the input pixels that it sees, with all their channels."""
+    padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
+    seen = padded.unfold(1, kernel, stride).unfold(2, kernel, stride)  # (B, H', W', C, k, k)
+    return seen.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
