@@ -1,5 +1,6 @@
 """An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # _open refuses such images in our words
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if frame.grey else "RGB")
+    mode = "L" if frame.grey else "RGB"
+    if image.mode != mode:  # else it would be copied
+        image = image.convert(mode)
     if frame.side:
         image = _square(image, frame.side, frame)
     pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, 3)
@@ -102,7 +106,7 @@ def _load(path: Path, frame: Frame) -> Image.Image:
             turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         except Exception as error:  # as above
             raise DataError(f"{path}: {_reason(error)}.") from error
-        return image.copy() if turn is None else image.transpose(turn)
+        return image if turn is None else image.transpose(turn)  # all of it was read: the file may close
 
 
 def _reason(error: Exception) -> str:
@@ -117,16 +121,18 @@ def _to_eight_bits(image: Image.Image, where: str) -> Image.Image:
     """Deep grey pixels scaled to 8 bits; Pillow's own conversion would clip them to white."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())  # NaN if there is any
+    if not np.isfinite([low, high]).all():
         raise DataError(f"{where}: some of its pixels are not finite numbers.")
-    low, high = values.min(), values.max()
     steps = (1.0, 255.0) if image.mode == "F" else (65535.0,)
     fitting = [step for step in steps if low >= 0 and high <= step]
     if fitting:
         low, high = 0.0, fitting[0]
-    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
-    return Image.fromarray(scaled.round().astype(np.uint8))
+    scaled = np.empty(values.shape, np.uint8)
+    for row, line in enumerate(values):  # one by one: doubles of all would take eight times the memory
+        scaled[row] = ((line.astype(np.float64) - low) * (255.0 / max(high - low, 1e-12))).round()
+    return Image.fromarray(scaled)
 
 
 def _square(image: Image.Image, side: int, frame: Frame) -> Image.Image:
