@@ -35,9 +35,18 @@ class OutputError(TrainerError):
 
 
 class DivergedError(TrainerError):
-    """The loss is no longer a number."""
+    """The loss is no longer a number, or far above where it began.
+
+    advice: what to try. step: the one whose images are in question, where there is one.
+    """
 
     exit_code = 6
+
+    def __init__(self, what: str, advice: str = "", step: int | None = None) -> None:
+        super().__init__(f"{what} {advice}".rstrip())
+        self.what = what
+        self.advice = advice
+        self.step = step
 
 
 class StoppedError(TrainerError):

@@ -10,6 +10,7 @@ from typing import Any
 from trainer.build import Job, build
 from trainer.config import Config, differences
 from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, fit, steps_per_epoch
 from trainer.engine.metrics import Scores
@@ -153,7 +154,7 @@ def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen
         try:
             fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
         except Interrupted as signal:
-            good = not int(job.state.bad_streak)  # else the last good checkpoint stays
+            good = alarm(job.state) is None  # else the last good checkpoint stays
             if good:
                 witness.save(job.state, is_best=False)
             raise StoppedError(

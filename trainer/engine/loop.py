@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from trainer import fault
 from trainer.engine.average import follow
 from trainer.engine.device import ahead
+from trainer.engine.health import alarm, note, put_back
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
 from trainer.engine.precision import Precision
@@ -22,9 +23,6 @@ from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
 from trainer.rng import seed_of
 from trainer.sched.schedule import Plateau, Schedule
-
-_TOLERATED_BY_SCALER = 20
-"""Halvings that take GradScaler from its first scale, 65,536, to below 1/16."""
 
 
 class Batch(Protocol):
@@ -117,7 +115,9 @@ def fit(
 ) -> None:
     """Trains from where state stands to the end of the plan.
 
-    Raises DivergedError if the loss is not finite, and Interrupted, with the state whole, if a signal came.
+    Raises DivergedError before anything of a run that diverged is saved: if a loss or gradient is not finite (where a
+    scaler leaves such steps out, 20 in a row), or the loss stays far above where it began. Raises Interrupted, with
+    the state whole, if a signal came.
     """
     while not finished(state, plan):
         begun, images = time.perf_counter(), 0
@@ -128,16 +128,16 @@ def fit(
             if state.step % plan.log_every == 0:
                 _log(state, recipe, observer)
             if plan.save_every and state.step % plan.save_every == 0:
-                _check_finite(state, recipe)
-                _check_weights(state)
+                _check(state, recipe)
+                _check_weights(state, recipe)
                 observer.save(state, is_best=False)
-        _check_finite(state, recipe)
-        _check_weights(state)
+        _check(state, recipe)
+        _check_weights(state, recipe)
         trained = time.perf_counter()
         train = scores_of(state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
         if not math.isfinite(val.loss):
-            raise _diverged(f"The validation loss is not a finite number after step {state.step}", state)
+            raise _diverged(f"The validation loss is not a finite number after step {state.step}.", state, recipe)
         is_best = _end_epoch(state, val, plan)
         if isinstance(recipe.schedule, Plateau):
             shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_best)
@@ -162,11 +162,13 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     forward = torch.compile(state.model) if recipe.compile else state.model
     recipe.begin_epoch(state.model, state.epoch)
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
+    undoable = list(state.model.buffers()) if leaves_out else []
     for group in interrupt.watch(_groups(state, batches, recipe.accumulate)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
-        _set_lr(state, recipe.schedule(state.step) * state.plateau_share)
+        _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         weight = torch.stack([recipe.criterion.weights(batch.targets).sum() for batch in group]).sum()
-        loss = torch.zeros((), device=device)
+        loss, sums, before = torch.zeros((), device=device), state.sums, [each.clone() for each in undoable]
         for batch in group:
             with recipe.precision.autocast():
                 logits = forward(batch.images)
@@ -175,18 +177,18 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
             torch.autograd.backward(state.scaler.scale(share))
             loss += share.detach()
             weights = recipe.criterion.weights(batch.targets)
-            state.sums += sums_of(losses.detach(), weights, logits.detach(), batch.labels)
+            sums = sums + sums_of(losses.detach(), weights, logits.detach(), batch.labels)
+        finite, norm = note(state, loss, parameters)
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-        scale = state.scaler.get_scale()
+            nn.utils.clip_grads_with_norm_(parameters, recipe.clip_norm, norm)
         state.scaler.step(state.optimizer)
         state.scaler.update()
-        state.skipped_steps += state.scaler.get_scale() < scale  # it lowers the scale when a gradient overflowed
         state.optimizer.zero_grad(set_to_none=True)
+        put_back(finite, undoable, before)
         if state.averaged is not None:
-            follow(state.averaged, state.model, recipe.ema, state.step)
-        state.bad_streak = torch.where(loss.isfinite(), 0, state.bad_streak + 1)
+            follow(state.averaged, state.model, recipe.ema, state.step, finite if leaves_out else None)
+        state.sums = torch.where(finite, sums, state.sums)
         state.step += 1
         yield sum(len(batch.labels) for batch in group)
 
@@ -224,32 +226,39 @@ def _lr(state: State) -> float:
 
 
 def _log(state: State, recipe: Recipe, observer: Observer) -> None:
-    _check_finite(state, recipe)
+    _check(state, recipe)
     scores = scores_of(state.sums - state.logged_sums)
     state.logged_sums = state.sums.clone()
     observer.logged(state, scores, _lr(state))
 
 
-def _check_finite(state: State, recipe: Recipe) -> None:
-    """Raises DivergedError. With a gradient scaler a few bad steps are in order: it leaves them out and scales down."""
-    streak = int(state.bad_streak)
-    if streak > (_TOLERATED_BY_SCALER if state.scaler.is_enabled() else 0):
-        first = state.step - streak + 1
-        raise _diverged(f"The loss is not a finite number since step {first}", state)
+def _check(state: State, recipe: Recipe) -> None:
+    """Raises DivergedError if the last steps were not sound."""
+    found = alarm(state)
+    if found is not None:
+        lr = _base_lr(state) * recipe.schedule(found.step - 1) * state.plateau_share
+        figures = f"loss {found.loss:.4g}, gradient norm {found.norm:.3g}, learning rate {lr:.3g}"
+        raise _diverged(f"{found.what} from step {found.step} on ({figures}).", state, recipe, found.step)
 
 
-def _check_weights(state: State) -> None:
+def _check_weights(state: State, recipe: Recipe) -> None:
     """Raises DivergedError. The last update before a save has no later loss that would tell what it did."""
     finite = torch.stack([parameter.isfinite().all() for parameter in state.model.parameters()]).all()
     if not finite:
-        raise _diverged(f"The weights are not finite numbers after step {state.step}", state)
+        raise _diverged(f"The weights are not finite numbers after step {state.step}.", state, recipe)
 
 
-def _diverged(what: str, state: State) -> DivergedError:
-    return DivergedError(
-        f"{what} (learning rate {_lr(state):.3g}). "
-        f"Try a tenth of the rate, a warm-up (sched=warmup_cosine), clip_norm=1, or precision=fp32."
-    )
+def _diverged(what: str, state: State, recipe: Recipe, step: int | None = None) -> DivergedError:
+    """step: the one whose images are in question."""
+    ways = [f"optim.lr={_base_lr(state) / 10:.3g} (a tenth of the rate)", "a warm-up (sched=warmup_cosine)"]
+    ways += ["clip_norm=1"] if recipe.clip_norm is None else []
+    ways += ["precision=fp32"] if recipe.precision.name != "fp32" else []
+    return DivergedError(what, f"Try {', '.join(ways[:-1])} or {ways[-1]}.", step)
+
+
+def _base_lr(state: State) -> float:
+    """The rate that the schedule's factor multiplies, in the last stage: optim.lr, halved by each rollback."""
+    return float(max(group["initial_lr"] for group in state.optimizer.param_groups)) * 0.5**state.rollbacks
 
 
 def _end_epoch(state: State, val: Scores, plan: Plan) -> bool:

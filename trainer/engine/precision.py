@@ -6,6 +6,9 @@ import torch
 from torch.amp import GradScaler, autocast
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_NO_BACKOFF = 1 - 2.0**-53
+"""Below 1, as torch wants it, and 1 in the float32 in which the scale is kept."""
+_NEVER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,16 @@ class Precision:
         dtype = _DTYPES[self.name]
         return autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
-    def scaler(self) -> GradScaler:
-        """Scales the loss so that small gradients survive fp16; passes everything through elsewhere."""
-        return GradScaler(self.device.type, enabled=self.name == "fp16")
+    def scaler(self, *, skip: bool = False) -> GradScaler:
+        """Scales the loss so that small gradients survive fp16, and leaves out the steps that overflow.
+
+        Elsewhere everything passes through; but with skip, steps that are not finite are left out there as well.
+        """
+        if self.name == "fp16":
+            return GradScaler(self.device.type)
+        return GradScaler(
+            self.device.type, enabled=skip, init_scale=1.0, backoff_factor=_NO_BACKOFF, growth_interval=_NEVER
+        )
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:

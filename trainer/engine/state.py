@@ -20,9 +20,9 @@ _COUNTERS = (
     "stale_epochs",
     "plateau_share",
     "plateau_epochs",
-    "skipped_steps",
+    "rollbacks",
 )
-_TENSORS = ("sums", "logged_sums", "bad_streak")
+_TENSORS = ("sums", "logged_sums", "streaks", "begun", "start_loss", "skipped_steps")
 
 
 @dataclass
@@ -37,8 +37,14 @@ class State:
     """Of the epoch under way."""
     logged_sums: Tensor
     """The sums when the last step was logged."""
-    bad_streak: Tensor
-    """Steps in a row, up to now, whose loss was not finite; int64 on the device."""
+    streaks: Tensor
+    """(2,) int64: steps in a row, up to now, whose loss or gradient is not finite; and whose loss is far off."""
+    begun: Tensor
+    """(2, 2): loss and gradient norm of the step at which each of these streaks last began."""
+    start_loss: Tensor
+    """The first loss that is above zero; 0 before."""
+    skipped_steps: Tensor
+    """int64: steps that the gradient scaler left out, since a loss or gradient was not finite."""
     step: int = 0
     """Optimizer steps taken."""
     epoch: int = 0
@@ -52,16 +58,31 @@ class State:
     """What plateaus have left of the rate that the schedule gives."""
     plateau_epochs: int = 0
     """Epochs since the monitored score was best, or since a plateau cut the rate."""
-    skipped_steps: int = 0
-    """Steps that the gradient scaler left out since a gradient had overflowed."""
+    rollbacks: int = 0
+    """Times that the run diverged and went back to a checkpoint; each has halved the rate."""
 
     @classmethod
     def begin(cls, model: nn.Module, optimizer: Optimizer, scaler: GradScaler, *, averaging: bool) -> "State":
         """The state before the first step."""
         device = next(model.parameters()).device
         averaged = deepcopy(model).requires_grad_(False) if averaging else None
-        streak = torch.zeros((), dtype=torch.int64, device=device)
-        return cls(model, averaged, optimizer, scaler, zero_sums(device), zero_sums(device), streak)
+        return cls(
+            model,
+            averaged,
+            optimizer,
+            scaler,
+            sums=zero_sums(device),
+            logged_sums=zero_sums(device),
+            streaks=torch.zeros(2, dtype=torch.int64, device=device),
+            begun=torch.zeros(2, 2, device=device),
+            start_loss=torch.zeros((), device=device),
+            skipped_steps=torch.zeros((), dtype=torch.int64, device=device),
+        )
+
+    @property
+    def rate_share(self) -> float:
+        """What plateaus and rollbacks have left of the rate that the schedule gives."""
+        return self.plateau_share * 0.5**self.rollbacks
 
     @property
     def selected_model(self) -> nn.Module:

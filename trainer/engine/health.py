@@ -1,0 +1,74 @@
+"""Whether the numbers of the steps are sound: noted on the device after every step, and read now and then."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.engine.state import State
+
+PATIENCE = 20
+"""Steps in a row. So many halvings take GradScaler from its first scale, 65,536, to 1/16: no overflow lasts longer."""
+FAR = 10.0
+"""Times the first loss at which a loss is far off."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Why training cannot go on, and the figures of the step at which it began."""
+
+    what: str
+    """Words that go on with 'from step 7 on'."""
+    step: int
+    loss: float
+    norm: float
+
+
+def note(state: State, loss: Tensor, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
+    """Notes a step whose gradients, still scaled, are in place. Gives whether all is finite, and the gradient's norm.
+
+    Both stay on the device. Where not all is finite, one gradient becomes NaN: so the scaler leaves the whole step out,
+    and without a scaler the weights are NaN from here on, and nothing hides it.
+    """
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(grads) / state.scaler.scale(torch.ones_like(loss))
+    finite = (loss + norm).isfinite()
+    grads[0].mul_(torch.where(finite, 1.0, math.nan))
+    state.start_loss = torch.where(state.start_loss > 0, state.start_loss, loss.nan_to_num(0.0, 0.0, 0.0))
+    # A healthy run leaps this high in a bad batch, or for some steps at a bold rate, and comes down; so it must stay up
+    # for PATIENCE steps. The measure is the first loss, which knows the scale of any loss and number of classes, not
+    # the best, which may be near zero; and 1 where a trained model begins near zero.
+    far = loss > FAR * state.start_loss.clamp(min=1.0)
+    lasting = state.streaks >= PATIENCE  # such a streak never ends: what is found must not depend on when it is read
+    state.streaks = torch.where(torch.stack([~finite, far]) | lasting, state.streaks + 1, 0)
+    state.begun = torch.where((state.streaks == 1)[:, None], torch.stack([loss, norm]), state.begun)
+    if state.scaler.is_enabled():
+        state.skipped_steps = state.skipped_steps + ~finite
+    return finite, norm
+
+
+def alarm(state: State) -> Alarm | None:
+    """What is wrong with the last steps, if anything is. Reads the device.
+
+    One step that is not finite is wrong, but where a scaler leaves such steps out PATIENCE in a row are.
+    """
+    bad, far = state.streaks.tolist()
+    of_bad, of_far = [(float(loss), float(norm)) for loss, norm in state.begun.tolist()]
+    if bad and not state.scaler.is_enabled():
+        return Alarm("The loss or its gradient is not finite", state.step - bad + 1, *of_bad)
+    if bad >= PATIENCE:
+        what = f"{bad} steps in a row were left out, since the loss or its gradient was not finite,"
+        return Alarm(what, state.step - bad + 1, *of_bad)
+    if far >= PATIENCE:
+        start = max(1.0, float(state.start_loss))
+        what = f"The loss has been above {FAR * start:.3g}, {FAR:.0f} times where it began, for {far} steps in a row,"
+        return Alarm(what, state.step - far + 1, *of_far)
+    return None
+
+
+def put_back(finite: Tensor, buffers: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    """Gives the buffers, such as batch norm's statistics, the values of before if the step is not finite."""
+    for buffer, old in zip(buffers, before, strict=True):
+        buffer.copy_(torch.where(finite, buffer, old))
