@@ -11,7 +11,7 @@ from trainer import __version__, help
 from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
 from trainer.config import GROUPS, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
-from trainer.records.folder import existing_folder
+from trainer.records.folder import run_at
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -126,4 +126,4 @@ def _stored(words: Sequence[str]) -> Origin | None:
     folder = value_of("resume", words)
     if folder in (None, "auto") or any(value_of(group, words) for group in GROUPS):
         return None
-    return Origin(existing_folder(Path(str(folder)).expanduser()).path)
+    return Origin(run_at(Path(str(folder)).expanduser())[0].path)

@@ -3,7 +3,7 @@
 Nothing here imports torch, so that a wrong word is told in a fraction of a second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -36,6 +36,7 @@ class Settings:
     limit_val: Count | None = None
     name: str | None = None
     resume: str | None = None
+    resume_allow: list[str] = field(default_factory=list)
     output: str = "outputs"
     log_every: Count = 10
     save_every: Whole = 0
@@ -71,6 +72,7 @@ HARMLESS_ON_RESUME = {
     "workers",
     "name",
     "resume",
+    "resume_allow",
     "output",
     "log_every",
     "save_every",
@@ -79,9 +81,14 @@ HARMLESS_ON_RESUME = {
     "data.root",
     "data.file",
     "data.cache",
+    "data.cache_dir",
+    "data.cache_limit",
 }
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
 which may only be raised, and data.root, behind which the fingerprint stands guard."""
+
+FIXED_ON_RESUME = ("optim.name", "monitor")
+"""What resume_allow cannot free: another optimizer has another state, another monitor another idea of the best."""
 
 DEFAULT_SHARE = 0.1
 """data.val where nothing is said."""
@@ -102,8 +109,10 @@ def check(plain: Mapping[str, Any]) -> Config:
     if settings:
         errors += _contradictions(settings)
         errors += _contradicting_parts(settings, parts)
+        errors += _wrongly_allowed(settings, plain)
     if not errors:
         errors += _contradicting_folds(parts["data"])
+        errors += _contradicting_sizes(parts["data"])
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
@@ -120,17 +129,43 @@ def flat(plain: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def differences(before: Config, now: Config) -> list[str]:
-    """What a resumed run may not change and yet changes: 'optim.lr: 0.1 before, 0.2 now', one line each."""
-    old, new = flat(before.plain()), flat(now.plain())
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in HARMLESS_ON_RESUME]
-    lines = [f"{key}: {_shown(old, key)} before, {_shown(new, key)} now" for key in changed]
-    if now.settings.epochs < before.settings.epochs:
-        lines.append(f"epochs: {before.settings.epochs} before, {now.settings.epochs} now: it may only be raised")
-    return lines
+def essential(config: Config) -> dict[str, Any]:
+    """What the steps of a run depend on, flat: every checkpoint holds it, and a resumed run is held to it."""
+    values = flat(config.plain())
+    return {key: value for key, value in values.items() if key == "epochs" or key not in HARMLESS_ON_RESUME}
 
 
-def _shown(values: dict[str, Any], key: str) -> str:
+def differences(before: Mapping[str, Any], now: Config) -> tuple[list[str], list[str]]:
+    """What was changed since a checkpoint that holds `before`: first what is refused, then what resume_allow allows.
+
+    One line each: 'optim.lr: 0.1 before, 0.2 now'.
+    """
+    new, free = essential(now), now.settings.resume_allow
+    old = {**_defaults(now), **before}  # an option that is younger than the checkpoint had its default's effect
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key != "epochs"]
+    lines = {key: f"{key}: {_shown(old, key)} before, {_shown(new, key)} now" for key in changed}
+    refused = [line for key, line in lines.items() if not _is_allowed(key, free) or key in FIXED_ON_RESUME]
+    allowed = [line for line in lines.values() if line not in refused]
+    if now.settings.epochs < before["epochs"]:
+        refused.append(f"epochs: {before['epochs']} before, {now.settings.epochs} now: it may only be raised")
+    return refused, allowed
+
+
+def _defaults(config: Config) -> dict[str, Any]:
+    """What each essential key is where nothing is said: of the settings, and of the parts that are chosen."""
+    plain: dict[str, Any] = asdict(Settings())
+    for room, choice in config.parts.items():
+        options = registry.entries(room, config.settings.plugins)[choice.name].options
+        plain[room] = {key: option.default for key, option in options.items() if option.default is not REQUIRED}
+    return {key: value for key, value in flat(plain).items() if key not in HARMLESS_ON_RESUME}
+
+
+def _is_allowed(key: str, allowed: Sequence[str]) -> bool:
+    """Whether the key, or the room that it is in, is among them."""
+    return key in allowed or key.partition(".")[0] in allowed
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
     return str(values[key]) if key in values else "absent"
 
 
@@ -221,6 +256,22 @@ def _contradictions(settings: Settings) -> list[str]:
     return lines
 
 
+def _wrongly_allowed(settings: Settings, plain: Mapping[str, Any]) -> list[str]:
+    """What resume_allow names and cannot allow."""
+    names, lines = {*flat(plain), *ROOMS} - HARMLESS_ON_RESUME, []
+    for key in settings.resume_allow:
+        if key in FIXED_ON_RESUME:
+            lines.append(f"resume_allow: {key} cannot change within a run. Start a new one, with model.weights=FILE.")
+        elif key not in names:
+            lines.append(
+                f"resume_allow: there is no setting '{key}' that a resumed run is held to."
+                f"{did_you_mean(key, names)} Name settings, or a room for all in it: [optim.lr,aug]."
+            )
+    if settings.resume_allow and settings.resume is None:
+        lines.append("resume_allow: it acts on a run that goes on. Say which: resume=FOLDER.")
+    return lines
+
+
 def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
     """Parts that are each right and cannot act together."""
     lines = []
@@ -262,3 +313,11 @@ def _contradicting_folds(data: Choice | None) -> list[str]:
     if val != DEFAULT_SHARE:
         return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
     return []
+
+
+def _contradicting_sizes(data: Choice | None) -> list[str]:
+    """Images that would be kept smaller than the model sees them."""
+    size, prepare = ((data.options if data else {}).get(option) for option in ("size", "prepare"))
+    if not isinstance(size, int) or not isinstance(prepare, int) or prepare >= size:
+        return []
+    return [f"data.prepare: {prepare} pixels are fewer than data.size={size}. Give {size} at least, or leave it out."]

@@ -2,21 +2,35 @@
 
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainer import fault
 from trainer.build import Job, build
-from trainer.config import Config, differences
-from trainer.engine.checkpoint import Checkpoints
+from trainer.config import FIXED_ON_RESUME, Config, differences, essential
+from trainer.data.listing import changes
+from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, fit, steps_per_epoch
 from trainer.engine.metrics import Scores
-from trainer.errors import CheckpointError, ConfigError, DataError, StoppedError, TrainerError, first_line
+from trainer.engine.state import State
+from trainer.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    OutputError,
+    StoppedError,
+    TrainerError,
+    both_lists,
+    first_line,
+)
 from trainer.records.about import environment, not_bit_exact
-from trainer.records.folder import RunFolder, existing_folder, new_folder, read_json, write_json
+from trainer.records.files import read_files, write_files
+from trainer.records.folder import RunFolder, cannot_write, new_folder, read_json, replace_text, run_at, write_json
 from trainer.records.metrics import MetricsFile, rewind
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
@@ -32,53 +46,52 @@ def run(config: Config) -> int:
     if settings.resume is None:
         return run_in(new_folder(output, settings.name), config)
     if settings.resume != "auto":
-        return run_in(existing_folder(Path(settings.resume).expanduser()), config)
+        folder, checkpoint = run_at(Path(settings.resume).expanduser())
+        return run_in(folder, config, checkpoint=checkpoint)
     if settings.name is None:
         raise ConfigError("resume: auto wants the name of the run to go on with: name=NAME. Or say resume=FOLDER.")
     folder = RunFolder(output / settings.name)
     return run_in(folder if folder.holds_a_run else new_folder(output, settings.name), config)
 
 
-def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None) -> int:
-    """Trains in this folder, and goes on if it holds a run already. overrides: a multirun's words for this job."""
+def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None, checkpoint: str | None = None) -> int:
+    """Trains in this folder, and goes on if it holds a run already.
+
+    overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one.
+    """
     with folder.locked():
         checkpoints = Checkpoints(folder.checkpoints)
-        saved = checkpoints.load_last()
+        saved = checkpoints.load_last() if checkpoint is None else checkpoints.load_exactly(checkpoint)
         if saved is not None:
-            _refuse_changes(folder, config)
+            _refuse_changes(folder, config, saved)
         summary = read_json(folder.summary)
         if summary.get("status") == "finished" and summary["epochs_planned"] == config.settings.epochs:
-            print(f"{folder.path} is finished. To train on: python -m trainer resume={folder.path} epochs=MORE")
+            again = f"python -m trainer {shlex.quote(f'resume={folder.path}')} epochs=MORE"
+            print(f"{folder.path} is finished. To train on: {again}")
             return 0
         with Screen() as screen:
-            _run(folder, config, overrides or [], checkpoints, saved, screen)
+            _run(folder, config, overrides or [], saved, screen)
         return 0
 
 
-def _run(
-    folder: RunFolder,
-    config: Config,
-    overrides: list[str],
-    checkpoints: Checkpoints,
-    saved: dict[str, Any] | None,
-    screen: Screen,
-) -> None:
+def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     job = build(config if saved is None else _without_weights(config), screen.counting)
-    if saved is not None:
-        _go_on(folder, job, saved)
-    for name in checkpoints.damaged():
-        screen.say(f"{folder.checkpoints / name} is damaged, and the other checkpoint is used.")
-    _begin(folder, config, job, screen, resumed=saved is not None)
+    changed = [] if saved is None else _go_on(folder, config, job, saved)
+    _begin(folder, config, job, screen, changed if saved is not None else None)
     conclude = partial(summarise, folder.metrics, config, job.state, overrides)
     try:
-        _train(folder, job, checkpoints, screen)
+        test = _train(folder, config, job, screen)
     except TrainerError as error:
-        write_json(folder.summary, conclude(error=error))
+        with suppress(OutputError):  # a full disk may be what the error is about
+            write_json(folder.summary, conclude(error=error))
         raise
-    summary = conclude(test=_test(job, checkpoints))
+    summary = conclude(test=test)
     write_json(folder.summary, summary)
-    draw_curves(folder.metrics, folder.curves)
+    try:
+        draw_curves(folder.metrics, folder.curves)
+    except OSError as error:
+        raise cannot_write(folder.curves, error) from error
     for line in closing(summary, folder.path):
         screen.say(line)
 
@@ -92,58 +105,110 @@ def _without_weights(config: Config) -> Config:
     return replace(config, parts=parts)
 
 
-def _refuse_changes(folder: RunFolder, config: Config) -> None:
-    changes = differences(folder.read_config(), config)
-    if changes:
+def _refuse_changes(folder: RunFolder, config: Config, saved: dict[str, Any]) -> None:
+    try:
+        refused, _ = differences(saved["config"], config)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder.checkpoints}: the checkpoint does not tell of what run it is.") from error
+    if refused:
+        changed = dict.fromkeys(line.partition(":")[0] for line in refused)
+        ways = ["Say them as before", "start a new run under another name"]
+        if not {"epochs", *FIXED_ON_RESUME} & set(changed):
+            keys = ",".join(
+                dict.fromkeys(room if f"{(room := key.split('.')[0])}.name" in changed else key for key in changed)
+            )
+            ways.append(f"accept that it is no longer the same run: resume_allow=[{keys}]")
         raise ConfigError(
             f"{folder.path} was begun with other settings, which a resumed run cannot change:\n  "
-            + "\n  ".join(changes)
-            + "\nSay them as before, or start a new run under another name."
+            + "\n  ".join(refused)
+            + f"\n{', '.join(ways[:-1])}, or {ways[-1]}."
         )
 
 
-def _go_on(folder: RunFolder, job: Job, saved: dict[str, Any]) -> None:
-    """Puts state and records back to where the checkpoint was taken."""
-    about = read_json(folder.about)
-    if about.get("fingerprint") != job.about["fingerprint"]:
-        raise DataError(
-            f"The data have changed since {folder.path} was begun (files or labels added, removed or resized). "
-            f"Restore them, or start a new run under another name."
+def _go_on(folder: RunFolder, config: Config, job: Job, saved: dict[str, Any]) -> list[str]:
+    """Puts state and records back to where the checkpoint was taken. Gives what was changed since, and allowed."""
+    allowed = differences(saved["config"], config)[1]
+    classes = saved.get("classes", [])
+    if classes != job.about["classes"]:
+        raise CheckpointError(
+            f"{folder.path} was trained on other classes than these data have: "
+            f"{both_lists(classes, job.about['classes'])}. "
+            f"Restore the data, or start a new run from its weights: model.weights={folder.checkpoints / 'best.pt'}"
         )
+    if folder.read_about()["fingerprint"] != job.about["fingerprint"]:
+        if "data" not in config.settings.resume_allow:
+            raise DataError(
+                f"The data have changed since {folder.path} was begun: {_changed_files(folder, job)}. "
+                f"Restore them, start a new run under another name, or accept that it is no longer the same run: "
+                f"resume_allow=[data]"
+            )
+        allowed.append(f"the data have changed: {_changed_files(folder, job)}")
     try:
         job.state.load_state_dict(saved)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder.checkpoints} belongs to a run of another kind: {first_line(error)}") from error
+        steps_before = int(saved["steps_per_epoch"])
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        reason = f"with {'; '.join(allowed)}" if allowed else first_line(error)
+        raise CheckpointError(
+            f"{folder.checkpoints}: the state that was saved does not fit this run: {reason}. "
+            f"Say the settings as before, or start a new run under another name."
+        ) from error
     rewind(folder.metrics, job.state.step, job.state.epoch)
+    job.state.renumber(steps_before, steps_per_epoch(job.batches, job.recipe.accumulate))
+    return allowed
 
 
-def _begin(folder: RunFolder, config: Config, job: Job, screen: Screen, *, resumed: bool) -> None:
-    """Leaves on disk what the run is, and says it."""
-    before = read_json(folder.about) if resumed else {}
+def _changed_files(folder: RunFolder, job: Job) -> str:
+    """What happened to the data set since the run was begun, in words."""
+    before = read_files(folder.files)
+    if before is None:
+        return "other pixels, labels or classes"
+    return changes(before, job.files)
+
+
+def _begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed: list[str] | None) -> None:
+    """Leaves on disk what the run is, and says it. changed: what was changed if it goes on; None if it is new."""
+    before = read_json(folder.about) if changed is not None else {}
     commands = [*before.get("commands", []), shlex.join(["python", "-m", "trainer", *sys.argv[1:]])]
     about = {**job.about, **environment(), "commands": commands}
+    started = folder.config.exists()
     folder.write_config(config)
     write_json(folder.about, about)
+    write_files(folder.files, job.files)
+    if job.left_out:
+        replace_text(folder.left_out, "\n".join(job.left_out) + "\n")
     screen.log_to(folder.log)
     for line in opening(config, about, folder.path):
         screen.say(line)
     for note in job.notes:
         screen.say(note)
-    if not resumed:
-        rewind(folder.metrics, 0, 0)  # of an attempt that was killed before its first checkpoint
+    if changed is None:
+        if started:
+            screen.say("The run was stopped before it had saved a checkpoint, and starts anew.")
+        rewind(folder.metrics, 0, 0)
         return
+    damaged = [f"{folder.checkpoints / name} is damaged" for name in Checkpoints(folder.checkpoints).damaged()]
+    for line in damaged:
+        screen.say(f"{line}, and the other checkpoint is used.")
     screen.say(f"Goes on after step {job.state.step}, in epoch {job.state.epoch + 1}.")
-    changed = not_bit_exact(before, about)
-    for line in changed:
+    breaks = [*changed, *not_bit_exact(before, about)]
+    for line in breaks:
         screen.say(f"Not bit-exact from here on: {line}.")
     with MetricsFile(folder.metrics) as metrics:
-        metrics.append("event", job.state.step, job.state.epoch, event="resumed", changed=changed)
+        metrics.append("event", job.state.step, job.state.epoch, event="resumed", changed=breaks, damaged=damaged)
 
 
-def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen) -> None:
-    """Runs the loop. Raises StoppedError after a good save if a signal came, and the loop's own errors."""
+def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Scores | None:
+    """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, and the loop's
+    own errors."""
+    steps = steps_per_epoch(job.batches, job.recipe.accumulate)
+    about = {
+        "versions": environment()["versions"],
+        "classes": job.about["classes"],
+        "config": essential(config),
+        "steps_per_epoch": steps,
+    }
+    checkpoints = Checkpoints(folder.checkpoints, about)
     with Interrupt() as interrupt, MetricsFile(folder.metrics) as metrics:
-        steps = steps_per_epoch(job.batches, job.recipe.accumulate)
         pace = Pace(
             epochs=job.plan.epochs,
             steps=job.plan.epochs * steps,
@@ -152,17 +217,12 @@ def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen
         )
         witness = Witness(pace, checkpoints, metrics, screen)
         try:
+            fault.reach("begin", job.state.step)
             fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
+            witness.save_what_is_not_saved(job.state)
+            return _test(job, checkpoints, interrupt)
         except Interrupted as signal:
-            good = alarm(job.state) is None  # else the last good checkpoint stays
-            if good:
-                witness.save(job.state, is_best=False)
-            raise StoppedError(
-                f"Stopped by {signal} after step {job.state.step}; "
-                f"{'all is saved' if good else 'its loss is no number, so the checkpoint before it stays'}. "
-                f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}",
-                signal.signal_number,
-            ) from None
+            raise _stopped(signal, folder, job.state, witness) from None
         except TrainerError as error:
             metrics.append("event", job.state.step, job.state.epoch, event="failed", message=str(error))
             raise
@@ -170,9 +230,23 @@ def _train(folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen
             witness.close()
 
 
-def _test(job: Job, checkpoints: Checkpoints) -> Scores | None:
+def _stopped(signal: Interrupted, folder: RunFolder, state: State, witness: Witness) -> TrainerError:
+    """The error that ends a run which a signal has stopped, after the state was saved if it could be."""
+    go_on = f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}"
+    told = f"Stopped by {signal} after step {state.step}; "
+    if alarm(state) is not None:
+        told += "its loss is no number, so the checkpoint before it stays. "
+        return StoppedError(told + go_on, signal.signal_number)
+    try:
+        witness.save_what_is_not_saved(state)
+    except SaveError as error:
+        return TrainerError(f"Stopped by {signal}, which leaves the last steps unsaved: {error}")
+    return StoppedError(f"{told}all is saved. {go_on}", signal.signal_number)
+
+
+def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Scores | None:
     """The scores on the test part with the selected weights; None where there is no such part."""
     if job.test_batches is None or job.state.best is None:
         return None
     job.state.model.load_state_dict(checkpoints.load_best()["model"])
-    return evaluate(job.state.model, job.test_batches, job.recipe.criterion, job.recipe.precision)
+    return evaluate(job.state.model, interrupt.watch(job.test_batches), job.recipe.criterion, job.recipe.precision)

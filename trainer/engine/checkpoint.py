@@ -3,72 +3,102 @@
 import hashlib
 import io
 import json
-import os
-import pickle
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainer.errors import CheckpointError
+from trainer import fault
+from trainer.engine import durable
+from trainer.errors import CheckpointError, TrainerError, did_you_mean
 
+FORMAT = 1
+"""Of the data in a checkpoint. It rises when what an older program wrote is no longer what this one writes."""
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 _REMEMBERED = 3
 """Checksums kept for each file: of the new one, of the one before, and of one that a crash left in between."""
 
 
+class SaveError(TrainerError):
+    """A checkpoint could not be written. Those that were there are intact."""
+
+
 class Checkpoints:
     """The checkpoints of one run, in one folder, with a manifest that tells which bytes are to be trusted.
 
-    A new file is written beside the old one, synced, entered in the manifest, and only then renamed over it. So at any
-    moment the newest file whose checksum the manifest knows is a good checkpoint.
+    A new file is written beside the old one, synced, entered in the manifest, and only when that is on the disk too is
+    the old one renamed and the new one put in its place. So at any moment last.pt, or else previous.pt, is a good one.
+    about: what every checkpoint tells of its run beside the state, and the manifest with it: classes, config, versions.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self.about = dict(about or {})
 
     def save_last(self, saved: dict[str, Any]) -> None:
-        """Becomes last.pt; what was last.pt becomes previous.pt. Raises OSError with the old files intact."""
+        """Becomes last.pt; what was last.pt becomes previous.pt. Raises SaveError with the old files intact."""
         self._save(LAST, saved)
 
     def save_best(self, saved: dict[str, Any]) -> None:
-        """Becomes best.pt."""
+        """Becomes best.pt. Raises SaveError with the old one intact."""
         self._save(BEST, saved)
 
     def keep(self, name: str, saved: dict[str, Any]) -> None:
-        """Becomes a file of that name, which stays."""
+        """Becomes a file of that name, which stays. Raises SaveError."""
         self._save(name, saved)
 
     def load_last(self) -> dict[str, Any] | None:
         """The newest good checkpoint; None if none was ever written.
 
-        Raises CheckpointError if there are checkpoints and none of them is good.
+        Raises CheckpointError if there were checkpoints and none of them is good.
         """
-        manifest = self._read_manifest()
+        good = self._good()
+        if good:
+            return load(self.folder / good[0])
         there = [name for name in (LAST, PREVIOUS) if (self.folder / name).exists()]
-        good = [name for name in there if self._sha256(name) in manifest]
-        if not good:
-            if there:
-                raise CheckpointError(
-                    f"{self.folder}: no checkpoint is whole ({', '.join(there)} do not match {self._manifest.name}). "
-                    f"Put back a copy, or train anew under another name."
-                )
+        if there:
+            reason = f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} not what {self._manifest} lists"
+        elif sum(entry["file"] == LAST for entry in self._listed().values()) > 1:  # one: killed in its first save
+            reason = f"{LAST} and {PREVIOUS} are gone"
+        else:
             return None
-        newest = max(good, key=lambda name: int(manifest[self._sha256(name)]["step"]))
-        return load(self.folder / newest)
+        raise CheckpointError(
+            f"{self.folder}: no checkpoint is whole: {reason}. Put back a copy, or train anew under another name."
+        )
+
+    def load_exactly(self, name: str) -> dict[str, Any]:
+        """The checkpoint in the file of that name, and no other in its place.
+
+        Raises CheckpointError if it is missing or damaged, or is none that a run can go on from.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            near = did_you_mean(name, [each.name for each in self.folder.glob("*.pt")])
+            raise CheckpointError(f"resume: there is no file {path}.{near} Or go on with the newest: resume=FOLDER.")
+        if name not in (LAST, PREVIOUS):
+            raise CheckpointError(
+                f"resume: {path} holds weights, and not all that a run goes on from: {LAST} and {PREVIOUS} do. "
+                f"To start a new run from its weights: model.weights={path}"
+            )
+        if name not in self._good():
+            raise CheckpointError(
+                f"resume: {path} is damaged (it is not what {self._manifest.name} lists). "
+                f"Put back a copy, or go on with the newest good one: resume={self.folder.parent}"
+            )
+        return load(path)
 
     def damaged(self) -> list[str]:
         """The checkpoints to go on from that are there and are not what was written."""
-        manifest = self._read_manifest()
-        there = [name for name in (LAST, PREVIOUS) if (self.folder / name).exists()]
-        return [name for name in there if self._sha256(name) not in manifest]
+        good = self._good()
+        return [name for name in (LAST, PREVIOUS) if (self.folder / name).exists() and name not in good]
 
     def load_best(self) -> dict[str, Any]:
         """The checkpoint of the best epoch. Raises CheckpointError if it is missing or damaged."""
         path = self.folder / BEST
-        if not path.exists() or self._sha256(BEST) not in self._read_manifest():
+        if not path.exists() or self._sha256(BEST) not in self._listed():
             raise CheckpointError(f"{path} is missing or damaged. Put back a copy, or train anew under another name.")
         return load(path)
 
@@ -76,30 +106,58 @@ class Checkpoints:
     def _manifest(self) -> Path:
         return self.folder / "manifest.json"
 
+    def _good(self) -> list[str]:
+        """The names of the checkpoints to go on from that are what was written, newest first."""
+        listed = self._listed()
+        there = [name for name in (LAST, PREVIOUS) if (self.folder / name).exists()]
+        return [name for name in there if self._sha256(name) in listed]
+
     def _save(self, name: str, saved: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        step = saved["step"]
+        fault.reach(f"{name}:begin", step)
         buffer = io.BytesIO()
-        torch.save(saved, buffer)  # to memory first: torch's own words for a full disk explain nothing
+        torch.save({"format": FORMAT, **self.about, **saved}, buffer)  # to memory: its size is known, and its checksum
         data = buffer.getbuffer()
-        checksum = hashlib.sha256(data).hexdigest()
-        temporary = _write_durably(self.folder / f"{name}.tmp", data)
-        entries = {**self._read_manifest(), checksum: {"file": name, "step": saved["step"]}}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = durable.write_beside(self.folder / name, data)
+            fault.reach(f"{name}:written", step)
+            self._list(hashlib.sha256(data).hexdigest(), name, step)
+            fault.reach(f"{name}:listed", step)
+            if name == LAST and (self.folder / LAST).exists():
+                (self.folder / LAST).replace(self.folder / PREVIOUS)
+                fault.reach(f"{name}:between", step)
+            temporary.replace(self.folder / name)
+            fault.reach(f"{name}:renamed", step)
+            durable.sync_folder(self.folder)
+        except OSError as error:
+            (self.folder / (name + durable.SUFFIX)).unlink(missing_ok=True)
+            raise SaveError(
+                f"{self.folder / name} cannot be written: {error.strerror} "
+                f"(it needs {_megabytes(len(data))}, the disk has {_megabytes(durable.free_bytes(self.folder))} left)"
+            ) from error
+
+    def _list(self, checksum: str, name: str, step: int) -> None:
+        """Enters a file in the manifest, and puts that on the disk."""
+        config = hashlib.sha256(json.dumps(self.about.get("config"), sort_keys=True).encode()).hexdigest()
+        entries = {**self._listed(), checksum: {"file": name, "step": step, "config_sha256": config}}
         files = dict.fromkeys(entry["file"] for entry in entries.values())
         recent = [[key for key in entries if entries[key]["file"] == each][-_REMEMBERED:] for each in files]
-        text = json.dumps({key: entries[key] for keys in recent for key in keys}, indent=1)
-        _write_durably(self.folder / "manifest.tmp", text.encode()).replace(self._manifest)
-        if name == LAST and (self.folder / LAST).exists():
-            (self.folder / LAST).replace(self.folder / PREVIOUS)
-        temporary.replace(self.folder / name)
-        _sync_folder(self.folder)
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            **{key: self.about[key] for key in ("versions", "classes") if key in self.about},
+            "sha256": {key: entries[key] for keys in recent for key in keys},
+        }
+        durable.replace(self._manifest, json.dumps(manifest, indent=1).encode())
 
-    def _read_manifest(self) -> dict[str, Any]:
-        """sha256 -> file and step. A manifest that is damaged vouches for nothing."""
+    def _listed(self) -> dict[str, Any]:
+        """sha256 -> file, step and config_sha256. A manifest that is damaged vouches for nothing."""
         try:
             manifest = json.loads(self._manifest.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            listed = manifest["sha256"]
+            return listed if all(isinstance(entry["file"], str) for entry in listed.values()) else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}
-        return manifest if isinstance(manifest, dict) else {}
 
     def _sha256(self, name: str) -> str:
         with (self.folder / name).open("rb") as file:
@@ -109,14 +167,22 @@ class Checkpoints:
 def load(path: Path) -> dict[str, Any]:
     """The plain data in a checkpoint file, on the CPU. Raises CheckpointError if the file holds anything else."""
     refusal = f"{path} is not a checkpoint of this program"
+    if path.is_file() and not zipfile.is_zipfile(path):  # as torch.save writes; it reads older kinds too, with warnings
+        raise CheckpointError(f"{refusal}: it is empty, cut short, or something else altogether.")
     try:
-        if not zipfile.is_zipfile(path):  # as torch.save writes; it reads older kinds too, with warnings
-            raise CheckpointError(f"{refusal}: it is empty, cut short, or something else altogether.")
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of a broken file torch may raise almost anything
         raise CheckpointError(f"{refusal}: {_first_sentence(error)}") from error
     if not isinstance(saved, dict):
         raise CheckpointError(f"{refusal}: it holds a {type(saved).__name__}.")
+    written = saved.get("format")
+    if not isinstance(written, int):
+        raise CheckpointError(f"{refusal}: it tells no format.")
+    if written > FORMAT:
+        raise CheckpointError(
+            f"{path} was written by a newer version of this program (format {written}; this one reads up to {FORMAT}). "
+            f"Update it: pip install --upgrade trainer"
+        )
     return saved
 
 
@@ -127,17 +193,5 @@ def _first_sentence(error: Exception) -> str:
     return f"it would run {named[1]}, and is refused." if named else text.split(". ")[0]
 
 
-def _write_durably(path: Path, data: bytes | memoryview) -> Path:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

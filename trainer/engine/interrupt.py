@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks for a good end between two batches, the second ends the process at once."""
+"""SIGTERM and SIGINT ask for a good end between two batches; a SIGINT after that ends the process at once."""
 
 import signal
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,9 @@ class Interrupted(Exception):
 
 
 class Interrupt:
-    """While entered, the first SIGTERM or SIGINT is noted, and a second one acts as it would without us."""
+    """While entered, SIGTERM and SIGINT are noted. After that SIGINT acts as it would without us: who presses Ctrl-C
+    twice will not wait. SIGTERM does not: `timeout` and batch systems send it to the process and to its group.
+    """
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -47,7 +49,5 @@ class Interrupt:
             raise Interrupted(self._received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self._received = number
+        self._received = self._received or number
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -2,7 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainer.errors import CheckpointError, did_you_mean, first_line
+from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line
 from trainer.model import safetensors
 from trainer.model.staged import Staged
 
@@ -64,6 +65,23 @@ def load_file(net: nn.Module, weights: str) -> tuple[str, ...]:
     tensors = read(path)
     notes = sum_colours(net, tensors)
     return (*notes, *transfer(net, tensors, path.name).notes(path.name))
+
+
+def renew_head(model: nn.Module, weights: str | None, classes: Sequence[str]) -> tuple[str, ...]:
+    """Starts the last layer anew where weights names a checkpoint of ours of as many, but other classes; says so.
+
+    Where their number differs the layer did not fit, and is new anyway.
+    """
+    path = Path(weights or "").expanduser()
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return ()
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    before = content.get("classes") if isinstance(content, Mapping) else None
+    if not isinstance(before, list) or before == list(classes) or len(before) != len(classes):
+        return ()
+    heads = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    heads[-1].reset_parameters()
+    return (f"weights: the head is new, because {path.name} knows other classes: {both_lists(before, classes)}",)
 
 
 def sum_colours(model: nn.Module, tensors: dict[str, Tensor]) -> tuple[str, ...]:

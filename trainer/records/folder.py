@@ -1,5 +1,6 @@
 """The run folder: where a run may write, and the lock that keeps a second run out of it."""
 
+import errno
 import fcntl
 import json
 import os
@@ -8,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import yaml
 from omegaconf import OmegaConf
 
 from trainer.config import Config, check
+from trainer.engine import durable
 from trainer.errors import CheckpointError, OutputError, did_you_mean
 
 
@@ -29,6 +31,8 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.curves = path / "curves.png"
         self.log = path / "train.log"
+        self.files = path / "files.json.gz"
+        self.left_out = path / "left_out.txt"
 
     @property
     def holds_a_run(self) -> bool:
@@ -38,16 +42,18 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keeps other processes out while it lasts. Raises OutputError if one is in.
 
-        A folder in which the run has left nothing by then, since it could not begin, is removed.
+        Half-written files of a run that was killed are removed. A folder in which the run has left nothing by then,
+        since it could not begin, is removed too.
         """
         path = self.path / "run.lock"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
+            file = path.open("a+b", buffering=0)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         with file:
             _lock(file, self.path)
+            self._tidy()
             try:
                 yield
             finally:
@@ -55,6 +61,12 @@ class RunFolder:
                     path.unlink()
                     with suppress(OSError):  # not empty after all: it stays
                         self.path.rmdir()
+
+    def _tidy(self) -> None:
+        for path in (self.config, self.about, self.metrics, self.summary):
+            path.with_name(path.name + durable.SUFFIX).unlink(missing_ok=True)
+        for path in self.checkpoints.glob(f"*{durable.SUFFIX}"):
+            path.unlink()
 
     def read_config(self) -> Config:
         """The config as the run stored it."""
@@ -66,9 +78,17 @@ class RunFolder:
             raise _damaged(self.config)
         return check({str(key): value for key, value in stored.items()})
 
+    def read_about(self) -> dict[str, Any]:
+        """What run.json tells. Raises CheckpointError if it is missing or damaged."""
+        about = read_json(self.about)
+        if "fingerprint" not in about:
+            raise _damaged(self.about)
+        return about
+
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""
-        text = OmegaConf.to_yaml(OmegaConf.create({**config.plain(), "resume": None}))  # else it would go on, not again
+        whole = {**config.plain(), "resume": None, "resume_allow": []}  # else it would go on, not again
+        text = OmegaConf.to_yaml(OmegaConf.create(whole))
         again = f"python -m trainer --config-path {shlex.quote(str(self.path))} name=again"
         replace_text(self.config, f"# The whole config of this run. To run it again: {again}\n{text}")
 
@@ -96,6 +116,25 @@ def existing_folder(path: Path) -> RunFolder:
     return folder
 
 
+def run_at(path: Path) -> tuple[RunFolder, str | None]:
+    """What resume=PATH means: the folder of a run, or one checkpoint in it, then with the name of that file.
+
+    Raises CheckpointError, with the nearest name, if neither is there.
+    """
+    if path.suffix != ".pt" or path.is_dir():
+        return existing_folder(path), None
+    folder = RunFolder(path.parent.parent)
+    if path.parent == folder.checkpoints and folder.holds_a_run:
+        return folder, path.name
+    near = [
+        str(each) for each in (*path.parent.glob("checkpoints/*.pt"), *path.parent.parent.glob("*/checkpoints/*.pt"))
+    ]
+    raise CheckpointError(
+        f"resume: {path} is no checkpoint in a run folder: that is FOLDER/{folder.checkpoints.name}/last.pt."
+        f"{did_you_mean(str(path), near)}"
+    )
+
+
 def dated_path(output: Path, now: datetime) -> Path:
     """output/2026-11-21/23-50-51"""
     return output / now.strftime("%Y-%m-%d") / now.strftime("%H-%M-%S")
@@ -103,12 +142,10 @@ def dated_path(output: Path, now: datetime) -> Path:
 
 def replace_text(path: Path, text: str) -> None:
     """Writes a small file in one piece: readers see the old text or the new. Raises OutputError."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        durable.replace(path, text.encode(errors="backslashreplace"))  # of names that are no UTF-8, as JSON has it
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -129,17 +166,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _lock(file: TextIO, folder: Path) -> None:
+def _lock(file: BinaryIO, folder: Path) -> None:
     try:
         # A record lock, not flock: loader workers would inherit that one, and outlive a killed run by seconds.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         file.seek(0)
-        owner = file.read().strip() or "another run"
+        owner = file.read().decode(errors="replace").strip() or "another run"
         raise OutputError(f"{folder} is in use by {owner}. Wait for it, or choose another name.") from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {os.uname().nodename}")
-    file.flush()
+    except OSError as error:  # a file system that knows no locks
+        raise OutputError(
+            f"{folder} cannot be locked: {error.strerror}. Nothing would keep two runs apart there: "
+            f"choose a folder on another disk with output=FOLDER."
+        ) from error
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def _dated(output: Path, now: datetime) -> Path:
@@ -153,19 +197,22 @@ def _dated(output: Path, now: datetime) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise _cannot_write(candidate, error) from error
+            raise cannot_write(candidate, error) from error
 
 
 def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def _damaged(path: Path) -> CheckpointError:
     return CheckpointError(f"{path} is missing or damaged. Put back a copy, or train anew under another name.")
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror}. Choose another folder with output=FOLDER.")
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error in words, with what to do about it."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "Make room and say the command again, or choose" if is_full else "Choose"
+    return OutputError(f"{path} cannot be written: {error.strerror}. {advice} another folder with output=FOLDER.")

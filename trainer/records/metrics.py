@@ -2,25 +2,48 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from trainer.records.folder import replace_text
+from trainer.engine.checkpoint import SaveError
+from trainer.records.folder import cannot_write, replace_text
 
 
 class MetricsFile:
-    """Appends lines of kind step, epoch or event. Each is flushed, so that a killed run loses none."""
+    """Appends lines of kind step, epoch or event, each at once, so that a killed run loses none.
+
+    What a full disk does not take is kept, and written before the next line: none is lost, and none is torn.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._owed = b""
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise cannot_write(path, error) from error
         self._path = path
-        self._file = path.open("a", encoding="utf-8")
 
     def append(self, kind: str, step: int, epoch: int, **values: Any) -> None:
         """One line. Numbers that JSON cannot say (infinities, NaN) become null."""
         line = {"kind": kind, "step": step, "epoch": epoch, **{key: _sayable(each) for key, each in values.items()}}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._owed += (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        with suppress(OSError):  # `sync` tells, before a checkpoint relies on it
+            self._write()
+
+    def sync(self) -> None:
+        """Puts all lines on the disk. Raises SaveError if it does not take them."""
+        try:
+            self._write()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise SaveError(f"{self._path} cannot be written: {error.strerror}") from error
+
+    def _write(self) -> None:
+        while self._owed:
+            self._owed = self._owed[self._file.write(self._owed) :]
 
     def __enter__(self) -> "MetricsFile":
         return self

@@ -1,6 +1,7 @@
 """What is seen while a run goes on: plain lines, above a progress bar where the output is a terminal."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -40,11 +41,11 @@ class Screen:
     def say(self, line: str) -> None:
         try:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        except BrokenPipeError:  # what read our output is gone, as after `| head`: the run goes on, and its log
+        except OSError:  # what read our output is gone, as after `| head`, or its disk is full: the run goes on
             self._console.file = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the run
         if self._log is not None:
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with suppress(OSError), self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(line + "\n")  # on a full disk a line is missing, which the screen and metrics.jsonl have
 
     def bar(self, label: str, total: int, completed: int = 0) -> "Bar":
         """A bar that stays until it is closed."""

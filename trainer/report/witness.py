@@ -1,19 +1,21 @@
 """The observer of a run: writes records and checkpoints, and shows what happens."""
 
+import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
-from trainer.errors import TrainerError
 from trainer.records.metrics import MetricsFile
 from trainer.report.console import Screen
 from trainer.report.sentences import epoch_line
+
+_TOLERATED = 2
+"""Saves in a row that may fail before the run ends: room may be made meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Witness:
         self._screen = screen
         self._begun = time.perf_counter()
         self._bar = screen.bar("training", pace.steps, pace.first_step)
+        self._failures = 0
+        self._saved_at: tuple[int, int] | None = None
+        self._unsaved_best: dict[str, Any] | None = None
 
     def step(self, state: State) -> None:
         images = (state.step - self._pace.first_step) * self._pace.images_per_step
@@ -66,31 +71,52 @@ class Witness:
         self._screen.say(epoch_line(report, self._pace.epochs, images_per_second))
 
     def save(self, state: State, *, is_best: bool) -> None:
-        """Best first: a crash between the two repeats the epoch, and finds the same best again."""
-        with self._told():
-            if is_best:
-                self._checkpoints.save_best({**_selected(state), "score": state.best})
+        """Saves the state, or tells that the disk does not take it. Raises SaveError the third time in a row."""
+        best = {**_selected(state), "score": state.best} if is_best else self._unsaved_best
+        try:
+            self._metrics.sync()  # no checkpoint is ahead of its records
+            if best is not None:
+                self._checkpoints.save_best(best)  # first: a crash here repeats the epoch, and finds the same best
+                best = None
             self._checkpoints.save_last(state.state_dict())
+            self._failures, self._saved_at = 0, (state.step, state.epoch)
+        except SaveError as error:
+            self._failed(error, state)
+        finally:
+            self._unsaved_best = deepcopy(best)  # its weights change in the next step
+
+    def save_what_is_not_saved(self, state: State) -> None:
+        """Saves the state unless it is saved as it stands, at the end of the run. Raises SaveError at once."""
+        if self._saved_at != (state.step, state.epoch):
+            self._failures = _TOLERATED
+            self.save(state, is_best=False)
 
     def keep(self, state: State, report: EpochReport) -> None:
         """The weights of this epoch under a name that sorts by epoch and holds what came out."""
         digits = len(str(self._pace.epochs))
         name = f"epoch{report.epoch:0{digits}}_loss{report.train.loss:.4f}_val{report.val.loss:.4f}.pt"
-        with self._told():
+        try:
             self._checkpoints.keep(name, _selected(state))
+        except SaveError as error:
+            self._failed(error, state)
 
     def close(self) -> None:
         self._bar.close()
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise TrainerError(
-                f"{self._checkpoints.folder}: the checkpoint cannot be written: {error.strerror}. "
-                f"The one before is intact; make room, then go on with resume."
-            ) from error
+    def _failed(self, error: SaveError, state: State) -> None:
+        """Tells of a save that failed, in records and on the screen. Raises SaveError if it was one too many."""
+        self._failures += 1
+        self._metrics.append("event", state.step, state.epoch, event="save failed", message=str(error))
+        if self._failures > _TOLERATED:
+            run = shlex.quote(f"resume={self._checkpoints.folder.parent}")
+            raise SaveError(
+                f"{error}. Training stops after step {state.step}; what was saved before is intact. "
+                f"Make room, then go on with: python -m trainer {run}"
+            )
+        self._screen.say(
+            f"{error}. Training goes on, and the checkpoint before is intact. Make room before the next save: "
+            f"the run stops when {_TOLERATED + 1} in a row have failed (this is number {self._failures})."
+        )
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._begun

@@ -1,0 +1,42 @@
+"""Files that are whole or not there, also after a crash, a power cut, or on a full disk."""
+
+import os
+import shutil
+from pathlib import Path
+
+SUFFIX = ".tmp"
+"""Ends the name of a file that is being written. One that lies there at the start of a run is left of a killed one."""
+
+
+def write_beside(path: Path, data: bytes | memoryview) -> Path:
+    """Puts data on the disk beside path, to be renamed over it; gives the name. Raises OSError, and leaves nothing."""
+    temporary = path.with_name(path.name + SUFFIX)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)  # the room it took may be what others lack
+        raise
+    return temporary
+
+
+def replace(path: Path, data: bytes | memoryview) -> None:
+    """Makes data the content of the file: readers see the old or the new, whole. Raises OSError with the old intact."""
+    write_beside(path, data).replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk under a folder has left for us."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
