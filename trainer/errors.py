@@ -1,7 +1,10 @@
 """Errors that a user can mend. Each has one clear line and the exit code of its kind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_FEW = 10
+"""Names that one line may list."""
 
 
 class TrainerError(Exception):
@@ -67,3 +70,19 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def both_lists(before: Sequence[str], now: Sequence[str]) -> str:
+    """Two lists of names in words: whole where they are short, or else how they differ."""
+    if max(len(before), len(now)) <= _FEW:
+        return f"{', '.join(before)} before, {', '.join(now)} now"
+    gone, new = [name for name in before if name not in now], [name for name in now if name not in before]
+    if not gone and not new:
+        return f"the same {len(now)} in another order"
+    lists = [f"{word}: {_some(names)}" for word, names in (("gone", gone), ("new", new)) if names]
+    return f"{len(before)} before, {len(now)} now; {'; '.join(lists)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more

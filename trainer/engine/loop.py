@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer import fault
 from trainer.engine.average import follow
 from trainer.engine.device import ahead
-from trainer.engine.health import alarm, note, put_back
+from trainer.engine.health import alarm, is_far_off, note, put_back
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
 from trainer.engine.precision import Precision
@@ -130,10 +130,12 @@ def fit(
             if plan.save_every and state.step % plan.save_every == 0:
                 _check(state, recipe)
                 _check_weights(state, recipe)
-                observer.save(state, is_best=False)
+                if not is_far_off(state):
+                    observer.save(state, is_best=False)
         _check(state, recipe)
         _check_weights(state, recipe)
         trained = time.perf_counter()
+        fault.reach("validation", state.epoch + 1)
         train = scores_of(state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
         if not math.isfinite(val.loss):
@@ -147,7 +149,8 @@ def fit(
         observer.epoch(report)
         if plan.keep_every and state.epoch % plan.keep_every == 0:
             observer.keep(state, report)
-        observer.save(state, is_best=is_best)
+        if not is_far_off(state):
+            observer.save(state, is_best=is_best)
 
 
 def finished(state: State, plan: Plan) -> bool:
@@ -262,11 +265,11 @@ def _base_lr(state: State) -> float:
 
 
 def _end_epoch(state: State, val: Scores, plan: Plan) -> bool:
-    """Counts the epoch, and tells whether it is the best so far. A score that is not a number is never the best."""
+    """Counts the epoch, and tells whether it is the best so far. A loss far above the start never gives a best."""
     state.epoch += 1
     state.sums, state.logged_sums = torch.zeros_like(state.sums), torch.zeros_like(state.sums)
     score = val.accuracy if plan.monitor == "val_accuracy" else -val.loss
-    is_best = math.isfinite(score) and (state.best is None or score > state.best)
+    is_best = not is_far_off(state) and (state.best is None or score > state.best)
     if is_best:
         state.best, state.best_epoch, state.best_step = score, state.epoch, state.step
     state.stale_epochs = 0 if is_best else state.stale_epochs + 1

@@ -104,9 +104,19 @@ class State:
         self.model.load_state_dict(saved["model"])
         if self.averaged is not None:
             self.averaged.load_state_dict(saved["averaged"])
+        said = [
+            {key: group[key] for key in group if key not in ("params", "lr")} for group in self.optimizer.param_groups
+        ]
         self.optimizer.load_state_dict(saved["optimizer"])
+        for group, options in zip(self.optimizer.param_groups, said, strict=True):
+            group.update(options)  # the config says them, also where resume_allow lets it change
         self.scaler.load_state_dict(saved["scaler"])
         for name in _COUNTERS:
             setattr(self, name, saved[name])
         for name in _TENSORS:
             setattr(self, name, saved[name].to(self.sums.device))
+
+    def renumber(self, steps_before: int, steps_now: int) -> None:
+        """Count as if every epoch had always had as many steps as it has now: so schedule and shuffle stay in place."""
+        begun = self.step - self.epoch * steps_before
+        self.step = self.epoch * steps_now + begun * steps_now // steps_before
