@@ -14,6 +14,11 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import main
+from trainer.data.cache import Keep
+from trainer.data.pack import Progress
+from trainer.data.source import Samples
+from trainer.data.store import Store, open_stores
+from trainer.schema import Cache
 
 TINY = (
     "data.images=96",
@@ -99,3 +104,9 @@ def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:
     times = ("seconds", "train_seconds", "val_seconds", "images_per_second")
     lines = [line for line in read_metrics(path) if line["kind"] in kinds]
     return [{key: value for key, value in line.items() if key not in times} for line in lines]
+
+
+def open_store(samples: Samples, *, cache: Cache, workers: int, progress: Progress | None = None) -> Store:
+    """The store of one part alone."""
+    (store,), _ = open_stores([samples], Keep(cache), workers=workers, progress=progress)
+    return store

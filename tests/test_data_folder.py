@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import open_store
 from PIL import Image
 
 from trainer.data.fingerprint import fingerprint
 from trainer.data.folder import folder
-from trainer.data.store import open_store
 from trainer.errors import DataError
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.datasets
+from conftest import open_store
 from PIL import Image
 
 from trainer.data import imagenette as imagenette_module
@@ -19,7 +20,6 @@ from trainer.data.cifar100 import cifar100
 from trainer.data.fingerprint import fingerprint
 from trainer.data.imagenette import IMAGENETTE, IMAGEWOOF, imagenette, imagewoof
 from trainer.data.source import Source
-from trainer.data.store import open_store
 from trainer.data.torchvision import SETS
 from trainer.data.torchvision import torchvision as torchvision_part
 from trainer.errors import ConfigError, DataError

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import open_store
 from PIL import Image
 from torch import Tensor
 
-from trainer.data import store as store_module
+from trainer.data import keeping
 from trainer.data.batches import Batch, EvalBatches, TrainBatches
 from trainer.data.glyphs import glyphs
 from trainer.data.normalise import mean_and_std
 from trainer.data.source import ArraySamples, Samples, Subset
-from trainer.data.store import ResidentStore, Store, open_store
+from trainer.data.store import ResidentStore, Store
 from trainer.errors import DataError, TrainerError
 from trainer.rng import Draws
 
@@ -107,16 +108,9 @@ def test_subset_of_an_array_shares_its_memory() -> None:
     assert store.labels.tolist() == [5, 8] and list(store.keys) == ["5", "8"]
 
 
-def test_auto_keeps_in_memory_what_fits_in_a_quarter(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    num_bytes = 20 * 3 * 12 * 12
-    for available, resident in ((4 * num_bytes, True), (4 * num_bytes - 4, False)):
-        monkeypatch.setattr(store_module, "available_memory", lambda available=available: available)
-        assert open_store(samples, cache="auto", workers=0).resident is resident
-
-
 def test_available_memory_is_at_most_what_the_machine_has() -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 2**20 < store_module.available_memory() <= total
+    assert 2**20 < keeping.available_memory() <= total
 
 
 def test_decoding_reports_its_progress() -> None:
@@ -173,9 +167,10 @@ def test_epoch_left_early_stops_its_workers(samples: Samples) -> None:
 def test_program_that_ends_in_the_middle_of_an_epoch_does_not_hang() -> None:
     program = """
 from trainer.data.glyphs import glyphs
-from trainer.data.store import open_store
+from trainer.data.store import StreamedStore
 import torch
-batches = open_store(glyphs(images=64, size=12).train, cache="none", workers=2).gather([torch.arange(4)] * 200)
+samples = glyphs(images=64, size=12).train
+batches = StreamedStore(samples, samples.labels, samples.keys, 2).gather([torch.arange(4)] * 200)
 next(batches)
 raise SystemExit(7)
 """

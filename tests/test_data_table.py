@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Ended
+from conftest import Ended, open_store
 from PIL import Image
 
-from trainer.data.store import open_store
 from trainer.data.table import table
 from trainer.errors import DataError
 

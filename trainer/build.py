@@ -17,14 +17,15 @@ from trainer.config import Config, Settings
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
 from trainer.data.normalise import Normalisation, centred, measure
+from trainer.data.pack import Progress
 from trainer.data.source import Samples, Source
 from trainer.data.splits import limit
-from trainer.data.store import Progress, Store, open_store
+from trainer.data.store import Store, open_stores
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
-from trainer.errors import ConfigError, DataError
+from trainer.errors import ConfigError
 from trainer.finetune.freezing import BeginEpoch
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
@@ -60,7 +61,7 @@ def build(config: Config, progress: Progress) -> Job:
     make_repeatable(device)
 
     source: Source = _part(config, "data")
-    train, val, test = _open_all(config, source, progress)
+    (train, val, test), kept = _open_all(config, source, progress)
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
     to_device = partial(upload, device=device)
@@ -104,6 +105,7 @@ def build(config: Config, progress: Progress) -> Job:
         },
         notes=(
             *source.notes,
+            *kept,
             *getattr(model, "notes", ()),
             *getattr(finetune, "notes", ()),
             *_idle(config, source),
@@ -205,30 +207,26 @@ def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
     return samples if count is None else limit(samples, count, setting)
 
 
-def _open(samples: Samples, source: Source, config: Config, progress: Progress) -> Store:
-    workers = config.settings.workers
-    num_workers = _cores() if workers == "auto" else workers
-    return open_store(samples, cache=source.cache, workers=num_workers, progress=progress)
+def _open_all(
+    config: Config, source: Source, progress: Progress
+) -> tuple[tuple[Store, Store, Store | None], tuple[str, ...]]:
+    """Training, validation and test images, and where they are kept, in words.
 
-
-def _open_all(config: Config, source: Source, progress: Progress) -> tuple[Store, Store, Store | None]:
-    """Training, validation and test images, read before the run: one that cannot be read is told now, not at the end.
-
-    Raises DataError with what cannot be read of any of them.
+    Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
     """
-    settings = config.settings
+    settings, data = config.settings, config.parts["data"]
     train = _limited(source.train, settings.limit_train, "limit_train")
     val = _limited(source.val, settings.limit_val, "limit_val")
-    stores: list[Store] = []
-    errors = []
-    for samples in (train, val, source.test):
-        try:
-            stores += [] if samples is None else [_open(samples, source, config, progress)]
-        except DataError as error:
-            errors.append(str(error))
-    if errors:
-        raise DataError("\n".join(errors))
-    return stores[0], stores[1], stores[2] if stores[2:] else None
+    parts = [train, val, *([source.test] if source.test is not None else [])]
+    place = data.options.get("root") or data.options.get("file") or ""
+    stores, note = open_stores(
+        parts,
+        source.keep,
+        workers=_cores() if settings.workers == "auto" else settings.workers,
+        title=f"{data.name} {place}".strip(),
+        progress=progress,
+    )
+    return (stores[0], stores[1], stores[2] if stores[2:] else None), (note,) if note else ()
 
 
 def _pace(steps: int) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.config import DEFAULT_SHARE
+from trainer.data.cache import Keep
 from trainer.data.denoise import denoised
-from trainer.data.pack import pack_folder
 from trainer.data.source import Samples, Source
 from trainer.data.splits import cross_validate, validate_on
 from trainer.errors import ConfigError, DataError
@@ -29,12 +29,13 @@ def assemble(
     wishes: Wishes,
     *,
     size: int,
-    cache: str = "auto",
+    keep: Keep | None = None,
     notes: Sequence[str] = (),
 ) -> Source:
     """The set as it is trained on. parts: 'train', and 'val' and 'test' where the set has them of its own.
 
-    Raises ConfigError if two wishes, or a wish and the set, cannot act together.
+    keep: None where the pixels are at hand anyway. Raises ConfigError if two wishes, or a wish and the set, cannot act
+    together.
     """
     _check(wishes, parts)
     parts = {name: denoised(part, wishes.denoise) for name, part in parts.items()}
@@ -51,10 +52,7 @@ def assemble(
     for part, samples in (("validation", val), ("test", test)):
         if samples is not None and not (samples.labels >= 0).any():
             raise DataError(f"The {part} part has {len(samples)} images and no label, so it can judge nothing.")
-    said = [*notes, note]
-    if cache == "packed":
-        said.append(f"Decoded images are kept in {pack_folder()} for later runs; it may be deleted at any time.")
-    return Source(tuple(classes), train, val, test, size, cache, wishes.normalise, tuple(said))
+    return Source(tuple(classes), train, val, test, size, keep or Keep(), wishes.normalise, (*notes, note))
 
 
 def _check(wishes: Wishes, parts: Mapping[str, Samples]) -> None:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
+from trainer.data.cache import Keep
 from trainer.data.decode import SUFFIXES, Frame, decode, short_side
 from trainer.data.source import Samples, Source
 from trainer.data.store import listing
 from trainer.errors import DataError
-from trainer.schema import Cache, Fit, Resize
+from trainer.schema import Fit, Resize
 
 _SIZES_MEASURED = 200
 _LARGEST_OWN_SIZE = 128
@@ -57,10 +58,10 @@ class Look:
     """What is asked of the images of a set of files."""
 
     size: int | None = None
+    prepare: int | None = None
     grey: bool = False
     resize: Resize = "bilinear"
     fit: Fit = "crop"
-    cache: Cache = "auto"
     on_error: Literal["stop", "skip"] = "stop"
 
 
@@ -95,12 +96,17 @@ class FileSamples:
 
 
 def file_source(
-    classes: tuple[str, ...], parts: Mapping[str, Files], look: Look, wishes: Wishes, notes: Sequence[str] = ()
+    classes: tuple[str, ...],
+    parts: Mapping[str, Files],
+    look: Look,
+    wishes: Wishes,
+    keep: Keep,
+    notes: Sequence[str] = (),
 ) -> Source:
     """The set that the files make. parts: as assemble takes them. Raises DataError if a class is left without images.
 
-    size None: the median short side of the training images, at most 128. With on_error='skip' every file is tried
-    first, which takes as long as one epoch's reading; bad ones are left out and named in the notes.
+    size None: the median short side of the training images, at most 128 (and at most prepare). With on_error='skip'
+    every file is tried first, which takes as long as one epoch's reading; bad ones are left out and named in the notes.
     """
     said = list(notes)
     if look.on_error == "skip":
@@ -108,17 +114,20 @@ def file_source(
     for files in parts.values():
         _check_filled(files)
     median = _median_short_side(parts["train"].paths)
-    seen, side = sizes(median, look.size)
+    seen, side = sizes(median, look.size, look.prepare)
     said.append(size_note(median, seen, side, look.fit))
     frame = Frame(side, look.grey, look.resize, look.fit)
     samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
-    return assemble(classes, samples, wishes, size=seen, cache=look.cache, notes=said)
+    return assemble(classes, samples, wishes, size=seen, keep=keep, notes=said)
 
 
-def sizes(median: int, size: int | None) -> tuple[int, int]:
-    """(what the model sees, what images are prepared at), from the images' median short side and the size asked for."""
-    seen = size or min(median, _LARGEST_OWN_SIZE)
-    return seen, min(max(median, seen), round(_SPARE * seen))
+def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:
+    """(what the model sees, what images are prepared at), from the images' median short side and what is asked for.
+
+    prepare None: a quarter larger than what the model sees, as far as the images have as many pixels.
+    """
+    seen = size or min(median, _LARGEST_OWN_SIZE, prepare or _LARGEST_OWN_SIZE)
+    return seen, prepare or min(max(median, seen), round(_SPARE * seen))
 
 
 def size_note(median: int, seen: int, side: int, fit: Fit) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.data.assemble import Wishes
+from trainer.data.cache import Keep
 from trainer.data.decode import SUFFIXES
 from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Resize, Validation, Whole
+from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
 PARTS = {
     "train": "train", "training": "train",
@@ -28,6 +29,7 @@ def folder(
     *,
     root: str,
     size: Count | None = None,
+    prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     grey: bool = False,
@@ -37,6 +39,8 @@ def folder(
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
+    cache_dir: str | None = None,
+    cache_limit: Positive = 20.0,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> Source:
     """Your own images in class folders: root/train|val|test/CLASS/..., or root/CLASS/... with a share held out.
@@ -47,8 +51,9 @@ def folder(
     base = Path(root).expanduser()
     found, notes = scan(base)
     classes = found["train"].classes
-    look = Look(size, grey, resize, fit, cache, on_error)
-    return file_source(classes, found, look, Wishes(val, folds, fold, normalise, denoise), notes)
+    look = Look(size, prepare, grey, resize, fit, on_error)
+    wishes = Wishes(val, folds, fold, normalise, denoise)
+    return file_source(classes, found, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
 
 
 def scan(base: Path) -> tuple[dict[str, Files], list[str]]:

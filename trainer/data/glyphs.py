@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
+from trainer.data.cache import Keep
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
 from trainer.rng import hash_words
-from trainer.schema import Cache, Count, Denoise, Folds, Normalise, Rule, Validation, Whole
+from trainer.schema import Cache, Count, Denoise, Folds, Normalise, Positive, Rule, Validation, Whole
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CONTRAST = 70.0
@@ -42,6 +43,8 @@ def glyphs(
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
+    cache_dir: str | None = None,
+    cache_limit: Positive = 20.0,
 ) -> Source:
     """Coloured digits and letters, drawn at random pose on cluttered backgrounds; never downloads anything.
 
@@ -52,8 +55,9 @@ def glyphs(
         raise DataError(f"data.images={images}: {classes} classes need at least {2 * classes} images.")
     train = _Drawn(classes, images, size, grey, seed, "train")
     test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
-    wishes = Wishes(val, folds, fold, normalise, denoise)
-    return assemble(CHARACTERS[:classes], {"train": train, "test": test}, wishes, size=size, cache=cache)
+    parts = {"train": train, "test": test}
+    wishes, keep = Wishes(val, folds, fold, normalise, denoise), Keep(cache, cache_dir, cache_limit)
+    return assemble(CHARACTERS[:classes], parts, wishes, size=size, keep=keep)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from typing import Literal
 from urllib.error import URLError
 
 from trainer.data.assemble import Wishes
+from trainer.data.cache import Keep
 from trainer.data.files import Look, file_source
 from trainer.data.folder import scan
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Resize, Validation, Whole
+from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
 IMAGENETTE = {
     "n01440764": "tench",
@@ -49,6 +50,7 @@ def imagenette(
     variant: Literal["160px", "320px", "full"] = "160px",
     download: bool = False,
     size: Count | None = None,
+    prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     grey: bool = False,
@@ -58,14 +60,17 @@ def imagenette(
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
+    cache_dir: str | None = None,
+    cache_limit: Positive = 20.0,
 ) -> Source:
     """Imagenette: 9,469 photographs of ten easily told things to train on, 3,925 to test on.
 
     Class folders as published, in root/imagenette2-160 (-320, or nothing for full), or root itself. The published
     validation part, on which the leaderboard measures, serves as the test part.
     """
-    wishes, look = Wishes(val, folds, fold, normalise, denoise), Look(size, grey, resize, fit, cache)
-    return _published("imagenette2", IMAGENETTE, root, variant, download, look, wishes)
+    wishes, look = Wishes(val, folds, fold, normalise, denoise), Look(size, prepare, grey, resize, fit)
+    keep = Keep(cache, cache_dir, cache_limit)
+    return _published("imagenette2", IMAGENETTE, root, variant, download, look, wishes, keep)
 
 
 @DATA.register
@@ -75,6 +80,7 @@ def imagewoof(
     variant: Literal["160px", "320px", "full"] = "160px",
     download: bool = False,
     size: Count | None = None,
+    prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     grey: bool = False,
@@ -84,18 +90,21 @@ def imagewoof(
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
+    cache_dir: str | None = None,
+    cache_limit: Positive = 20.0,
 ) -> Source:
     """Imagewoof: 9,025 photographs of ten breeds of dog, hard to tell apart, to train on, 3,929 to test on.
 
     Class folders as published, in root/imagewoof2-160 (-320, or nothing for full), or root itself. The published
     validation part, on which the leaderboard measures, serves as the test part.
     """
-    wishes, look = Wishes(val, folds, fold, normalise, denoise), Look(size, grey, resize, fit, cache)
-    return _published("imagewoof2", IMAGEWOOF, root, variant, download, look, wishes)
+    wishes, look = Wishes(val, folds, fold, normalise, denoise), Look(size, prepare, grey, resize, fit)
+    keep = Keep(cache, cache_dir, cache_limit)
+    return _published("imagewoof2", IMAGEWOOF, root, variant, download, look, wishes, keep)
 
 
 def _published(
-    name: str, classes: dict[str, str], root: str, variant: str, download: bool, look: Look, wishes: Wishes
+    name: str, classes: dict[str, str], root: str, variant: str, download: bool, look: Look, wishes: Wishes, keep: Keep
 ) -> Source:
     base = Path(root).expanduser()
     archive = name if variant == "full" else f"{name}-{variant.removesuffix('px')}"
@@ -110,7 +119,8 @@ def _published(
     for files in parts.values():
         files.images = [file._replace(label=classes[str(file.label)]) for file in files.images]
         files.classes = tuple(classes.values())
-    return file_source(tuple(classes.values()), {"train": parts["train"], "test": parts["val"]}, look, wishes, notes)
+    found = {"train": parts["train"], "test": parts["val"]}
+    return file_source(tuple(classes.values()), found, look, wishes, keep, notes)
 
 
 def fetch(address: str, base: Path, name: str) -> None:

@@ -1,72 +1,154 @@
-"""Packed copies: decoded once into one file of raw pixels, which later runs map into memory instead of decoding."""
+"""A store on disk: the pixels of many images in one file, decoded once and mapped into memory by every later run."""
 
 import contextlib
+import fcntl
 import hashlib
+import mmap
 import os
+import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.data.cache import BLOCK, Header, gib, lock, make_room, read_header, writing
 from trainer.data.source import Samples
 from trainer.errors import DataError
 
-_BLOCK = 2**24
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how many are done, and how many there are."""
+Put = Callable[[int, Tensor], None]
+"""Takes the number of a block's first image, and the block: uint8 (B, C, H, W), 32 images or what is left of them."""
 
 
-def pack_folder() -> Path:
-    """Where packed copies are kept: trainer/ in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
+class Packed:
+    """The images of a store, uint8 (N, C, H, W), read through the page cache.
 
-
-def packed(samples: Samples, fill: Callable[[Tensor], None]) -> Tensor:
-    """uint8 (N, C, H, W), mapped from the samples' packed copy; fill decodes them into the tensor it is given.
-
-    A copy is used as long as names, labels and files are what they were; it appears under its name when it is whole.
-    Raises DataError if it cannot be written.
+    Pages are given back as soon as they are copied: the process does not grow with the set. The mapping holds the lock
+    that the file has when it is given, so that nobody deletes it meanwhile.
     """
-    shape = (len(samples), *samples.shape)
-    num_bytes = torch.Size(shape).numel()
-    path = pack_folder() / f"{_name(samples)}.pixels"
-    if not (path.exists() and path.stat().st_size == num_bytes):
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            _reserve(temporary, num_bytes)
-            pixels = _mapped(temporary, num_bytes, shared=True)
-            fill(pixels.view(shape))
-            del pixels
-            _sync(temporary)
-            temporary.replace(path)
-        except OSError as error:
-            raise DataError(
-                f"{path}: {num_bytes / 2**20:,.0f} MiB of decoded images cannot be written ({error.strerror}). "
-                "Make room, set XDG_CACHE_HOME, or use data.cache=none."
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-    return _mapped(path, num_bytes, shared=False).view(shape)
+
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        self.shape = (header.count, *header.shape)
+        self.mapping = mmap.mmap(file.fileno(), header.num_bytes, access=mmap.ACCESS_READ)
+        rows = np.frombuffer(self.mapping, np.uint8, offset=header.start)
+        self.rows = rows.reshape(header.count, header.image_bytes)
+
+    def index_select(self, dimension: int, rows: Tensor) -> Tensor:
+        """As a tensor's, of the images alone: uint8 (B, C, H, W) of these rows, (B,) int64."""
+        assert dimension == 0
+        images = self.rows.take(rows.numpy(), axis=0)
+        self.mapping.madvise(mmap.MADV_DONTNEED)
+        return torch.from_numpy(images).view(-1, *self.shape[1:])
 
 
-def _name(samples: Samples) -> str:
-    keys = "\0".join(samples.keys).encode(errors="surrogateescape")
-    material = [repr(samples.shape).encode(), samples.version(), keys]
-    return hashlib.sha256(b"\0".join(material)).hexdigest()[:32]
+def header_of(samples: Samples, title: str = "") -> Header:
+    """What the samples' store says of itself, if it is theirs and up to date."""
+    digest = hashlib.sha256(repr((len(samples), samples.shape)).encode() + samples.version())
+    digest.update("\0".join(samples.keys).encode(errors="surrogateescape"))
+    return Header(len(samples), samples.shape, digest.digest(), title)
 
 
-def _reserve(path: Path, num_bytes: int) -> None:
-    """A file of this size whose blocks are there: writing to a mapped file on a full disk would kill the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        for start in range(0, num_bytes, _BLOCK):
-            file.write(bytes(min(_BLOCK, num_bytes - start)))
+def path_of(header: Header, folder: Path) -> Path:
+    """Where the store lies."""
+    return folder / f"{header.fingerprint.hex()[:32]}.pixels"
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def packed(
+    header: Header,
+    folder: Path,
+    limit: int,
+    fill: Callable[[Put], None],
+    workers: int,
+    progress: Progress | None = None,
+) -> Packed:
+    """The samples' store, verified; where it is missing or is not what it should be, it is built first.
+
+    limit: bytes that the folder may hold in all. fill: decodes all blocks, in any order and from any thread, and gives
+    them to what it is handed. If another process is building the same store, that is waited for. Raises DataError if it
+    cannot be written.
+    """
+    path = path_of(header, folder)
+
+    def wait(num_bytes: int) -> None:
+        if progress:
+            done = (num_bytes - header.start) // header.image_bytes
+            progress("Another run is reading these images", max(0, done), header.count)
+
+    try:
+        found = _opened(path, header, workers)
+        if found is None:
+            with writing(path.with_suffix(".tmp"), wait) as file:
+                found = _opened(path, header, workers)  # another process may have built it meanwhile
+                if found is None:
+                    make_room(folder, header.num_bytes, limit)
+                    _write(file, header, fill)
+                    lock(file, fcntl.LOCK_SH)  # from now on to be read, but not to be deleted
+                    path.with_suffix(".tmp").replace(path)
+                    _sync_folder(folder)
+                    found = _opened(path, header, workers)
+    except OSError as error:
+        raise DataError(
+            f"{path}: {gib(header.num_bytes)} of decoded images cannot be kept there ({error.strerror}). Make room "
+            "(python -m trainer cache clear), name another folder (data.cache_dir=FOLDER), or use data.cache=none."
+        ) from error
+    if found is None:
+        raise DataError(f"{path}: what was written there reads back otherwise. Check the disk, or use data.cache=none.")
+    return found
 
 
-def _mapped(path: Path, num_bytes: int, *, shared: bool) -> Tensor:
-    return torch.from_file(str(path), shared=shared, size=num_bytes, dtype=torch.uint8)
+def _opened(path: Path, wanted: Header, workers: int) -> Packed | None:
+    """The store at path; None if there is none, or not this one, or not as it was written."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        lock(file, fcntl.LOCK_SH)
+        read = read_header(file)
+        if read is None or read[0].fingerprint != wanted.fingerprint or not _verified(file, *read, workers):
+            return None
+        with contextlib.suppress(OSError):  # a store that others have made, or on a disk that is only read
+            os.utime(file.fileno())
+        return Packed(file, read[0])
+
+
+def _verified(file: BinaryIO, header: Header, checksums: list[int], workers: int) -> bool:
+    """Whether all pixels are as they were written. It also draws them into the page cache, in the disk's own order."""
+    block_bytes = BLOCK * header.image_bytes
+
+    def right(number: int) -> bool:
+        size = min(block_bytes, header.count * header.image_bytes - number * block_bytes)
+        return zlib.crc32(os.pread(file.fileno(), size, header.start + number * block_bytes)) == checksums[number]
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        return all(pool.map(right, range(header.num_blocks)))
+
+
+def _write(file: BinaryIO, header: Header, fill: Callable[[Put], None]) -> None:
+    checksums = [0] * header.num_blocks
+
+    def put(first: int, images: Tensor) -> None:
+        pixels = images.contiguous().numpy().data.cast("B")
+        checksums[first // BLOCK] = zlib.crc32(pixels)
+        _write_at(file, pixels, header.start + first * header.image_bytes)
+
+    fill(put)
+    _write_at(file, memoryview(header.packed(checksums)), 0)
+    os.fsync(file.fileno())
+
+
+def _write_at(file: BinaryIO, content: memoryview, place: int) -> None:
+    while content:
+        written = os.pwrite(file.fileno(), content, place)
+        content, place = content[written:], place + written
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from trainer.data.cache import Keep
 from trainer.schema import Normalise
 
 
@@ -110,8 +111,8 @@ class Source:
     test: Samples | None
     size: int
     """Pixels on a side of what the model sees; images may be a little larger, and the warp samples them down."""
-    cache: str = "auto"
-    """Where decoded images are kept: 'ram', 'packed' (on disk), 'none' (decode again), or 'auto' (ram if they fit)."""
+    keep: Keep = field(default_factory=Keep)
+    """Where decoded images are kept."""
     normalise: Normalise = "mean_std"
     """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()

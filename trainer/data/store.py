@@ -1,29 +1,26 @@
-"""Where images are read from while training: from memory, or decoded anew each epoch by worker processes."""
+"""Where images are read from while training: memory, a file on disk, or worker processes that decode them anew."""
 
 import atexit
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from trainer.data.pack import packed
+from trainer.data.cache import BLOCK, Keep
+from trainer.data.keeping import choose
+from trainer.data.pack import Packed, Progress, Put, header_of, packed
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.errors import DataError, TrainerError
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, how many are done, and how many there are."""
-
-_CHUNK = 32
 _FAILURES_SHOWN = 10
 
 
@@ -44,7 +41,7 @@ class Store(Protocol):
 
     @property
     def resident(self) -> bool:
-        """Whether the images are decoded already, in memory or in a packed copy."""
+        """Whether the images are decoded already, in memory or on disk."""
 
     def gather(self, orders: Sequence[Tensor]) -> Iterator[Tensor]:
         """For each order, (B,) int64, its images in that order: uint8 (B, C, H, W)."""
@@ -52,40 +49,51 @@ class Store(Protocol):
     def __len__(self) -> int: ...
 
 
-def open_store(samples: Samples, *, cache: str, workers: int, progress: Progress | None = None) -> Store:
-    """The samples' images in memory or streamed; both give the same bytes.
+def open_stores(
+    parts: Sequence[Samples], keep: Keep, *, workers: int, title: str = "", progress: Progress | None = None
+) -> tuple[list[Store], str]:
+    """A store for each part of a set, and the line that says where their images are kept (or nothing).
 
-    cache: 'ram', 'packed' (a file on disk, mapped into memory: only the first run decodes), 'none', or 'auto': ram if
-    the images take at most a quarter of the memory that is available.
-    workers: threads that decode into memory, or processes that stream; 0 does either in this thread.
-    Raises DataError with the first ten files that cannot be read and their number, when decoding into memory.
+    Memory, disk and streaming give the same bytes. Parts of one whole (a share held out, folds) share its pixels.
+    workers: threads that decode what is kept, or processes that stream; 0 does either in this thread. title: what the
+    set is, for whoever looks at its files. Raises DataError with the first ten files of each whole that cannot be read
+    and their number, where images are decoded now; and if they are to be kept on disk and cannot.
     """
-    pixels, rows = _pixels_at_hand(samples)
-    if pixels is not None:
-        return ResidentStore(samples.labels, samples.keys, pixels, rows)
-    if cache == "packed":
-        whole, rows = _whole(samples)
-        pixels = packed(whole, lambda room: _decode_all(whole, workers, progress, room))
-        return ResidentStore(samples.labels, samples.keys, pixels, rows)
-    channels, height, width = samples.shape
-    num_bytes = len(samples) * channels * height * width
-    if cache == "none" or (cache == "auto" and num_bytes > available_memory() // 4):
-        return StreamedStore(samples, samples.labels, samples.keys, workers)
-    pixels = torch.empty(len(samples), *samples.shape, dtype=torch.uint8)
-    _decode_all(samples, workers, progress, pixels)
-    return ResidentStore(samples.labels, samples.keys, pixels, torch.arange(len(samples)))
+    wholes, rows = _shared(parts)
+    distinct = list({id(whole): whole for whole in wholes}.values())
+    headers = {id(whole): header_of(whole, title) for whole in distinct if not isinstance(whole, ArraySamples)}
+    kept, note = choose(keep, list(headers.values()), distinct[0], workers) if headers else ("ram", "")
+    if kept == "none":
+        return [StreamedStore(part, part.labels, part.keys, workers) for part in parts], note
+    pixels: dict[int, Tensor | Packed] = {}
+    errors = []
+    for whole in distinct:
+        fill = partial(_decode_all, whole, workers, progress)
+        try:
+            if kept == "disk":
+                pixels[id(whole)] = packed(headers[id(whole)], keep.folder, keep.limit, fill, workers, progress)
+            else:
+                pixels[id(whole)] = _in_memory(whole, fill)
+        except DataError as error:
+            errors.append(str(error))
+    if errors:
+        raise DataError("\n".join(errors))
+    return [
+        ResidentStore(part.labels, part.keys, pixels[id(whole)], places)
+        for part, whole, places in zip(parts, wholes, rows, strict=True)
+    ], note
 
 
 @dataclass(frozen=True)
 class ResidentStore:
-    """All images as one uint8 tensor, which may be mapped from a file.
+    """All images decoded: uint8 (N, C, H, W) in memory, or on disk.
 
-    Image i is its row rows[i], so that a subset shares the tensor of its whole.
+    Image i is its row rows[i], so that a subset shares the pixels of its whole.
     """
 
     labels: Tensor
     keys: Sequence[str]
-    pixels: Tensor
+    pixels: Tensor | Packed
     rows: Tensor
     resident = True
 
@@ -205,10 +213,19 @@ def _read(samples: Samples, indices: list[int]) -> Tensor:
     return torch.stack([samples.image(index) for index in indices])
 
 
-def _pixels_at_hand(samples: Samples) -> tuple[Tensor | None, Tensor]:
-    """The tensor that holds the samples already, if there is one, and each sample's row in it."""
-    whole, rows = _whole(samples)
-    return (whole.pixels if isinstance(whole, ArraySamples) else None), rows
+def _shared(parts: Sequence[Samples]) -> tuple[list[Samples], list[Tensor]]:
+    """For each part, the samples whose pixels it shares with other parts, and the place of each of its own in them.
+
+    Of a whole that the parts need in part only, there remains what they need.
+    """
+    found = [_whole(part) for part in parts]
+    bases: dict[int, tuple[Samples, Tensor]] = {}
+    for whole, _ in found:
+        needed = torch.unique(torch.cat([rows for other, rows in found if other is whole]))
+        enough = isinstance(whole, ArraySamples) or len(needed) == len(whole)
+        bases.setdefault(id(whole), (whole, torch.arange(len(whole))) if enough else (Subset(whole, needed), needed))
+    wholes = [bases[id(whole)][0] for whole, _ in found]
+    return wholes, [torch.searchsorted(bases[id(whole)][1], rows) for whole, rows in found]
 
 
 def _whole(samples: Samples) -> tuple[Samples, Tensor]:
@@ -219,25 +236,40 @@ def _whole(samples: Samples) -> tuple[Samples, Tensor]:
     return whole, rows[samples.indices]
 
 
-def _decode_all(samples: Samples, workers: int, progress: Progress | None, pixels: Tensor) -> None:
-    """Fills pixels, (N, C, H, W), with the samples' images."""
+def _in_memory(samples: Samples, fill: Callable[[Put], None]) -> Tensor:
+    """The samples' images, uint8 (N, C, H, W)."""
+    if isinstance(samples, ArraySamples):
+        return samples.pixels
+    pixels = torch.empty(len(samples), *samples.shape, dtype=torch.uint8)
+
+    def put(first: int, images: Tensor) -> None:
+        pixels[first : first + len(images)] = images
+
+    fill(put)
+    return pixels
+
+
+def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: Put) -> None:
+    """Puts all images, a block at a time. Raises DataError with those that cannot be read."""
 
     def decode(start: int) -> list[str]:
         failures = []
-        for index in range(start, min(start + _CHUNK, len(samples))):
+        images = torch.zeros(min(BLOCK, len(samples) - start), *samples.shape, dtype=torch.uint8)
+        for place, image in enumerate(images):
             try:
-                pixels[index] = samples.image(index)
+                image.copy_(samples.image(start + place))
             except DataError as error:
                 failures.append(str(error))
+        put(start, images)
         return failures
 
-    starts = range(0, len(samples), _CHUNK)
+    starts = range(0, len(samples), BLOCK)
     failures: list[str] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:  # Pillow releases the GIL while it decodes
         for start, failed in zip(starts, pool.map(decode, starts) if workers else map(decode, starts), strict=True):
             failures += failed
             if progress:
-                progress("Reading images", min(start + _CHUNK, len(samples)), len(samples))
+                progress("Reading images", min(start + BLOCK, len(samples)), len(samples))
     if failures:
         raise DataError(listing(failures, len(samples)))
 
@@ -247,17 +279,3 @@ def listing(failures: Sequence[str], total: int) -> str:
     more = len(failures) - _FAILURES_SHOWN
     lines = [*failures[:_FAILURES_SHOWN], *([f"... and {more} more"] if more > 0 else [])]
     return "\n  ".join([f"{len(failures)} of {total} images cannot be read:", *lines])
-
-
-def available_memory() -> int:
-    """Bytes that this process may still take: what the system has left, or what a container's limit leaves."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():  # not Linux
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    group = Path("/sys/fs/cgroup")
-    limit = group / "memory.max"
-    if limit.exists() and (most := limit.read_text().strip()) != "max":
-        available = min(available, int(most) - int((group / "memory.current").read_text()))
-    return max(0, available)

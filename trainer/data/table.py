@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.data.assemble import Wishes
+from trainer.data.cache import Keep
 from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.folder import PARTS
 from trainer.data.source import Source
 from trainer.errors import DataError, did_you_mean
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Resize, Validation, Whole
+from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
 _MOST_BYTES = 2**28
 
@@ -29,6 +30,7 @@ def table(
     split: str = "split",
     ignore: str | None = None,
     size: Count | None = None,
+    prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     grey: bool = False,
@@ -38,6 +40,8 @@ def table(
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
+    cache_dir: str | None = None,
+    cache_limit: Positive = 20.0,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> Source:
     """Your own images as a CSV or TSV table lists them: a path and a label a row, and a part if there is a column.
@@ -51,8 +55,9 @@ def table(
     rows, notes = _distinct(list(_rows(source, path, label, split)), base, source)
     parts = _parts(rows, base, source, ignore)
     _check_parts(parts, source, ignore)
-    look = Look(size, grey, resize, fit, cache, on_error)
-    return file_source(parts["train"].classes, parts, look, Wishes(val, folds, fold, normalise, denoise), notes)
+    look = Look(size, prepare, grey, resize, fit, on_error)
+    wishes = Wishes(val, folds, fold, normalise, denoise)
+    return file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
 
 
 @dataclass(frozen=True)

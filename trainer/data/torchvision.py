@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
+from trainer.data.cache import Keep
 from trainer.data.decode import Frame, framed
 from trainer.data.files import size_note, sizes
 from trainer.data.source import Samples, Source
 from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Resize, Validation, Whole
+from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
 Arguments = dict[str, str | int | bool]
 
@@ -58,6 +59,7 @@ def torchvision(
     download: bool = False,
     arguments: dict[str, str | int | bool] | None = None,
     size: Count | None = None,
+    prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     grey: bool = False,
@@ -67,6 +69,8 @@ def torchvision(
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
+    cache_dir: str | None = None,
+    cache_limit: Positive = 20.0,
 ) -> Source:
     """Any classification set of torchvision.datasets by its class name: Flowers102, Food101, DTD, EuroSAT, SVHN, ...
 
@@ -82,7 +86,7 @@ def torchvision(
         part: _open(reader, root, download, {**(arguments or {}), **chosen}) for part, chosen in SETS[set].items()
     }
     median = _median_short_side(datasets["train"])
-    seen, side = sizes(median, size)
+    seen, side = sizes(median, size, prepare)
     frame = Frame(side, grey, resize, fit)
     place = f"{set}{sorted((arguments or {}).items())} in {Path(root).expanduser()}"
     parts: dict[str, Samples] = {
@@ -91,7 +95,7 @@ def torchvision(
     }
     classes = _classes(datasets["train"], 1 + max(int(part.labels.max()) for part in parts.values()))
     wishes, note = Wishes(val, folds, fold, normalise, denoise), size_note(median, seen, side, fit)
-    return assemble(classes, parts, wishes, size=seen, cache=cache, notes=[note])
+    return assemble(classes, parts, wishes, size=seen, keep=Keep(cache, cache_dir, cache_limit), notes=[note])
 
 
 @dataclass(frozen=True)

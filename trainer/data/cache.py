@@ -1,0 +1,235 @@
+"""The folder of stores: files of decoded images, which runs share, kept under a limit, the longest unused going first.
+
+Nothing here needs torch. A file is locked while it is in use (shared) or being written (exclusively); the system lets
+go of the lock when its process ends, however it ends, so that nothing has to be guessed about who is still there.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from trainer.schema import Cache
+
+_MAGIC = b"trainer\n"
+_VERSION = 1
+_FIELDS = struct.Struct("<8sI Q III 32s 200s")
+_CHECKSUM = struct.Struct("<I")
+_SHA256 = 32
+_PAGE = 4096
+_MOST_BLOCKS = 2**24
+BLOCK = 32
+"""Images that share a checksum."""
+_OURS = re.compile(r"[0-9a-f]{32}\.(pixels|tmp)")
+_PATIENCE = 0.1
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is asked of decoded images: where they are kept, in which folder, and how many GiB that may hold in all."""
+
+    cache: Cache = "auto"
+    cache_dir: str | None = None
+    cache_limit: float = 20.0
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.cache_dir).expanduser().absolute() if self.cache_dir else default_folder()
+
+    @property
+    def limit(self) -> int:
+        """In bytes."""
+        return int(self.cache_limit * 2**30)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a store holds: count images of shape (C, H, W); fingerprint: of what they were decoded from, and how."""
+
+    count: int
+    shape: tuple[int, int, int]
+    fingerprint: bytes
+    title: str = ""
+    """What the images are, for a person."""
+
+    @property
+    def num_blocks(self) -> int:
+        return -(-self.count // BLOCK)
+
+    @property
+    def image_bytes(self) -> int:
+        channels, height, width = self.shape
+        return channels * height * width
+
+    @property
+    def start(self) -> int:
+        """Where the pixels begin: on a page of their own."""
+        head = _FIELDS.size + _CHECKSUM.size * self.num_blocks + _SHA256
+        return -(-head // _PAGE) * _PAGE
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the whole file."""
+        return self.start + self.count * self.image_bytes
+
+    def packed(self, checksums: list[int]) -> bytes:
+        """The head of the file: fields, the CRC-32 of each block of images, and the sha256 of both."""
+        title = self.title.encode(errors="replace")[:200]
+        fields = _FIELDS.pack(_MAGIC, _VERSION, self.count, *self.shape, self.fingerprint, title)
+        head = fields + struct.pack(f"<{len(checksums)}I", *checksums)
+        return head + hashlib.sha256(head).digest()
+
+
+def read_header(file: BinaryIO) -> tuple[Header, list[int]] | None:
+    """The header and the checksums of its blocks; None for any file that is not a whole store of this version."""
+    file.seek(0)
+    fields = file.read(_FIELDS.size)
+    if len(fields) < _FIELDS.size:
+        return None
+    magic, version, count, channels, height, width, fingerprint, title = _FIELDS.unpack(fields)
+    if magic != _MAGIC or version != _VERSION:
+        return None
+    words = "".join(each if each.isprintable() else "?" for each in title.rstrip(b"\0").decode(errors="replace"))
+    header = Header(count, (channels, height, width), fingerprint, words)
+    if not header.count or not header.image_bytes or header.num_blocks > _MOST_BLOCKS:
+        return None
+    if os.fstat(file.fileno()).st_size != header.num_bytes:
+        return None
+    index = file.read(_CHECKSUM.size * header.num_blocks)
+    if hashlib.sha256(fields + index).digest() != file.read(_SHA256):
+        return None
+    return header, list(struct.unpack(f"<{header.num_blocks}I", index))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of the folder. header: None if it is damaged, of another version, or was never finished."""
+
+    path: Path
+    num_bytes: int
+    used: float
+    header: Header | None
+    in_use: bool
+
+
+def default_folder() -> Path:
+    """trainer/ in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
+
+
+def stores(folder: Path) -> list[Stored]:
+    """All files that are ours, the longest unused first. What a killed process was writing is removed on the way."""
+    if not folder.is_dir():
+        return []
+    found = []
+    for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
+        if path.suffix == ".tmp" and delete(path):
+            continue
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            read = read_header(file) if path.suffix == ".pixels" else None
+            in_use = not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.append(Stored(path, about.st_size, about.st_mtime, read[0] if read else None, in_use))
+    return sorted(found, key=lambda store: store.used)
+
+
+def obstacle(folder: Path, num_bytes: int, limit: int) -> str | None:
+    """Why num_bytes more cannot be kept in a folder that may hold limit bytes in all; None if they can."""
+    if num_bytes > limit:
+        return f"data.cache_limit={limit / 2**30:g} (GiB) allows less"
+    kept = stores(folder)
+    used = sum(store.num_bytes for store in kept if store.in_use)
+    if used + num_bytes > limit:
+        return f"other runs are using {gib(used)} of the {limit / 2**30:g} GiB that data.cache_limit allows"
+    free = free_bytes(folder)
+    if num_bytes > free + sum(store.num_bytes for store in kept if not store.in_use):
+        return f"{folder} has {gib(free)} free" if free else f"{folder} cannot be written"
+    return None
+
+
+def make_room(folder: Path, num_bytes: int, limit: int) -> None:
+    """Deletes the longest unused stores until num_bytes more fit into the limit and onto the disk."""
+    kept = stores(folder)
+    total = sum(store.num_bytes for store in kept)
+    for store in kept:
+        if total + num_bytes <= limit and num_bytes <= free_bytes(folder):
+            return
+        if delete(store.path):
+            total -= store.num_bytes
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk of a folder has left, which need not be there yet; 0 where it could not be made."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free if there.is_dir() and os.access(there, os.W_OK) else 0
+
+
+def gib(num_bytes: int) -> str:
+    """A size in words: '1.2 GiB', '75 MiB', '0.3 MiB'."""
+    mib = num_bytes / 2**20
+    return f"{mib / 1024:,.1f} GiB" if mib >= 1000 else f"{mib:.0f} MiB" if mib >= 9.5 else f"{mib:.1f} MiB"
+
+
+def delete(path: Path) -> bool:
+    """Whether the file is gone: one that is in use, or being written, stays."""
+    try:
+        with path.open("rb") as file:
+            if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) or not _is_at(file, path):
+                return False
+            path.unlink()
+            return True
+    except FileNotFoundError:
+        return True
+
+
+@contextlib.contextmanager
+def writing(path: Path, wait: Callable[[int], None]) -> Iterator[BinaryIO]:
+    """A new file at path, which this process alone is writing; it is removed at the end unless it was renamed.
+
+    wait: called with the bytes written so far, again and again, while another process is writing it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = _locked(path, wait)
+    try:
+        file.truncate(0)
+        yield file
+    finally:
+        if _is_at(file, path):
+            path.unlink()
+        file.close()
+
+
+def lock(file: BinaryIO, how: int) -> bool:
+    """Whether the lock could be had; with LOCK_NB without waiting."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locked(path: Path, wait: Callable[[int], None]) -> BinaryIO:
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        while not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            wait(os.fstat(file.fileno()).st_size)
+            time.sleep(_PATIENCE)
+        if _is_at(file, path):
+            return file
+        file.close()  # the other process has renamed or removed it: begin anew
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file is the one that lies at path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,77 @@
+"""Whether decoded images are kept in memory, on disk, or not at all."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from trainer.data.cache import Header, Keep, gib, obstacle
+from trainer.data.pack import path_of
+from trainer.data.source import Samples
+from trainer.errors import DataError
+
+_LONG_SECONDS = 3.0
+"""A set that takes longer to decode is worth a file: reading one back takes a hundredth of that."""
+_PROBED = 8
+Place = Literal["ram", "disk", "none"]
+
+
+def choose(keep: Keep, headers: Sequence[Header], probe: Samples, workers: int) -> tuple[Place, str]:
+    """Where to keep images whose stores would have these headers, and the line that says so.
+
+    probe: some of them, on which the time to decode them all is estimated. Raises DataError if they are to be on disk,
+    and do not fit.
+    """
+    pixels = sum(header.count * header.image_bytes for header in headers)
+    missing = sum(header.num_bytes for header in headers if not path_of(header, keep.folder).exists())
+    why_not = obstacle(keep.folder, missing, keep.limit) if missing and keep.cache in ("auto", "disk") else None
+    if keep.cache == "disk" and why_not:
+        raise DataError(
+            f"data.cache=disk: the decoded images need {gib(missing)}, and {why_not}. Raise data.cache_limit, name "
+            "another folder (data.cache_dir=FOLDER), prepare smaller images (data.prepare), or use data.cache=none."
+        )
+    if keep.cache != "auto":
+        return keep.cache, _words(keep, keep.cache, pixels)
+    fits_in_memory = pixels <= available_memory() // 4
+    again = not missing or _seconds(probe, sum(header.count for header in headers), workers) > _LONG_SECONDS
+    if why_not is None and (again or not fits_in_memory):
+        return "disk", _words(keep, "disk", pixels)
+    if fits_in_memory:
+        return "ram", _words(keep, "ram", pixels)
+    return "none", f"{_words(keep, 'none', pixels)} They do not fit into memory, nor on disk: {why_not}."
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: what the system has left, or what a container's limit leaves."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():  # not Linux
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    group = Path("/sys/fs/cgroup")
+    limit = group / "memory.max"
+    if limit.exists() and (most := limit.read_text().strip()) != "max":
+        available = min(available, int(most) - int((group / "memory.current").read_text()))
+    return max(0, available)
+
+
+def _words(keep: Keep, place: Place, num_bytes: int) -> str:
+    where = {
+        "ram": "are kept in memory",
+        "disk": f"are kept in {keep.folder} for later runs; python -m trainer cache tells what lies there",
+        "none": "are not kept, but decoded anew each epoch",
+    }
+    return f"data.cache={keep.cache}: the decoded images ({gib(num_bytes)}) {where[place]}."
+
+
+def _seconds(samples: Samples, count: int, workers: int) -> float:
+    """About how long it takes to decode count such images."""
+    probed = range(0, len(samples), -(-len(samples) // _PROBED))
+    began = time.perf_counter()
+    for index in probed:
+        try:
+            samples.image(index)
+        except DataError:
+            continue  # the decoding of all will tell
+    return (time.perf_counter() - began) / len(probed) * count / max(1, workers)
