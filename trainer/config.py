@@ -29,6 +29,7 @@ class Settings:
     workers: Whole | Literal["auto"] = "auto"
     accumulate: Count = 1
     clip_norm: Positive | None = None
+    on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     ema: BelowOne = 0.0
     channels_last: bool = True
     compile: bool = False
@@ -253,6 +254,8 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if settings.device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
+    if settings.device == "mps" and settings.on_nonfinite == "skip":
+        lines.append("on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.")
     return lines
 
 

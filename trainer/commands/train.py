@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer import fault
 from trainer.build import Job, build
+from trainer.commands.diverged import give_up, go_back, may_go_back
 from trainer.config import FIXED_ON_RESUME, Config, differences, essential
 from trainer.data.listing import changes
 from trainer.engine.checkpoint import Checkpoints, SaveError
@@ -22,6 +23,7 @@ from trainer.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    DivergedError,
     OutputError,
     StoppedError,
     TrainerError,
@@ -200,21 +202,36 @@ def _begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed:
 def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Scores | None:
     """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, and the loop's
     own errors."""
-    steps = steps_per_epoch(job.batches, job.recipe.accumulate)
     about = {
         "versions": environment()["versions"],
         "classes": job.about["classes"],
         "config": essential(config),
-        "steps_per_epoch": steps,
+        "steps_per_epoch": steps_per_epoch(job.batches, job.recipe.accumulate),
     }
     checkpoints = Checkpoints(folder.checkpoints, about)
-    with Interrupt() as interrupt, MetricsFile(folder.metrics) as metrics:
-        pace = Pace(
-            epochs=job.plan.epochs,
-            steps=job.plan.epochs * steps,
-            first_step=job.state.step,
-            images_per_step=job.batches.batch_size * job.recipe.accumulate,
-        )
+    if config.settings.on_nonfinite == "rollback" and not job.state.step:
+        checkpoints.save_last(job.state.state_dict())  # to go back to
+    with Interrupt() as interrupt:
+        while True:
+            try:
+                return _attempt(folder, job, checkpoints, screen, interrupt)
+            except DivergedError as error:
+                if not may_go_back(config, job):
+                    raise give_up(error, folder, job, checkpoints) from error
+                screen.say(go_back(error, folder, job, checkpoints))
+
+
+def _attempt(
+    folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen, interrupt: Interrupt
+) -> Scores | None:
+    """The run from where its state stands, and the test scores."""
+    pace = Pace(
+        epochs=job.plan.epochs,
+        steps=job.plan.epochs * steps_per_epoch(job.batches, job.recipe.accumulate),
+        first_step=job.state.step,
+        images_per_step=job.batches.batch_size * job.recipe.accumulate,
+    )
+    with MetricsFile(folder.metrics) as metrics:
         witness = Witness(pace, checkpoints, metrics, screen)
         try:
             fault.reach("begin", job.state.step)
@@ -223,6 +240,8 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
             return _test(job, checkpoints, interrupt)
         except Interrupted as signal:
             raise _stopped(signal, folder, job.state, witness) from None
+        except DivergedError:
+            raise  # it need not be the end
         except TrainerError as error:
             metrics.append("event", job.state.step, job.state.epoch, event="failed", message=str(error))
             raise

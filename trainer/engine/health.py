@@ -68,6 +68,11 @@ def alarm(state: State) -> Alarm | None:
     return None
 
 
+def is_far_off(state: State) -> bool:
+    """Whether the last step's loss is far above where it began: no state to come back to. Reads the device."""
+    return bool(state.streaks[1])
+
+
 def put_back(finite: Tensor, buffers: Sequence[Tensor], before: Sequence[Tensor]) -> None:
     """Gives the buffers, such as batch norm's statistics, the values of before if the step is not finite."""
     for buffer, old in zip(buffers, before, strict=True):

@@ -1,0 +1,67 @@
+"""What becomes of a run that has diverged: it ends with all that is known, or goes back and halves its rate."""
+
+import torch
+
+from trainer.build import Job
+from trainer.config import Config
+from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.loop import steps_per_epoch
+from trainer.errors import DivergedError
+from trainer.records.folder import RunFolder
+from trainer.records.metrics import MetricsFile, rewind
+
+MOST_ROLLBACKS = 3
+_NAMED = 3
+
+
+def may_go_back(config: Config, job: Job) -> bool:
+    """Whether a run that has diverged is to go on from its last good checkpoint."""
+    return config.settings.on_nonfinite == "rollback" and job.state.rollbacks < MOST_ROLLBACKS
+
+
+def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Checkpoints) -> str:
+    """Puts state and records back to the last good checkpoint, with half the rate from there on. Gives what to say.
+
+    The new state is saved at once: a run that is killed from here on goes on with the new rate.
+    """
+    saved = checkpoints.load_last()
+    assert saved is not None  # a run that may go back begins with a checkpoint
+    reason = _with_images(error, job)
+    job.state.load_state_dict(saved)
+    job.state.rollbacks += 1
+    said = (
+        f"{reason} Back to step {job.state.step} with half the rate, rollback {job.state.rollbacks} "
+        f"of {MOST_ROLLBACKS} at most."
+    )
+    rewind(folder.metrics, job.state.step, job.state.epoch)
+    with MetricsFile(folder.metrics) as metrics:
+        metrics.append("event", job.state.step, job.state.epoch, event="rolled back", message=said)
+    checkpoints.save_last(job.state.state_dict())
+    return said
+
+
+def give_up(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Checkpoints) -> DivergedError:
+    """The error that ends the run, entered in the records: with the images in question, what was tried, what is left."""
+    words = _with_images(error, job)
+    if job.state.rollbacks:
+        words += f" It went back {job.state.rollbacks} times before, and halved its rate each time."
+    saved = checkpoints.load_last()
+    words += (
+        " No checkpoint was written before." if saved is None else f" The checkpoint of step {saved['step']} stays."
+    )
+    told = DivergedError(words, error.advice, error.step)
+    with MetricsFile(folder.metrics) as metrics:
+        metrics.append("event", job.state.step, job.state.epoch, event="failed", message=str(told))
+    return told
+
+
+def _with_images(error: DivergedError, job: Job) -> str:
+    """What went wrong, and the images of the step at which it began."""
+    if error.step is None:
+        return error.what
+    epoch, number = divmod(error.step - 1, steps_per_epoch(job.batches, job.recipe.accumulate))
+    begin = number * job.recipe.accumulate
+    indices = torch.cat(job.batches.orders(epoch)[begin : begin + job.recipe.accumulate]).tolist()
+    named = ", ".join(job.batches.store.keys[index] for index in indices[:_NAMED])
+    more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
+    return f"{error.what} Step {error.step} was made of the images {named}{more}."
