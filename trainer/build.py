@@ -88,7 +88,9 @@ def build(config: Config, progress: Progress) -> Job:
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     return Job(
-        state=State.begin(model, optimizer, precision.scaler(), averaging=settings.ema > 0),
+        state=State.begin(
+            model, optimizer, precision.scaler(skip=settings.on_nonfinite == "skip"), averaging=settings.ema > 0
+        ),
         batches=batches,
         val_batches=in_order(val),
         test_batches=None if test is None else in_order(test),
