@@ -14,6 +14,8 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.row(20)
+@pytest.mark.row(21)
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
@@ -76,6 +78,7 @@ def test_hydras_pickled_rerun_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     assert "pickle" in said(capsys, "--experimental-rerun", "x")[0]
 
 
+@pytest.mark.row(20)
 @pytest.mark.parametrize("words", [["optim.lrr=1"], ["--help"], ["--cfg", "job"], ["-m", "optim.lr=0.1,-1"]])
 def test_words_are_answered_without_importing_torch(words: list[str]) -> None:
     code = (

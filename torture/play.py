@@ -49,12 +49,14 @@ def _kill_and_resume(case: Case, folder: Path, unbroken: Course, import_seconds:
         trigger = trigger_of(attempt.kill, unbroken, import_seconds if attempt.as_command else 0.0)
         words = (*case.words, *attempt.words)
         course = _run(folder, "killed", words, trigger, as_command=attempt.as_command)
-        if course.killed_in is None:
-            if course.code or kills:
-                return kills, course.code
+        seconds = unbroken.seconds
+        while course.killed_in is None and not course.code and not kills:
             shutil.rmtree(folder / "killed")  # it was faster than the kill, which must come once at least
-            course = _run(folder, "killed", words, Trigger(unbroken.seconds / 4), as_command=False)
-        kills += [course.killed_in] if course.killed_in else []
+            seconds /= 2
+            course = _run(folder, "killed", words, Trigger(seconds), as_command=False)
+        if course.killed_in is None:
+            return kills, course.code
+        kills.append(course.killed_in)
     last = _run(folder, "killed", (*case.words, *case.last_words), None, as_command=False)
     return kills, last.code
 

@@ -28,6 +28,11 @@ from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+NO_LOGGING = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
+_RUNS = ("_target_", "()", "class", "env_set")
+"""Keys by which a config can make Hydra, or Python's logging, call what it names."""
+_PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
+"""Where Hydra itself takes nothing but plugins that are installed as such."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> 
         for position, override in enumerate(overrides):
             for value in _values(override, loader)[1:]:
                 _check([*first[:position], _forced(override, value), *first[position + 1 :]], origin, errors)
+        if multirun and config:
+            errors += _code_named_in(first, origin)
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
@@ -160,6 +167,27 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
     except (HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
         errors.append(first_line(error))
     return None
+
+
+def _code_named_in(words: Sequence[str], origin: Origin) -> list[str]:
+    """A refusal of each place in Hydra's own settings that names code to run, for which no check of ours stands."""
+    search = [str(each.absolute()) for each in origin.besides]
+    words = [*words, *NO_LOGGING, *([f"hydra.searchpath={search}"] if search else [])]
+    composed = hydra_compose(origin.name, words, return_hydra_config=True)
+    return [
+        f"{place}: {value!r} would run code that a config names, and is refused. "
+        f"Parts of your own come in by plugins=[their.module]."
+        for place, value in _named("hydra", OmegaConf.to_container(composed.hydra))
+        if value and place.rpartition(".")[2] in _RUNS and place not in _PLUGINS
+    ]
+
+
+def _named(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key below, by its place, with its value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield f"{place}.{key}", each
+        yield from _named(f"{place}.{key}", each)
 
 
 def readable(word: str) -> str:
