@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from trainer.optim.groups import decouple, has_fused, param_groups, with_initial_lr
+from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
 from trainer.schema import Fraction, NonNegative, Positive
 
@@ -29,7 +30,7 @@ def adagrad(
     """
     groups = param_groups(model, lr, weight_decay, decay_on, stage_decay)
     fused = has_fused(groups) and groups[0]["params"][0].device.type == "cpu"  # torch has no other kernel for it
-    optimizer = torch.optim.Adagrad(groups, lr, eps=eps, fused=fused)
+    optimizer = uncompiled(torch.optim.Adagrad)(groups, lr, eps=eps, fused=fused)
     if decay == "decoupled":
         decouple(optimizer)
     return with_initial_lr(optimizer)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from trainer.optim.groups import has_fused, param_groups, with_initial_lr
+from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
 from trainer.schema import BelowOne, Fraction, NonNegative, Positive
 
@@ -26,4 +27,4 @@ def adamw(
     Torch's own, fused where the device has it.
     """
     groups = param_groups(model, lr, weight_decay, decay_on, stage_decay)
-    return with_initial_lr(torch.optim.AdamW(groups, lr, (beta1, beta2), eps, fused=has_fused(groups)))
+    return with_initial_lr(uncompiled(torch.optim.AdamW)(groups, lr, (beta1, beta2), eps, fused=has_fused(groups)))

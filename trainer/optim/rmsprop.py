@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from trainer.optim.groups import decouple, param_groups, with_initial_lr
+from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
 from trainer.schema import BelowOne, Fraction, NonNegative, Positive
 
@@ -32,7 +33,7 @@ def rmsprop(
     weight_decay.
     """
     groups = param_groups(model, lr, weight_decay, decay_on, stage_decay)
-    optimizer = torch.optim.RMSprop(groups, lr, alpha, eps, momentum=momentum, centered=centered)
+    optimizer = uncompiled(torch.optim.RMSprop)(groups, lr, alpha, eps, momentum=momentum, centered=centered)
     if decay == "decoupled":
         decouple(optimizer)
     return with_initial_lr(optimizer)

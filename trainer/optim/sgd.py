@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from trainer.errors import ConfigError
 from trainer.optim.groups import Group, decouple, has_fused, param_groups, with_initial_lr
 from trainer.optim.stepper import Stepper
+from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
 from trainer.schema import BelowOne, Fraction, NonNegative, Positive
 
@@ -57,7 +58,8 @@ def _sgd_of_torch(
     Its fused kernel would take the first gradients for the momentum, would leave it undefined where the scaler skips
     the first step, and fails when some parameters begin to learn later than others.
     """
-    optimizer = torch.optim.SGD(groups, lr, momentum, dampening, nesterov=nesterov, fused=has_fused(groups))
+    kind = uncompiled(torch.optim.SGD)
+    optimizer: torch.optim.Optimizer = kind(groups, lr, momentum, dampening, nesterov=nesterov, fused=has_fused(groups))
     for group in optimizer.param_groups if momentum else ():
         for parameter in group["params"]:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from trainer.optim.groups import Group
+from trainer.optim.uncompiled import uncompiled
 
 
-class Stepper(torch.optim.Optimizer):
+class Stepper(uncompiled(torch.optim.Optimizer)):  # type: ignore[misc]
     """Steps the parameters that have a gradient, a group at a time.
 
     memories: the names of the tensors that it keeps for each parameter; they start at zero, with the first gradient.
@@ -19,7 +20,7 @@ class Stepper(torch.optim.Optimizer):
         self.memories = memories
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             learning = [(each, each.grad) for each in group["params"] if each.grad is not None]
             if learning:
