@@ -109,7 +109,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_idx(tmp_path)
     labels = tmp_path / "train-labels-idx1-ubyte"
     labels.write_bytes(idx_bytes(np.full(40, 10, dtype=np.uint8)))
-    with pytest.raises(DataError, match="label 10, but there are only 10 classes"):
+    with pytest.raises(DataError, match="image 0 has the label 10, but with 10 classes"):
         mnist(root=str(tmp_path))
     labels.write_bytes(idx_bytes(np.zeros(39, dtype=np.uint8)))
     with pytest.raises(DataError, match="does not fit"):

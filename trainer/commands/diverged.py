@@ -41,7 +41,7 @@ def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Chec
 
 
 def give_up(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Checkpoints) -> DivergedError:
-    """The error that ends the run, entered in the records: with the images in question, what was tried, what is left."""
+    """The error that ends the run, entered in the records: with its images, what was tried, what is left."""
     words = _with_images(error, job)
     if job.state.rollbacks:
         words += f" It went back {job.state.rollbacks} times before, and halved its rate each time."

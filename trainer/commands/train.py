@@ -11,6 +11,7 @@ from typing import Any
 from trainer import fault
 from trainer.build import Job, build
 from trainer.commands.diverged import give_up, go_back, may_go_back
+from trainer.commands.memory import advised
 from trainer.config import FIXED_ON_RESUME, Config, differences, essential
 from trainer.data.listing import changes
 from trainer.engine.checkpoint import Checkpoints, SaveError
@@ -32,7 +33,7 @@ from trainer.errors import (
 )
 from trainer.records.about import environment, not_bit_exact
 from trainer.records.files import read_files, write_files
-from trainer.records.folder import RunFolder, cannot_write, new_folder, read_json, replace_text, run_at, write_json
+from trainer.records.folder import RunFolder, new_folder, read_json, replace_text, run_at, write_json
 from trainer.records.metrics import MetricsFile, rewind
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
@@ -78,7 +79,8 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
 
 def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
-    job = build(config if saved is None else _without_weights(config), screen.counting)
+    with advised(config):
+        job = build(config if saved is None else _without_weights(config), screen.counting)
     changed = [] if saved is None else _go_on(folder, config, job, saved)
     _begin(folder, config, job, screen, changed if saved is not None else None)
     conclude = partial(summarise, folder.metrics, config, job.state, overrides)
@@ -92,8 +94,8 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
     write_json(folder.summary, summary)
     try:
         draw_curves(folder.metrics, folder.curves)
-    except OSError as error:
-        raise cannot_write(folder.curves, error) from error
+    except Exception as error:  # whatever a drawing library raises: the run is done, and a picture cannot undo it
+        screen.say(f"{folder.curves} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
     for line in closing(summary, folder.path):
         screen.say(line)
 
@@ -214,7 +216,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
     with Interrupt() as interrupt:
         while True:
             try:
-                return _attempt(folder, job, checkpoints, screen, interrupt)
+                return _attempt(folder, config, job, checkpoints, screen, interrupt)
             except DivergedError as error:
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
@@ -222,7 +224,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
 
 
 def _attempt(
-    folder: RunFolder, job: Job, checkpoints: Checkpoints, screen: Screen, interrupt: Interrupt
+    folder: RunFolder, config: Config, job: Job, checkpoints: Checkpoints, screen: Screen, interrupt: Interrupt
 ) -> Scores | None:
     """The run from where its state stands, and the test scores."""
     pace = Pace(
@@ -235,9 +237,10 @@ def _attempt(
         witness = Witness(pace, checkpoints, metrics, screen)
         try:
             fault.reach("begin", job.state.step)
-            fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
-            witness.save_what_is_not_saved(job.state)
-            return _test(job, checkpoints, interrupt)
+            with advised(config, job):
+                fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
+                witness.save_what_is_not_saved(job.state)
+                return _test(job, checkpoints, interrupt)
         except Interrupted as signal:
             raise _stopped(signal, folder, job.state, witness) from None
         except DivergedError:

@@ -83,5 +83,8 @@ def _part(place: Path, part: str, classes: tuple[str, ...]) -> ArraySamples:
             f"{images_path}: shape {list(images.shape)} does not fit {list(labels.shape)} of {labels_path}."
         )
     if int(labels.max()) >= len(classes):
-        raise DataError(f"{labels_path}: label {int(labels.max())}, but there are only {len(classes)} classes.")
+        raise DataError(
+            f"{labels_path}: image {int(labels.argmax())} has the label {int(labels.max())}, but with {len(classes)} "
+            f"classes a label is 0 to {len(classes) - 1}. Fetch the file again, or choose the data=NAME that fits it."
+        )
     return ArraySamples(images[:, None], labels.long(), [f"{index:05d}" for index in range(len(labels))])
