@@ -325,7 +325,7 @@ def test_an_overflow_in_the_very_first_step_leaves_the_momentum_at_zero():
 @pytest.mark.parametrize("builder", [sgd, adagrad, adam, adamw])
 def test_the_optimizers_of_torch_step_in_one_kernel_where_it_has_one(builder):
     optimizer = builder(small_net())
-        assert type(optimizer).__mro__[1].__module__.startswith("torch.optim")
+    assert type(optimizer).__mro__[1].__module__.startswith("torch.optim")
     assert all(group["fused"] for group in optimizer.param_groups)
 
 
