@@ -4,9 +4,18 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Ended
+import pytest
+from conftest import TINY, Ended
+from PIL import Image
 
-Spawn = Callable[..., Ended]
+Train = Callable[..., Ended]
+
+
+def make_photos(root: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        for index in range(20):
+            Image.new("RGB", (12, 12), (index, 99 * number, 7)).save(root / name / f"{index}.png")
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -14,16 +23,32 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_multirun_ranks_its_runs_marks_the_failed_one_and_goes_on_where_asked(spawn: Spawn, tmp_path: Path) -> None:
-    words = ("-m", "name=rates", "optim=sgd", "optim.lr=0.001,0.05,1e30", "epochs=1")
-    ended = spawn(*words)
-    folder = tmp_path / "outputs" / "multirun" / "rates"
+@pytest.mark.row(36)
+def test_a_multirun_ranks_its_runs_marks_the_failed_one_and_goes_on_where_asked(
+    train: Train, tmp_path: Path, golden: Callable[..., None]
+) -> None:
+    make_photos(tmp_path / "a")
+    make_photos(tmp_path / "c")
+    roots = ",".join(f"{tmp_path / name}" for name in "abc")
+    words = ("-m", "name=sets", "data=folder", f"data.root={roots}", *TINY[2:], "epochs=1")
+    ended = train(*words, tiny=False)
+    folder = tmp_path / "outputs" / "multirun" / "sets"
     assert ended.code == 1
-    rows = rows_of(folder)
-    assert sorted(row["optim.lr"] for row in rows[:2]) == ["0.001", "0.05"]
+    assert [row["status"] for row in rows_of(folder)] == ["done", "done", "FAILED"]
+    assert "run 2 of 3, in " in ended.out and "FAILED" in ended.out
+    golden("row36_one_run_failed", ended.err, r"(?<=looked from )[^)]+")
+    records = [(folder / run / "metrics.jsonl").read_bytes() for run in "02"]
+    make_photos(tmp_path / "b")
+    again = train(*words, "resume=auto", tiny=False)
+    assert again.code == 0 and again.out.count("is finished") == 2
+    assert [row["status"] for row in rows_of(folder)] == ["done"] * 3
+    assert [(folder / run / "metrics.jsonl").read_bytes() for run in "02"] == records
+
+
+def test_a_multirun_is_ranked_and_its_folder_is_not_taken_twice(train: Train, tmp_path: Path) -> None:
+    words = ("-m", "name=rates", "optim=sgd", "optim.lr=0.001,0.05", "epochs=1")
+    assert train(*words).code == 0
+    rows = rows_of(tmp_path / "outputs" / "multirun" / "rates")
+    assert sorted(row["optim.lr"] for row in rows) == ["0.001", "0.05"]
     assert rows[0]["val_accuracy"] >= rows[1]["val_accuracy"]
-    assert rows[2]["status"] == "FAILED" and float(rows[2]["optim.lr"]) == 1e30
-    assert "FAILED" in ended.out and "The loss is not a finite number" in ended.err
-    assert spawn(*words).code == 5
-    again = spawn(*words, "resume=auto")
-    assert again.out.count("is finished") == 2 and again.code == 1
+    assert train(*words).code == 5

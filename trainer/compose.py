@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,10 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> 
     overrides = [parsed for word in words for parsed in _parse(word, multirun, errors)]
     with _hydra(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
-        first = [_forced(each, values[0]) for each in overrides if (values := _values(each, loader))]
+        first = [_forced(each, values[0]) for each in overrides if (values := _values(each))]
         config = _check(first, origin, errors)
         for position, override in enumerate(overrides):
-            for value in _values(override, loader)[1:]:
+            for value in _values(override)[1:]:
                 _check([*first[:position], _forced(override, value), *first[position + 1 :]], origin, errors)
         if multirun and config:
             errors += _code_named_in(first, origin)
@@ -87,7 +88,7 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
                 comparable = " or ".join(f"{room} and its options" for room in rooms)
                 errors.append(f"{each.input_line}: several values are compared for {comparable} only. Give one.")
         by_key = {each.key_or_group: each for each in overrides}  # of a key that is said twice, the last counts
-        offered = {key: _values(each, loader) for key, each in by_key.items()}
+        offered = {key: _values(each) for key, each in by_key.items()}
         for values in product(*offered.values()) if not errors else ():
             choice = dict(zip(offered, values, strict=True))
             said = [(each, choice[key]) for key, each in by_key.items() if _applies(key, choice, offered)]
@@ -120,6 +121,12 @@ def forced(word: str) -> str:
     """The word as it was checked: a plain key is put into the config whether or not it is there."""
     override = OverridesParser.create().parse_override(word)
     return _forced(override, "" if override.type is OverrideType.DEL else override.get_value_string())
+
+
+def number_of_jobs(words: Sequence[str]) -> int:
+    """How many runs a multirun of these words has: one for each combination of the values said."""
+    parse = OverridesParser.create().parse_override
+    return prod(len(_values(parse(word))) for word in words)
 
 
 def value_of(key: str, words: Sequence[str]) -> str | None:
@@ -222,7 +229,7 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
     return [override]
 
 
-def _values(override: Override, loader: ConfigLoader) -> list[str]:
+def _values(override: Override) -> list[str]:
     """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
@@ -244,7 +251,7 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
     names = _names_in(group, loader, origin)
-    wrong = [value for value in _values(override, loader) if value not in names]
+    wrong = [value for value in _values(override) if value not in names]
     for value in wrong:
         errors.append(
             f"{group}: there is no {group} '{value}'.{did_you_mean(value, names)} There is {', '.join(names)}."

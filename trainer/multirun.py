@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from trainer.compose import NO_LOGGING, plain
+from trainer.compose import NO_LOGGING, number_of_jobs, plain
 from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
 from trainer.records.ending import ending
@@ -41,16 +41,26 @@ def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> i
         raise ConfigError("resume: a multirun goes on with all its runs: say name=NAME resume=auto.")
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
-    folder = _claim(Path(settings.output).expanduser() / "multirun", settings, overrides)
-    failed: list[int] = []
+    output = Path(settings.output).expanduser() / "multirun"
+    folder = _claim(output, settings, overrides)
+    count = number_of_jobs(overrides)
+    failed: list[str] = []
 
     def job(composed: DictConfig) -> None:
-        if not _run_job(composed):
-            failed.append(HydraConfig.get().job.num)
+        run = f"run {HydraConfig.get().job.num + 1} of {count}"
+        if not _run_job(composed, run):
+            failed.append(run)
 
     hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"], job)
     print_table(folder, settings.monitor)
-    return TrainerError.exit_code if failed else 0
+    if not failed:
+        return 0
+    print(
+        f"{len(failed)} of {count} runs failed. To run these alone again, say the same with "
+        f"name={folder.relative_to(output)} resume=auto.",
+        file=sys.stderr,
+    )
+    return TrainerError.exit_code
 
 
 def _claim(output: Path, settings: Settings, overrides: Sequence[str]) -> Path:
@@ -67,14 +77,14 @@ def _claim(output: Path, settings: Settings, overrides: Sequence[str]) -> Path:
     return folder
 
 
-def _run_job(composed: DictConfig) -> bool:
+def _run_job(composed: DictConfig, run: str) -> bool:
     """One run of the sweep; whether it went well. What goes wrong is told and kept, and the next run starts."""
     from trainer.commands import train
 
     job = HydraConfig.get()
     folder = RunFolder(Path(os.path.relpath(job.runtime.output_dir)))
     said = [word.lstrip("+") for word in job.overrides.task]
-    print(f"run {job.job.num}: {' '.join(said)}")
+    print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
     try:
         train.run_in(folder, check(plain(composed)), said)
     except StoppedError as error:
@@ -83,7 +93,7 @@ def _run_job(composed: DictConfig) -> bool:
     except Exception as error:  # also a plugin's own, or no memory left: the other jobs are not to blame
         if not isinstance(error, TrainerError):
             traceback.print_exc()
-        print(f"run {job.job.num} failed: {error}", file=sys.stderr)
+        print(f"{run} failed: {error}", file=sys.stderr)
         folder.path.mkdir(parents=True, exist_ok=True)
         if read_json(folder.summary).get("status") != "finished":
             write_json(folder.summary, {**ending(error), "overrides": said})
