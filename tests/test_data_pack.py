@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Ended
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_resume import fingerprint
 
+from trainer.build import build
 from trainer.cli import main
+from trainer.compose import Origin, compose
+from trainer.config import conf_folder
 from trainer.data import cache, keeping
 from trainer.data import store as store_module
 from trainer.data.cache import Header, Keep, read_header
@@ -379,3 +384,58 @@ def test_images_are_prepared_as_asked_or_a_quarter_larger_than_seen(
 ) -> None:
     source = folder(root=str(photos), size=size, prepare=prepare)
     assert (source.size, source.train.shape) == (seen, (3, kept, kept))
+
+
+def test_photographs_give_the_same_batches_wherever_they_are_kept(place: Path, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "jpegs" / name).mkdir(parents=True)
+        for index in range(4):
+            noise = Image.effect_noise((90 + 9 * index, 70), 80).convert("RGB")
+            noise.save(tmp_path / "jpegs" / name / f"{index}.jpg")
+    words = ["data=folder", f"data.root={tmp_path / 'jpegs'}", "data.size=24", "model.widths=[4,8]", "batch_size=3"]
+    first, *others = (
+        list(build(compose([*words, f"data.cache={kept}"], Origin(conf_folder())), lambda *_: None).batches.epoch(1))
+        for kept in ("ram", "none", "disk", "disk")
+    )
+    assert len(first) == 2 and not torch.equal(first[0].images, first[1].images)
+    for other in others:
+        assert all(torch.equal(one.images, two.images) for one, two in zip(first, other, strict=True))
+
+
+def test_a_run_that_goes_on_with_its_images_kept_elsewhere_stays_bit_identical(
+    train: Callable[..., Ended], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train("name=unbroken", "data.cache=ram").code == 0
+    for kept, fault in (("ram", "term@step=3"), ("disk", "term@step=8"), ("none", "")):
+        monkeypatch.setenv("TRAINER_FAULT", fault)
+        ended = train("name=moved", "resume=auto", f"data.cache={kept}", "workers=0")
+        assert ended.code == (143 if fault else 0), ended.err
+    assert fingerprint(tmp_path / "outputs" / "moved") == fingerprint(tmp_path / "outputs" / "unbroken")
+
+
+def test_the_verb_lists_and_deletes_what_no_run_is_using(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = (glyphs(images=20, seed=seed, size=12, val="test").train for seed in (1, 2))
+    pixels([one])
+    held = open_stores([two], Keep("disk"), workers=0, title="glyphs")
+    assert main(["cache"]) == 0
+    listed = capsys.readouterr().out
+    assert "in use                  20 images 12 x 12, colour: glyphs\n" in listed and "used just now" in listed
+    assert f"{place}: 2 stores of decoded images, 0.0 MiB in all." in listed
+    assert main(["cache", "clear"]) == 0
+    assert "deleted 1 store, 0.0 MiB.\nIn use by runs, and kept: 1.\n" in capsys.readouterr().out
+    del held
+    assert main(["cache", "clear", f"data.cache_dir={place}"]) == 0
+    assert list(place.iterdir()) == []
+
+
+def test_the_verb_names_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "claer"]) == 2
+    assert capsys.readouterr().err == (
+        "cache: 'claer' says nothing here. Did you mean 'clear'? It takes clear, and data.cache_dir=FOLDER.\n"
+    )
+
+
+def test_the_verb_does_without_torch(tmp_path: Path) -> None:
+    program = "import sys; from trainer.cli import main; main(['cache']); sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0

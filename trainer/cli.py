@@ -20,9 +20,12 @@ VERBS = {
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
     "preview": "Draw what the model will see, the rate over the run, and class counts: preview output=FILE.png.",
     "find_lr": "Suggest the learning rate for this model on these data, in a few hundred steps.",
+    "cache": "List the decoded images kept on disk; delete them with: cache clear.",
     "augment": "Write six augmented copies of each image: augment data=folder data.root=PHOTOS output=COPIES.",
 }
 DEFAULT_VERB = "train"
+PLAIN = ("cache",)
+"""The verbs that look at no config."""
 COMPARED = {"inspect": ("init", "model")}
 """The verbs that look at several configs at once, and the rooms in which these may differ."""
 
@@ -64,6 +67,8 @@ def _dispatch(words: list[str]) -> int:
         said = unknown[0].lstrip("-").replace("-", "_")
         example = said if "=" in said else f"{said}=VALUE"
         raise ConfigError(f"{unknown[0]}: there is no such flag. Settings are written without dashes: {example}.")
+    if verb in PLAIN and not arguments.help:
+        return int(import_module(f"trainer.commands.{verb}").run(arguments.overrides))
     flags = [word for word in words if word not in arguments.overrides]
     if arguments.config_path and not arguments.config_path.startswith("/"):
         flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]

@@ -1,0 +1,72 @@
+"""cache: what decoded images are kept on disk, and the way to be rid of them."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.data.cache import Stored, default_folder, delete, gib, stores
+from trainer.errors import ConfigError, did_you_mean
+
+_UNITS = {"day": 86400, "hour": 3600, "minute": 60}
+
+
+def run(words: Sequence[str]) -> int:
+    """Lists the stores, or with the word clear deletes those that no run is using. Returns 0.
+
+    Raises ConfigError for any word but clear and data.cache_dir=FOLDER.
+    """
+    folder, clear = default_folder(), False
+    for word in words:
+        key, _, value = word.partition("=")
+        if word == "clear":
+            clear = True
+        elif key == "data.cache_dir" and value:
+            folder = Path(value).expanduser()
+        else:
+            hint = did_you_mean(word, ("clear", "data.cache_dir"))
+            raise ConfigError(f"cache: '{word}' says nothing here.{hint} It takes clear, and data.cache_dir=FOLDER.")
+    _clear(folder) if clear else _list(folder)
+    return 0
+
+
+def _list(folder: Path) -> None:
+    kept = stores(folder)
+    for store in reversed(kept):
+        print(f"{gib(store.num_bytes):>9}  {_age(store):<22}  {_content(store)}")
+    total = sum(store.num_bytes for store in kept)
+    print(f"{folder}: {_count(kept)} of decoded images, {gib(total)} in all.")
+    if kept:
+        print("Delete them with: python -m trainer cache clear. What is deleted is decoded again when it is needed.")
+
+
+def _clear(folder: Path) -> None:
+    kept = stores(folder)
+    gone = [store for store in kept if delete(store.path)]
+    print(f"{folder}: deleted {_count(gone)}, {gib(sum(store.num_bytes for store in gone))}.")
+    if len(gone) < len(kept):
+        print(f"In use by runs, and kept: {len(kept) - len(gone)}.")
+
+
+def _count(kept: Sequence[Stored]) -> str:
+    return f"{len(kept)} store{'s' * (len(kept) != 1)}"
+
+
+def _age(store: Stored) -> str:
+    if store.in_use:
+        return "in use"
+    seconds = time.time() - store.used
+    for unit, size in _UNITS.items():
+        count = int(seconds // size)
+        if count >= 1:
+            return f"used {count} {unit}{'s' * (count > 1)} ago"
+    return "used just now"
+
+
+def _content(store: Stored) -> str:
+    if store.path.suffix == ".tmp":
+        return "being written"
+    if store.header is None:
+        return "damaged, or of another version: it will be built anew"
+    header = store.header
+    channels, height, width = header.shape
+    return f"{header.count:,} images {width} x {height}, {'colour' if channels == 3 else 'grey'}: {header.title}"
