@@ -113,7 +113,7 @@ def test_code_named_in_the_config_of_a_run_folder_never_runs(
     assert main(["--config-path", str(folder), "-m", "seed=1,2", f"output={tmp_path}", "name=again"]) == 2
     assert capsys.readouterr().err.startswith(f"{place}: ")
     assert main([f"resume={folder}", "epochs=3"]) == 2
-    assert "there is no such setting" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"{place}: ")
     assert not marker.exists() and not (tmp_path / "multirun").exists()
 
 
@@ -127,7 +127,7 @@ def test_what_is_said_of_code_in_a_config(
     words = train("model._target_=posix.system", "+optim.weight._target_=torch.hub.load")
     sweep = train("--config-path", str(tmp_path), "-m", "seed=1,2", tiny=False)
     assert (words.code, sweep.code) == (2, 2)
-    golden("row16_code_in_a_config", words.err + sweep.err)
+    golden("row16_code_in_a_config", words.err + sweep.err, r"(?<=It takes )[^.]+")
 
 
 @pytest.mark.row(20)
@@ -136,7 +136,7 @@ def test_a_misspelt_part_key_option_value_and_verb_are_answered_with_the_nearest
 ) -> None:
     assert main(["model=xresnt18", "optim.lrr=1", "epohcs=3", "precision=fp61", "data.chace=ram"]) == 2
     assert main(["trian"]) == 2
-    golden("row20_misspelt", capsys.readouterr().err)
+    golden("row20_misspelt", capsys.readouterr().err, r"(?<=There is )[^.]+", r"(?<=It takes )[^.]+")
 
 
 OUT_OF_RANGE = (

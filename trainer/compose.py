@@ -21,7 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, Transformer, ValueType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from trainer.config import GROUPS, Config, check
@@ -29,11 +29,11 @@ from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
-NO_LOGGING = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 _RUNS = ("_target_", "()", "class", "env_set")
 """Keys by which a config can make Hydra, or Python's logging, call what it names."""
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
 """Where Hydra itself takes nothing but plugins that are installed as such."""
+_HYDRAS_OWN = ("logging.StreamHandler", "logging.FileHandler")
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,6 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> 
         for position, override in enumerate(overrides):
             for value in _values(override)[1:]:
                 _check([*first[:position], _forced(override, value), *first[position + 1 :]], origin, errors)
-        if multirun and config:
-            errors += _code_named_in(first, origin)
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
@@ -165,7 +163,10 @@ def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
 def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:
     search = [str(each.absolute()) for each in origin.besides]
     try:
-        composed = hydra_compose(origin.name, [*words, f"hydra.searchpath={search}"] if search else list(words))
+        words = [*words, *([f"hydra.searchpath={search}"] if search else [])]
+        composed = hydra_compose(origin.name, words, return_hydra_config=True)
+        with open_dict(composed):
+            errors += _code_named_in(composed.pop("hydra"))
         return check(plain(composed))
     except ConfigError as error:
         errors += str(error).splitlines()
@@ -176,16 +177,13 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
     return None
 
 
-def _code_named_in(words: Sequence[str], origin: Origin) -> list[str]:
-    """A refusal of each place in Hydra's own settings that names code to run, for which no check of ours stands."""
-    search = [str(each.absolute()) for each in origin.besides]
-    words = [*words, *NO_LOGGING, *([f"hydra.searchpath={search}"] if search else [])]
-    composed = hydra_compose(origin.name, words, return_hydra_config=True)
+def _code_named_in(hydra: DictConfig) -> list[str]:
+    """A refusal of each place in Hydra's own settings that names code to run, which no check of ours reaches."""
     return [
         f"{place}: {value!r} would run code that a config names, and is refused. "
         f"Parts of your own come in by plugins=[their.module]."
-        for place, value in _named("hydra", OmegaConf.to_container(composed.hydra))
-        if value and place.rpartition(".")[2] in _RUNS and place not in _PLUGINS
+        for place, value in _named("hydra", OmegaConf.to_container(hydra))
+        if value and place.rpartition(".")[2] in _RUNS and place not in _PLUGINS and value not in _HYDRAS_OWN
     ]
 
 

@@ -10,14 +10,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from trainer.compose import NO_LOGGING, number_of_jobs, plain
+from trainer.compose import number_of_jobs, plain
 from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, new_folder, read_json, write_json
 from trainer.sweep.table import print_table
 
-_QUIET = (*NO_LOGGING, "hydra.output_subdir=null")
+_QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
 _SWEEP = "sweep.json"
 
 
