@@ -46,17 +46,21 @@ def custom(
     """
     if erase == 0 and erase_area is not None:
         raise ConfigError("aug.erase_area: nothing is erased. Leave it null, or say aug.erase=0.5.")
+    within = _chosen(
+        geometry.crop(crop, crop_aspect) if crop > 0 or crop_aspect > 1 else None,
+        geometry.flip(flip) if flip > 0 else None,
+    )
+    beyond = _chosen(
+        geometry.rotate(rotate) if rotate > 0 else None,
+        geometry.shear(shear) if shear > 0 else None,
+        geometry.zoom(zoom) if zoom > 1 else None,
+        geometry.shift(shift) if shift > 0 else None,
+        geometry.perspective(perspective) if perspective > 0 else None,
+    )
     return Policy(
         item=automatic(auto, auto_strength),
-        geometry=_chosen(
-            geometry.crop(crop, crop_aspect) if crop > 0 or crop_aspect > 1 else None,
-            geometry.flip(flip) if flip > 0 else None,
-            geometry.rotate(rotate) if rotate > 0 else None,
-            geometry.shear(shear) if shear > 0 else None,
-            geometry.zoom(zoom) if zoom > 1 else None,
-            geometry.shift(shift) if shift > 0 else None,
-            geometry.perspective(perspective) if perspective > 0 else None,
-        ),
+        geometry=within + beyond,
+        inside=bool(within) and not beyond,
         colour=_chosen(
             colour.brightness(brightness) if brightness > 0 else None,
             colour.contrast(contrast) if contrast > 0 else None,

@@ -81,7 +81,7 @@ def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor) -> tup
     keep: (B, 1, S, S) or (B, 1, 1, 1), in [0, 1]. A target keeps as much as its image does on average.
     """
     share = keep.mean(dim=(1, 2, 3))[:, None]
-    return images.lerp(images[partner], 1 - keep), targets.lerp(targets[partner], 1 - share)
+    return images.lerp(images[partner], (1 - keep).to(images.dtype)), targets.lerp(targets[partner], 1 - share)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Policy:
     which is seeded for this image before the call.
     geometry: each takes the draws and the images' aspect (width over height), and gives (B, 3, 3): a map of OUTPUT to
     INPUT coordinates, both in [-1, 1] with (0, 0) the centre. The first named is the first applied to the image.
+    inside: whether there is geometry that never looks beyond an image's edges: to reflect there would only cost time.
     colour: each gives (B, 3, 4), a map of RGB in [0, 1] to RGB, in the same order. Grey g is taken as (g, g, g), and
     the first row gives the new grey.
     after: each takes normalised pixels (B, C, S, S), their draws and levels, and gives such pixels, perhaps in place.
@@ -45,6 +46,7 @@ class Policy:
 
     item: ItemStage | None = None
     geometry: tuple[GeometryMap, ...] = ()
+    inside: bool = False
     colour: tuple[ColourMap, ...] = ()
     after: tuple[PixelStage, ...] = ()
     mix: tuple[KeepMap, ...] = ()
