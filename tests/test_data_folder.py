@@ -111,7 +111,7 @@ def test_dangling_and_looping_class_links_are_no_classes(tmp_path: Path) -> None
     ("make", "words"),
     [
         (lambda root: None, "there is no folder"),
-        (lambda root: root.write_text(""), "is not a folder"),
+        (lambda root: root.write_text(""), "is neither a folder nor an archive"),
         (lambda root: root.mkdir(), "has no folders in it"),
         (lambda root: fill(root / "cat"), "only one class folder, cat"),
         (lambda root: two_classes(root / "photos"), r"only one class.* Perhaps data.root=.*photos\?"),

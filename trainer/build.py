@@ -16,13 +16,16 @@ from trainer.aug.transform import Transform
 from trainer.config import Config, Settings
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
+from trainer.data.listing import in_two_parts, listing
 from trainer.data.normalise import Normalisation, centred, measure
 from trainer.data.pack import Progress
 from trainer.data.source import Samples, Source
 from trainer.data.splits import limit
 from trainer.data.store import Store, open_stores
+from trainer.engine.convolution import use_matrix_products
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
+from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError
@@ -30,6 +33,7 @@ from trainer.finetune.freezing import BeginEpoch
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check, check_single
+from trainer.model.weights import renew_head
 from trainer.rng import seed_of
 from trainer.sched.schedule import Schedule
 
@@ -51,6 +55,10 @@ class Job:
     """What run.json tells of the data, the model and the device."""
     notes: tuple[str, ...]
     """What was decided on the way, for the user to read before the run."""
+    files: dict[str, str]
+    """The files of the data set, each with its class and length."""
+    left_out: tuple[str, ...]
+    """Each file that could not be read and was left out, with the reason."""
 
 
 def build(config: Config, progress: Progress) -> Job:
@@ -59,6 +67,7 @@ def build(config: Config, progress: Progress) -> Job:
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     make_repeatable(device)
+    keep_freed_memory()
 
     source: Source = _part(config, "data")
     (train, val, test), kept = _open_all(config, source, progress)
@@ -78,11 +87,14 @@ def build(config: Config, progress: Progress) -> Job:
     )
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     model = build_model(config, len(source.classes), source.channels, next(iter(in_order(train))).images)
+    new_head = renew_head(model, config.parts["model"].options.get("weights"), source.classes)
     if len(train) // len(batches) == 1:
         check_single(model, next(iter(in_order(train))).images[:1])
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
+    if device.type == "cpu" and not settings.compile:
+        use_matrix_products(model)
     optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
@@ -107,14 +119,18 @@ def build(config: Config, progress: Progress) -> Job:
         },
         notes=(
             *source.notes,
+            *in_two_parts(source),
             *kept,
             *getattr(model, "notes", ()),
+            *new_head,
             *getattr(finetune, "notes", ()),
             *_idle(config, source),
             *_rates(optimizer),
             *_pace(steps_per_epoch(batches, settings.accumulate)),
             *_weights(criterion, source),
         ),
+        files=listing(source),
+        left_out=source.left_out,
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
 from typing import Literal, NamedTuple
@@ -108,9 +108,14 @@ def file_source(
     size None: the median short side of the training images, at most 128 (and at most prepare). With on_error='skip'
     every file is tried first, which takes as long as one epoch's reading; bad ones are left out and named in the notes.
     """
-    said = list(notes)
+    said, left_out = list(notes), list[str]()
     if look.on_error == "skip":
-        said += [note for files in parts.values() for note in _drop_unreadable(files)]
+        for files in parts.values():
+            failures = _drop_unreadable(files)
+            left_out += failures
+            if failures:
+                total = len(files.images) + len(failures)
+                said.append(f"Left out (data.on_error=skip; all are in left_out.txt): {listing(failures, total)}")
     for files in parts.values():
         _check_filled(files)
     median = _median_short_side(parts["train"].paths)
@@ -118,7 +123,7 @@ def file_source(
     said.append(size_note(median, seen, side, look.fit))
     frame = Frame(side, look.grey, look.resize, look.fit)
     samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
-    return assemble(classes, samples, wishes, size=seen, keep=keep, notes=said)
+    return replace(assemble(classes, samples, wishes, size=seen, keep=keep, notes=said), left_out=tuple(left_out))
 
 
 def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:
@@ -144,6 +149,11 @@ def names(words: Iterable[str]) -> str:
     return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
 
 
+def readable(name: str) -> str:
+    """The name, with what is not UTF-8 in it as \\xNN: then it is another one."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def _samples(files: Files, classes: tuple[str, ...], side: int, frame: Frame) -> FileSamples:
     index_of: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
     labels = torch.tensor([index_of.get(image.label, -1) for image in files.images])
@@ -162,7 +172,7 @@ def _check_filled(files: Files) -> None:
 
 
 def _drop_unreadable(files: Files) -> list[str]:
-    """Removes the images that cannot be decoded, and says which."""
+    """Removes the images that cannot be decoded. Gives the reason of each, with its path."""
 
     def failure(path: Path) -> str | None:
         try:
@@ -173,10 +183,8 @@ def _drop_unreadable(files: Files) -> list[str]:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         failures = list(pool.map(failure, files.paths))
-    total = len(files.images)
     files.images = [image for image, failed in zip(files.images, failures, strict=True) if failed is None]
-    named = [failed for failed in failures if failed is not None]
-    return [f"Left out (data.on_error=skip): {listing(named, total)}"] if named else []
+    return [failed for failed in failures if failed is not None]
 
 
 def _median_short_side(paths: Sequence[Path]) -> int:

@@ -1,9 +1,11 @@
 """The IDX files of MNIST and the sets that follow it, raw or gzipped, as a Source."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +15,9 @@ from trainer.data.source import ArraySamples, Source
 from trainer.errors import DataError
 
 _UNSIGNED_BYTES = 0x08
+_MOST_DIMS = 3
+_MOST_BYTES = 2**32
+_PIECE = 2**20
 _FIRST_FILE = "train-images-idx3-ubyte"
 
 
@@ -52,18 +57,38 @@ def read_idx(path: Path) -> Tensor:
     Raises DataError if it is no such file, or not of the length that its header says.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with _opened(path) as file:
+            start = file.read(4)
+            dims = start[3] if start[:3] == bytes([0, 0, _UNSIGNED_BYTES]) and len(start) == 4 else 0
+            if not 1 <= dims <= _MOST_DIMS:
+                found = start.hex() or "nothing"
+                raise DataError(
+                    f"{path}: not an IDX file of unsigned bytes in 1 to 3 dimensions (it starts with {found})."
+                )
+            header = file.read(4 * dims)
+            shape = [int.from_bytes(header[at : at + 4], "big") for at in range(0, 4 * dims, 4)]
+            expected = math.prod(shape)
+            pixels = _at_most(file, min(expected, _MOST_BYTES) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}). Delete it and fetch it again.") from error
-    dims = content[3] if len(content) >= 4 else 0
-    if content[:3] != bytes([0, 0, _UNSIGNED_BYTES]) or len(content) < 4 + 4 * dims:
-        raise DataError(f"{path}: not an IDX file of unsigned bytes (it starts with {content[:4].hex() or 'nothing'}).")
-    shape = [int.from_bytes(content[4 + 4 * dim : 8 + 4 * dim], "big") for dim in range(dims)]
-    pixels = memoryview(bytearray(content))[4 + 4 * dims :]
-    expected = torch.Size(shape).numel()
-    if len(pixels) != expected:
-        raise DataError(f"{path}: {len(pixels)} bytes of data where its header says {expected}. Fetch it again.")
+    if not expected or len(pixels) != expected:
+        size = f"{'at least ' * (len(pixels) > expected)}{len(pixels):,}"
+        raise DataError(f"{path}: {size} bytes of data where its header says {expected:,}. Fetch it again.")
     return torch.frombuffer(pixels, dtype=torch.uint8).view(shape)
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # a FIFO would be waited for without end
+        raise DataError(f"{path}: not a file. Delete it and fetch it again.")
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _at_most(file: BinaryIO, count: int) -> bytearray:
+    """So many bytes, or what there is: memory is taken for what was read, not for what a header claims."""
+    content = bytearray()
+    while len(content) < count and (piece := file.read(min(_PIECE, count - len(content)))):
+        content += piece
+    return content
 
 
 def _find(places: list[Path]) -> Path | None:

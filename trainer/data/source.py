@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.cache import Keep
+from trainer.errors import DataError
 from trainer.schema import Normalise
 
 
@@ -117,6 +118,20 @@ class Source:
     """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()
     """What was decided or left out on the way, one line each, for the user to read before the run."""
+    left_out: tuple[str, ...] = ()
+    """Each file that could not be read and was therefore left out, with the reason."""
+
+    def __post_init__(self) -> None:
+        """Raises DataError for a label that is no class, whoever has read it."""
+        for samples in (self.train, self.val, *([self.test] if self.test is not None else [])):
+            labels = samples.labels
+            wrong = ((labels < -1) | (labels >= len(self.classes))).nonzero().flatten().tolist()
+            if wrong:
+                more = f", and {len(wrong) - 1} more are out of range" if len(wrong) > 1 else ""
+                raise DataError(
+                    f"Image {samples.keys[wrong[0]]} has the label {int(labels[wrong[0]])}{more}. With "
+                    f"{len(self.classes)} classes a label is 0 to {len(self.classes) - 1}, or -1 to be ignored: mend the data part."
+                )
 
     @property
     def channels(self) -> int:

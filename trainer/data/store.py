@@ -1,25 +1,20 @@
 """Where images are read from while training: memory, a file on disk, or worker processes that decode them anew."""
 
-import atexit
-import multiprocessing
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import wait
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from trainer.data.cache import BLOCK, Keep
 from trainer.data.keeping import choose
 from trainer.data.pack import Packed, Progress, Put, header_of, packed
 from trainer.data.source import ArraySamples, Samples, Subset
-from trainer.errors import DataError, TrainerError
+from trainer.data.stream import StreamedStore
+from trainer.errors import DataError
 
 _FAILURES_SHOWN = 10
 
@@ -110,109 +105,6 @@ class ResidentStore:
         return len(self.rows)
 
 
-@dataclass(frozen=True)
-class StreamedStore:
-    """Images decoded when they are asked for, a few batches ahead, by `workers` processes (0: in this one).
-
-    gather raises DataError with the file that cannot be read, and TrainerError if a worker was killed.
-    """
-
-    samples: Samples
-    labels: Tensor
-    keys: Sequence[str]
-    workers: int
-    resident = False
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.samples.shape
-
-    def gather(self, orders: Sequence[Tensor]) -> Iterator[Tensor]:
-        if not self.workers:
-            for order in orders:
-                yield _read(self.samples, order.tolist())
-            return
-        loader = DataLoader(
-            _Reader(self.samples),
-            batch_sampler=[order.tolist() for order in orders],
-            num_workers=min(self.workers, len(orders)),
-            collate_fn=_as_it_is,
-            worker_init_fn=_leave_signals_to_the_parent,
-            generator=torch.Generator(),  # else its seed is drawn from torch's global state, which belongs to the run
-        )
-        with _Workers(loader) as batches:
-            for batch in batches:
-                if isinstance(batch, str):
-                    raise DataError(batch)
-                yield batch
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-class _Reader(Dataset["Tensor | str"]):
-    """Whole batches for the workers. A failure travels as its message: torch would wrap it in a traceback."""
-
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
-
-    def __getitems__(self, indices: list[int]) -> Tensor | str:
-        try:
-            return _read(self.samples, indices)
-        except DataError as error:
-            return str(error)
-
-
-class _Workers:
-    """A loader's processes: their start, their sudden end, and their stop."""
-
-    def __init__(self, loader: "DataLoader[Tensor | str]") -> None:
-        self.loader = loader
-
-    def __enter__(self) -> Iterator[Tensor | str]:
-        handler, others = signal.getsignal(signal.SIGCHLD), set(multiprocessing.active_children())
-        self.iterator = iter(self.loader)
-        self.processes = [each for each in multiprocessing.active_children() if each not in others]
-        if threading.current_thread() is threading.main_thread():
-            # Torch's handler would raise in whatever line runs when a worker dies; so it is noticed in _batches.
-            signal.signal(signal.SIGCHLD, handler)
-        atexit.register(self.kill)  # on exit Python sends SIGTERM and waits, and these processes ignore SIGTERM
-        return self._batches()
-
-    def __exit__(self, *_: object) -> None:
-        atexit.unregister(self.kill)
-        del self.iterator  # tells the processes to end, and waits for them
-
-    def kill(self) -> None:
-        for process in self.processes:
-            process.kill()
-
-    def _batches(self) -> Iterator[Tensor | str]:
-        try:
-            yield from self.iterator
-        except (RuntimeError, ConnectionError, EOFError) as error:
-            if not wait([process.sentinel for process in self.processes], timeout=1):
-                raise  # all are alive: something else
-            self.kill()  # the dead one's queue may be locked for good: the others could not end by themselves
-            raise TrainerError(
-                "A data worker process was killed from outside; out of memory? Try fewer workers or smaller batches."
-            ) from error
-
-
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """A signal to the whole process group must not end the workers: the parent saves first, and then stops them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _read(samples: Samples, indices: list[int]) -> Tensor:
-    return torch.stack([samples.image(index) for index in indices])
-
-
 def _shared(parts: Sequence[Samples]) -> tuple[list[Samples], list[Tensor]]:
     """For each part, the samples whose pixels it shares with other parts, and the place of each of its own in them.
 
@@ -271,7 +163,8 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
             if progress:
                 progress("Reading images", min(start + BLOCK, len(samples)), len(samples))
     if failures:
-        raise DataError(listing(failures, len(samples)))
+        advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
+        raise DataError(f"{listing(failures, len(samples))}\n{advice}")
 
 
 def listing(failures: Sequence[str], total: int) -> str:

@@ -72,7 +72,10 @@ class _Row:
 
 def _rows(source: Path, path: str, label: str, split: str) -> Iterator[_Row]:
     try:
-        if source.stat().st_size > _MOST_BYTES:
+        about = source.stat()
+        if not stat.S_ISREG(about.st_mode):  # a FIFO would be waited for without end
+            raise DataError(f"data.file: {source} is not a file.")
+        if about.st_size > _MOST_BYTES:
             raise DataError(f"data.file: {source} has more than {_MOST_BYTES >> 20} MiB. Is it a table of paths?")
         with source.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
