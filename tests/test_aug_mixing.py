@@ -219,6 +219,17 @@ def test_an_epoch_gone_on_with_mixes_the_same_pairs():
         assert torch.equal(ours.images, theirs.images) and torch.equal(ours.targets, theirs.targets)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_of_half_precision_are_mixed_as_those_in_full(kind):
+    images = torch.randn(16, 3, 12, 12, generator=torch.Generator().manual_seed(0)).bfloat16()
+    labels, mixer = torch.arange(16) % 5, Mixer(KINDS[kind], 5)
+    half, targets = mixer(images, labels, draws_of(16))
+    full, same_targets = mixer(images.float(), labels, draws_of(16))
+    assert half.dtype == torch.bfloat16 and torch.equal(targets, same_targets)
+    torch.testing.assert_close(half.float(), full, rtol=0.01, atol=0.02)
+    assert not torch.allclose(half.float(), images.float(), atol=0.5)
+
+
 def test_a_batch_of_one_stays_as_it_is():
     images = tracers(1)
     seen, targets = Mixer(KINDS["both"], 3)(images, torch.tensor([2]), draws_of(1))

@@ -1,11 +1,14 @@
 """From the stored batch to what the model sees."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import functional as reference
 
 from trainer.aug import colour, geometry
+from trainer.aug.custom import custom
 from trainer.aug.light import light
 from trainer.aug.none import none
 from trainer.aug.policy import Policy
@@ -147,6 +150,34 @@ def test_channels_last_changes_the_layout_and_no_value():
     last = transform(STRONG, 20, channels_last=True)(images, draws)
     assert torch.equal(plain, last)
     assert last.is_contiguous(memory_format=torch.channels_last) and plain.is_contiguous()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_of_half_precision_are_those_in_full_rounded_once(dtype, channels):
+    images, draws = images_of(6, channels, 24, 24), Draws(0, 0, torch.arange(6))
+    policy = custom(rotate=20.0, crop=0.4, contrast=0.3, saturation=0.5, noise=0.1, salt_pepper=0.1, erase=0.7)
+    full = transform(policy, 20, channels)(images, draws)
+    half = transform(policy, 20, channels, channels_last=True, dtype=dtype)(images, draws)
+    assert half.dtype == dtype and half.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(half, full.to(dtype))
+    plain = transform(policy, 24, channels, dtype=dtype)(images)
+    assert torch.equal(plain, transform(policy, 24, channels)(images).to(dtype))
+
+
+def test_a_policy_that_stays_inside_looks_the_same_with_reflection():
+    images, draws = images_of(16, 3, 40, 40), Draws(2, 0, torch.arange(16))
+    for size in (32, 40):
+        inside = custom(crop=0.6, crop_aspect=2.0, flip=0.5)
+        reflected = replace(inside, inside=False)
+        assert inside.inside
+        one, other = (transform(policy, size)(images, draws) for policy in (inside, reflected))
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-4)
+    for option in ({"rotate": 20.0}, {"shear": 0.3}, {"zoom": 1.5}, {"shift": 0.2}, {"perspective": 0.3}):
+        outside = custom(flip=0.5, **option)
+        assert not outside.inside
+        one, other = (transform(each, 32)(images, draws) for each in (outside, replace(outside, inside=True)))
+        assert not torch.allclose(one, other, atol=0.1)
 
 
 def test_options_set_to_nothing_leave_nothing_to_do():
