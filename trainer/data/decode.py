@@ -72,8 +72,8 @@ def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
         image = image.convert(mode)
     if frame.side:
         image = _square(image, frame.side, frame)
-    pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, 3)
-    return pixels[None] if frame.grey else pixels.permute(2, 0, 1).contiguous()
+    pixels = np.asarray(image)  # (H, W) or (H, W, 3)
+    return torch.from_numpy((pixels[None] if frame.grey else pixels.transpose(2, 0, 1)).copy())
 
 
 def short_side(path: Path) -> int:
