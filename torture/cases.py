@@ -7,6 +7,7 @@ from typing import get_args
 
 from trainer.schema import Cache
 
+_PARTS = Path(__file__).parent / "conf"
 _SMALL = ("data.size=12", "model.widths=[4,8]", "batch_size=8", "device=cpu")
 _KILLED_IN = ("validation", "save", "save", "start-up", "end")
 """The phases that are aimed at. Most others fall into steps by themselves."""
@@ -45,6 +46,14 @@ _LOST = (
     ("loss=cross_entropy", "loss.class_weights=balanced"),
     ("loss=binary_cross_entropy",),
 )
+_TORN = ("--config-dir", str(_PARTS), "plugins=[torture.torn]", "loss=torn")
+_SURVIVED = (
+    (*_TORN, "on_nonfinite=rollback", "loss.share=0.004", "save_every=0"),
+    (*_TORN, "on_nonfinite=rollback", "loss.share=0.004", "save_every=5"),
+    (*_TORN, "on_nonfinite=skip", "loss.share=0.03"),
+    (*_TORN, "on_nonfinite=stop", "loss.share=0.004"),
+)
+"""A loss that is now and then not a number. Rollback goes to the last checkpoint, so save_every stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def draw_case(seed: int, number: int, props: Props) -> Case:
         *draw.choice(_OPTIMIZED),
         *draw.choice(_SCHEDULED),
         *draw.choice(_STOPPED),
-        *draw.choice(_LOST),
+        *(draw.choice(_LOST) if draw.random() < 0.8 else draw.choice(_SURVIVED)),
         *draw.choice((("model.dropout=0",), ("model.dropout=0.3",), ("model.dropout=0.3", "model.noise=0.1"))),
         *draw.choice(((), (), (), ("finetune=head_first",), ("finetune=gradual", "finetune.norm=running"))),
         f"precision={draw.choices(('fp32', 'bf16', 'fp16'), (45, 45, 10))[0]}",
@@ -114,20 +123,19 @@ def draw_case(seed: int, number: int, props: Props) -> Case:
     ]
     if any(word.startswith("finetune=") for word in words):
         words.append(f"model.weights={props.weights}")
+    is_free = not any(word.startswith("save_every=") for word in words)
     num_kills = draw.choices((1, 2, 3, 5), (50, 25, 15, 10))[0]
-    return Case(number, tuple(words), tuple(_attempt(draw) for _ in range(num_kills)), _said_anew(draw))
+    attempts = tuple(_attempt(draw, is_free) for _ in range(num_kills))
+    return Case(number, tuple(words), attempts, _said_anew(draw, is_free))
 
 
-def _attempt(draw: Random) -> Attempt:
+def _attempt(draw: Random, is_free: bool) -> Attempt:
     aimed = Kill(draw.random(), draw.choice(_KILLED_IN), draw.random())
     kill = draw.choice((Kill(draw.random()), aimed))
-    return Attempt(_said_anew(draw), kill, as_command=draw.random() < 0.1)
+    return Attempt(_said_anew(draw, is_free), kill, as_command=draw.random() < 0.1)
 
 
-def _said_anew(draw: Random) -> tuple[str, ...]:
-    """What may differ from one start of a run to the next, and alters nothing."""
-    return (
-        f"workers={draw.choice((0, 2))}",
-        f"data.cache={draw.choice(get_args(Cache))}",
-        f"save_every={draw.choice((0, 0, 1, 7))}",
-    )
+def _said_anew(draw: Random, is_free: bool) -> tuple[str, ...]:
+    """What may differ from one start of a run to the next, and alters nothing. is_free: save_every too."""
+    words = (f"workers={draw.choice((0, 2))}", f"data.cache={draw.choice(get_args(Cache))}")
+    return (*words, f"save_every={draw.choice((0, 0, 1, 7))}") if is_free else words

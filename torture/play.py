@@ -8,6 +8,7 @@ from pathlib import Path
 from torture.cases import Case
 from torture.compare import differences
 from torture.runs import Course, Trigger, follow, start, trigger_of
+from trainer.errors import DivergedError
 
 _SHOWN = 12
 
@@ -28,12 +29,12 @@ def play(case: Case, folder: Path, import_seconds: float) -> Outcome:
     folder.mkdir(parents=True)
     unbroken = _run(folder, "unbroken", (*case.words, "workers=0", "data.cache=ram"), None, as_command=False)
     kills: list[str] = []
-    if unbroken.code:
+    if unbroken.code not in (0, DivergedError.exit_code):
         found = [f"the unbroken run ended with {unbroken.code}: {_last_line(folder, 'unbroken')}"]
     else:
         kills, code = _kill_and_resume(case, folder, unbroken, import_seconds)
-        if code:
-            found = [f"the resumed run ended with {code}: {_last_line(folder, 'killed')}"]
+        if code != unbroken.code:
+            found = [f"the resumed run ended with {code}, not {unbroken.code}: {_last_line(folder, 'killed')}"]
         else:
             found = differences(folder / "unbroken", folder / "killed")
     if not found:
@@ -50,7 +51,7 @@ def _kill_and_resume(case: Case, folder: Path, unbroken: Course, import_seconds:
         words = (*case.words, *attempt.words)
         course = _run(folder, "killed", words, trigger, as_command=attempt.as_command)
         seconds = unbroken.seconds
-        while course.killed_in is None and not course.code and not kills:
+        while course.killed_in is None and course.code == unbroken.code and not kills:
             shutil.rmtree(folder / "killed")  # it was faster than the kill, which must come once at least
             seconds /= 2
             course = _run(folder, "killed", words, Trigger(seconds), as_command=False)
