@@ -47,10 +47,10 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
         lines.append("selected on the test part (data.val=test): there is no independent test result")
     elif summary["test"]:
         lines.append(f"test accuracy {summary['test']['accuracy']:.2%}, measured once, with the weights of that epoch")
-    if summary["skipped_steps"]:
-        lines.append(f"{summary['skipped_steps']} steps left out: their loss or gradient was not finite")
-    if summary["rollbacks"]:
-        lines.append(f"went back {summary['rollbacks']} times from divergence, each time with half the rate")
+    if left_out := summary["skipped_steps"]:
+        lines.append(f"{left_out} step{'s' * (left_out > 1)} left out: loss or gradient not finite")
+    if rollbacks := summary["rollbacks"]:
+        lines.append(f"{rollbacks} rollback{'s' * (rollbacks > 1)}, each with half the rate from there on")
     lines.append(f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s in training")
     again = f"python -m trainer {shlex.quote(f'resume={folder}')} epochs={2 * summary['epochs_planned']}"
     lines.append(f"{folder}: to train on, {again}")

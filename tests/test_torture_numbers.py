@@ -1,0 +1,458 @@
+"""Torture, rows 22 to 25, 33 and 38: losses that are no numbers, overflow, divergence, wrong labels, no memory left."""
+
+import json
+import math
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+import pytest
+import torch
+from conftest import Ended, lines_of
+from PIL import Image
+from test_data_sets import idx_bytes, write_idx
+from torch import Tensor, nn
+
+from trainer import registry
+from trainer.commands import train as train_command
+from trainer.commands.train import go_back
+from trainer.data.batches import Batch
+from trainer.engine import loop
+from trainer.engine.checkpoint import load
+from trainer.engine.health import FAR, PATIENCE, alarm, is_far_off, note
+from trainer.engine.interrupt import Interrupt
+from trainer.engine.loop import Recipe, train_epoch
+from trainer.engine.precision import Precision
+from trainer.engine.state import State
+from trainer.loss.cross_entropy import cross_entropy
+from trainer.registry import OPTIMS
+
+Train = Callable[..., Ended]
+Golden = Callable[..., None]
+CPU = torch.device("cpu")
+NUMBERS = (r"(?<=gradient norm )[\d.e+]+(?=,)", r"(?<=loss )\d[\d.e+]+(?=,)")
+
+
+@dataclass
+class Poison:
+    """Spoils the steps of these numbers as the loop comes to them, once for each time that they are listed."""
+
+    steps: list[int] = field(default_factory=list)
+    error: Exception | None = None
+    """What is raised instead, where it is given."""
+    names: list[str] = field(default_factory=list)
+    """The images of the step that was spoilt last."""
+
+    def groups(self, groups: Callable[..., Iterator[Sequence[Batch]]]) -> Callable[..., Iterator[Sequence[Batch]]]:
+        def spoilt(state: State, batches: Any, accumulate: int) -> Iterator[Sequence[Batch]]:
+            for group in groups(state, batches, accumulate):
+                if state.step + 1 not in self.steps:
+                    yield group
+                    continue
+                self.steps.remove(state.step + 1)
+                if self.error is not None:
+                    raise self.error
+                self.names = [batches.store.keys[index] for batch in group for index in batch.indices.tolist()]
+                yield [replace(batch, images=batch.images * math.nan) for batch in group]
+
+        return spoilt
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
+    poison = Poison()
+    monkeypatch.setattr(loop, "_groups", poison.groups(loop._groups))
+    return poison
+
+
+def summary_of(tmp_path: Path, name: str = "x") -> dict[str, Any]:
+    return json.loads((tmp_path / "outputs" / name / "summary.json").read_text())
+
+
+def last_of(tmp_path: Path, name: str = "x") -> dict[str, Any]:
+    return load(tmp_path / "outputs" / name / "checkpoints" / "last.pt")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states are the same to the bit."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
+
+
+@pytest.mark.row(22)
+def test_a_loss_that_is_not_finite_stops_the_run_at_that_step_and_keeps_the_last_good_checkpoint(
+    train: Train, tmp_path: Path, poison: Poison, golden: Golden
+) -> None:
+    poison.steps += [10]
+    ended = train("name=x", "save_every=1", "epochs=3")
+    assert ended.code == 6
+    golden("row22_stop", ended.err)
+    last, summary = last_of(tmp_path), summary_of(tmp_path)
+    assert (last["step"], summary["status"], summary["exit_code"]) == (9, "failed", 6)
+    assert all(tensor.isfinite().all() for tensor in last["model"].values())
+    assert last["best"] is not None and math.isfinite(last["best"])
+    events = lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "event")
+    assert [line["event"] for line in events] == ["failed"]
+    assert f"{events[0]['message']}\n" == ended.err
+
+
+@pytest.mark.row(22)
+@pytest.mark.parametrize("words", [("batch_size=16",), ("batch_size=4", "accumulate=2")])
+def test_the_images_that_are_named_are_those_of_the_step(words: tuple[str, ...], train: Train, poison: Poison) -> None:
+    poison.steps += [9]
+    ended = train("name=x", *words, "epochs=3")
+    assert len(poison.names) > 6
+    assert f"images {', '.join(poison.names[:3])} and {len(poison.names) - 3} more." in ended.err
+
+
+@pytest.mark.row(22)
+def test_skipped_steps_are_counted_and_told_and_the_run_ends_well(
+    train: Train, tmp_path: Path, poison: Poison, golden: Golden
+) -> None:
+    poison.steps += [2, 8, 9]
+    ended = train("name=x", "on_nonfinite=skip", "ema=0.9")
+    assert ended.code == 0
+    summary, last = summary_of(tmp_path), last_of(tmp_path)
+    assert (summary["skipped_steps"], summary["steps"], summary["rollbacks"]) == (3, 12, 0)
+    assert all(tensor.isfinite().all() for kind in ("model", "averaged") for tensor in last[kind].values())
+    golden("row22_skip", "".join(line + "\n" for line in ended.out.splitlines() if "left out" in line))
+
+
+@pytest.mark.row(22)
+def test_where_nothing_is_amiss_skip_and_rollback_train_what_stop_trains(train: Train, tmp_path: Path) -> None:
+    for policy in ("stop", "skip", "rollback"):
+        assert train(f"name={policy}", f"on_nonfinite={policy}", "ema=0.9", "clip_norm=1", "epochs=1").code == 0
+    states = [last_of(tmp_path, policy) for policy in ("stop", "skip", "rollback")]
+    for kind in ("model", "averaged", "optimizer", "sums", "best"):
+        assert same(states[1][kind], states[0][kind]) and same(states[2][kind], states[0][kind])
+
+
+@pytest.mark.row(22)
+def test_too_many_skipped_steps_in_a_row_stop_the_run(
+    train: Train, tmp_path: Path, poison: Poison, golden: Golden
+) -> None:
+    poison.steps += [*range(3, 22), *range(23, 60)]  # 19 in a row are borne, 20 are not
+    ended = train("name=x", "on_nonfinite=skip", "epochs=9", "log_every=1")
+    assert ended.code == 6
+    golden("row22_skip_too_many", ended.err)
+    assert summary_of(tmp_path)["steps"] == 42
+    assert all(tensor.isfinite().all() for tensor in last_of(tmp_path)["model"].values())
+
+
+@pytest.mark.row(22)
+def test_a_rollback_goes_on_from_the_last_good_checkpoint_with_half_the_rate(
+    train: Train, tmp_path: Path, poison: Poison, golden: Golden
+) -> None:
+    assert train("name=plain", "log_every=1").code == 0
+    poison.steps += [10]
+    ended = train("name=x", "on_nonfinite=rollback", "log_every=1", "save_every=4")
+    assert ended.code == 0
+    told = [line for line in ended.out.splitlines() if "with half the rate" in line]
+    golden("row22_rollback", "".join(line + "\n" for line in told))
+    assert summary_of(tmp_path)["rollbacks"] == 1 and last_of(tmp_path)["rollbacks"] == 1
+    plain, back = [lines_of(tmp_path / "outputs" / name / "metrics.jsonl", "step") for name in ("plain", "x")]
+    assert [line["step"] for line in back] == list(range(1, 13))
+    halves = [0.5 if line["step"] > 8 else 1.0 for line in plain]
+    assert [line["lr"] for line in back] == [line["lr"] * half for line, half in zip(plain, halves, strict=True)]
+    assert back[:8] == plain[:8]
+    events = lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "event")
+    assert [(line["event"], line["step"], line["message"]) for line in events] == [("rolled back", 8, told[0])]
+
+
+@pytest.mark.row(22)
+def test_a_run_that_is_killed_right_after_a_rollback_ends_as_if_it_had_not_been(
+    train: Train, tmp_path: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("on_nonfinite=rollback", "save_every=4", "ema=0.9")
+    poison.steps += [10]
+    assert train("name=unbroken", *words).code == 0
+
+    def killed(*arguments: Any) -> str:
+        go_back(*arguments)
+        raise SystemExit("killed")
+
+    poison.steps += [10]
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="killed"):
+        patch.setattr(train_command, "go_back", killed)
+        train("name=x", *words)
+    assert (last_of(tmp_path)["step"], last_of(tmp_path)["rollbacks"]) == (8, 1)
+    assert train("name=x", *words, "resume=auto").code == 0
+    one, other = last_of(tmp_path), last_of(tmp_path, "unbroken")
+    assert one["rollbacks"] == 1 and same(one, other)
+
+
+@pytest.mark.row(24)
+def test_the_fourth_divergence_is_the_end(train: Train, tmp_path: Path, golden: Golden) -> None:
+    ended = train("name=x", "on_nonfinite=rollback", "optim=sgd", "optim.lr=1e20", "sched=constant", "log_every=1")
+    assert ended.code == 6
+    golden("row24_rollback_in_vain", ended.err, *NUMBERS)
+    assert (summary_of(tmp_path)["rollbacks"], last_of(tmp_path)["step"]) == (3, 0)
+    assert all(tensor.isfinite().all() for tensor in last_of(tmp_path)["model"].values())
+
+
+@pytest.mark.row(24)
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_a_loss_that_stays_far_above_its_start_stops_the_run_and_names_a_tenth_of_the_rate(
+    policy: str, train: Train, tmp_path: Path, golden: Golden
+) -> None:
+    ended = train("name=x", f"on_nonfinite={policy}", "optim.lr=1000", "sched=constant", "epochs=9")
+    assert ended.code == 6
+    golden("row24_diverged", ended.err, *NUMBERS, r"(?<=made of the images ).*?(?= and)", r"(?<=above )[\d.]+")
+    assert "optim.lr=100 " in ended.err
+    assert summary_of(tmp_path)["best"] is None
+
+
+def noted(losses: Sequence[float]) -> State:
+    """The state after steps of these losses, read after none of them."""
+    model = nn.Linear(2, 2)
+    state = State.begin(
+        model, torch.optim.SGD(model.parameters(), 0.1), Precision("fp32", CPU).scaler(), averaging=False
+    )
+    for loss in losses:
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        note(state, torch.tensor(loss), list(model.parameters()))
+        state.step += 1
+    return state
+
+
+@pytest.mark.row(24)
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [2.3, *[23.1] * 19, 22.9, *[1e6] * 19, 2.0],  # leaps, and comes down
+        [2.3, *[22.9] * 99],  # high, but not far
+        [0.001, *[9.0] * 99],  # a trained model begins near zero
+        [0.0, 690.0, *[6000.0] * 99],  # a first batch without labels tells nothing of the scale
+    ],
+)
+def test_a_healthy_run_is_never_taken_for_a_diverging_one(losses: list[float]) -> None:
+    assert alarm(noted(losses)) is None
+
+
+@pytest.mark.row(24)
+def test_a_divergence_is_found_whenever_it_is_looked_for_and_names_its_first_step() -> None:
+    far = [2.3, 2.0, *[2.3 * FAR + 0.1] * PATIENCE]
+    found = alarm(noted(far))
+    assert found is not None and (found.step, round(found.loss, 3), round(found.norm, 3)) == (3, 23.1, 2.449)
+    assert alarm(noted(far[:-1])) is None and is_far_off(noted(far[:-1]))
+    assert alarm(noted([*far, 2.0, 2.0])) == replace(found, what=found.what.replace("20 steps", "22 steps"))
+
+
+def overflowing(precision: str, optimizer: Callable[[nn.Module], torch.optim.Optimizer]) -> tuple[State, Recipe]:
+    """A small model with batch norm, averaging, and the scaler that leaves steps out."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    how = Precision(precision, CPU)
+    state = State.begin(model, optimizer(model), how.scaler(skip=True), averaging=True)
+    criterion = cross_entropy(torch.arange(3), ["a", "b", "c"])
+    return state, Recipe(criterion, lambda step: 1.0, how, ema=0.5, clip_norm=1.0)
+
+
+class Three:
+    """Three batches, the last of which may be spoilt."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(3, 8, 5, generator=generator)
+        images[2] *= factor
+        labels = torch.randint(0, 3, (3, 8), generator=generator)
+        self.batches = [Batch(*each, each[1], torch.arange(8)) for each in zip(images, labels, strict=True)]
+
+    def __len__(self) -> int:
+        return 3
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        return iter(self.batches[start:])
+
+
+KINDS = {"loss": math.nan, "gradient": 1.0, "neither": 1.0}
+
+
+def changed_by_the_third_step(precision: str, optimizer: str, kind: str) -> tuple[set[str], State]:
+    """What of the state is other after a third step in which this was not finite."""
+    state, recipe = overflowing(precision, lambda model: OPTIMS.builder(optimizer)(model))
+    steps = train_epoch(state, Three(KINDS[kind]), recipe, Interrupt())
+    next(steps), next(steps)
+    before = deepcopy(state.state_dict())
+    if kind == "gradient":
+        state.model[0].weight.register_hook(lambda gradient: gradient * math.inf)  # type: ignore[index,union-attr]
+    next(steps)
+    after = state.state_dict()
+    return {name for name in before if not same(before[name], after[name])}, state
+
+
+@pytest.mark.row(22)
+@pytest.mark.row(23)
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+@pytest.mark.parametrize(
+    ("precision", "optimizer"),
+    [*(("fp32", name) for name in registry.entries("optim")), ("bf16", "sgd"), ("fp16", "sgd"), ("fp16", "lamb")],
+)
+def test_a_step_that_is_left_out_changes_nothing_but_its_number(precision: str, optimizer: str, kind: str) -> None:
+    changed, state = changed_by_the_third_step(precision, optimizer, kind)
+    assert changed - {"scaler"} == {"step", "streaks", "begun", "skipped_steps"}
+    assert state.scaler.get_scale() == (2.0**15 if precision == "fp16" else 1.0)
+    assert (state.step, int(state.skipped_steps)) == (3, 1) and alarm(state) is None
+    healthy, _ = changed_by_the_third_step(precision, optimizer, "neither")
+    assert {"model", "averaged", "optimizer", "sums"} <= healthy
+
+
+@pytest.mark.row(23)
+def test_overflow_in_fp16_is_counted_and_ends_the_run_after_twenty_in_a_row(
+    train: Train, tmp_path: Path, poison: Poison, golden: Golden
+) -> None:
+    poison.steps += [2, *range(8, 60)]
+    ended = train("name=x", "precision=fp16", "epochs=9")
+    assert ended.code == 6
+    golden("row23_overflow", ended.err)
+    summary, last = summary_of(tmp_path), last_of(tmp_path)
+    assert (summary["steps"], summary["skipped_steps"]) == (28, 22)
+    assert all(tensor.isfinite().all() for tensor in last["model"].values())  # batch norm's statistics among them
+
+
+@pytest.mark.row(25)
+def test_a_batch_without_a_single_label_has_loss_zero_and_no_gradient() -> None:
+    criterion = cross_entropy(torch.arange(3), ["a", "b", "c"], smoothing=0.1)
+    logits, ignored = torch.randn(4, 3, requires_grad=True), torch.full((4,), -1)
+    loss = loop.reduce(criterion.losses(logits, ignored), criterion.weights(ignored).sum())
+    loss.backward()
+    assert loss.item() == 0.0 and logits.grad is not None and not logits.grad.any()
+
+
+def write_table(folder: Path, labels: Sequence[str]) -> Path:
+    rows = ["path,label,split"]
+    for number, label in enumerate(labels):
+        pixels = np.random.default_rng(number).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,{label},{'train' if number < len(labels) - 4 else 'val'}")
+    table = folder / "table.csv"
+    table.write_text("\n".join(rows))
+    return table
+
+
+@pytest.mark.row(25)
+def test_a_run_with_batches_of_ignored_images_only_learns_from_the_others(train: Train, tmp_path: Path) -> None:
+    table = write_table(tmp_path, [*["?"] * 12, *["cat", "dog"] * 2, *["cat", "dog"] * 2])
+    words = ("data=table", f"data.file={table}", "data.ignore='?'", "model=small_cnn", "model.widths=[4,8]")
+    ended = train("name=x", *words, "batch_size=2", "epochs=2", "log_every=1", "device=cpu", tiny=False)
+    assert ended.code == 0
+    losses = [line["loss"] for line in lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "step")]
+    assert 0.0 in losses and any(losses) and None not in losses
+
+
+@pytest.mark.row(25)
+def test_a_label_beyond_the_classes_is_told_with_its_file(train: Train, tmp_path: Path, golden: Golden) -> None:
+    write_idx(tmp_path)
+    labels = np.zeros(40, dtype=np.uint8)
+    labels[7] = 12
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    ended = train("name=x", "data=mnist", f"data.root={tmp_path}", tiny=False)
+    assert ended.code == 3
+    golden("row25_idx", ended.err)
+    table = write_table(tmp_path, [*["cat", "dog"] * 6, "cat", "dog", "cow", "dog"])
+    ended = train("name=x", "data=table", f"data.file={table}", tiny=False)
+    assert ended.code == 3
+    golden("row25_table", ended.err)
+
+
+@pytest.mark.row(25)
+@pytest.mark.parametrize("label", [3, -2])
+def test_a_label_beyond_the_classes_from_a_part_of_ones_own_is_told(
+    label: int, train: Train, tmp_path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "from trainer.data.source import ArraySamples, Source\n"
+        "from trainer.registry import DATA\n"
+        "@DATA.register\n"
+        "def mine(*, label: int) -> Source:\n"
+        "    pixels = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)\n"
+        "    samples = ArraySamples(pixels, torch.tensor([0, 1, label, 2]), 'abcd')\n"
+        "    return Source(('a', 'b', 'c'), samples, samples, None, 8)\n"
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.yaml").write_text("name: mine\nlabel: 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    words = ("--config-dir", str(tmp_path), "plugins=[mine]", "data=mine", f"data.label={label}")
+    ended = train("name=x", *words, tiny=False)
+    assert ended.code == 3
+    golden(f"row25_own_{'above' if label > 0 else 'below'}", ended.err)
+
+
+ERRORS = {
+    "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    "python": MemoryError(),
+}
+
+
+@pytest.mark.row(33)
+@pytest.mark.parametrize("kind", ERRORS)
+def test_running_out_of_memory_is_told_with_what_takes_less(
+    kind: str, train: Train, tmp_path: Path, poison: Poison, golden: Golden
+) -> None:
+    poison.steps, poison.error = [8], ERRORS[kind]
+    ended = train("name=x", "epochs=3")
+    assert ended.code == 1
+    golden("row33_out_of_memory", ended.err)
+    assert (summary_of(tmp_path)["status"], last_of(tmp_path)["step"]) == ("failed", 6)
+
+
+@pytest.mark.row(33)
+def test_another_error_of_the_program_is_not_taken_for_it(train: Train, poison: Poison) -> None:
+    poison.steps, poison.error = [2], RuntimeError("shapes do not fit")
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        train("name=x")
+
+
+@pytest.mark.row(33)
+def test_an_allocation_that_the_system_refuses_is_told_the_same_way(train: Train, golden: Golden) -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, limits[1]))
+    try:
+        ended = train(
+            "name=x",
+            "data.images=96",
+            "data.size=12",
+            "device=cpu",
+            "precision=fp32",
+            "model=mlp",
+            "model.width=60000",
+            "model.image_size=12",
+            tiny=False,
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert ended.code == 1
+    golden("row33_before_training", ended.err)
+
+
+@pytest.mark.row(38)
+@pytest.mark.parametrize("fault", ["breaks", "is missing"])
+def test_a_picture_that_cannot_be_drawn_leaves_a_finished_run_finished(
+    fault: str, train: Train, tmp_path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("no such backend")
+
+    if fault == "breaks":
+        monkeypatch.setattr(matplotlib.figure.Figure, "savefig", broken)
+    else:
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    ended = train("name=x", "epochs=1")
+    assert (ended.code, ended.err) == (0, "")
+    told = [line for line in ended.out.splitlines() if "curves.png" in line]
+    golden(f"row38_{fault.replace(' ', '_')}", "".join(line + "\n" for line in told))
+    assert summary_of(tmp_path)["status"] == "finished"
