@@ -74,7 +74,7 @@ def build(config: Config, progress: Progress) -> Job:
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
     to_device = partial(upload, device=device)
-    transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last)
+    transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last, precision.dtype)
     batches = TrainBatches(
         train,
         batch_size=settings.batch_size,
@@ -86,10 +86,11 @@ def build(config: Config, progress: Progress) -> Job:
         mix=Mixer(policy.mix, len(source.classes)) if policy.mix else None,
     )
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
-    model = build_model(config, len(source.classes), source.channels, next(iter(in_order(train))).images)
+    looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
+    model = build_model(config, len(source.classes), source.channels, looked_at)
     new_head = renew_head(model, config.parts["model"].options.get("weights"), source.classes)
     if len(train) // len(batches) == 1:
-        check_single(model, next(iter(in_order(train))).images[:1])
+        check_single(model, looked_at[:1])
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
@@ -140,9 +141,10 @@ def _transform(
     normalisation: Normalisation,
     to_device: Callable[[Tensor], Tensor],
     channels_last: bool,
+    dtype: torch.dtype,
 ) -> Callable[..., Tensor]:
     """From stored images, and draws where there are any, to what the model sees."""
-    transform = Transform(policy, size, normalisation.mean, normalisation.std, channels_last)
+    transform = Transform(policy, size, normalisation.mean, normalisation.std, channels_last, dtype)
     if normalisation.mean_image is None:
         return transform
     return centred(transform, to_device(normalisation.mean_image))

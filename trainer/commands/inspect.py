@@ -21,8 +21,8 @@ def run_each(configs: Mapping[str, Config]) -> int:
     first = next(iter(configs.values()))
     screen = Screen()
     job = build(first, screen.counting)
-    images = next(iter(job.val_batches)).images
-    seen = next(iter(job.batches.epoch(0))).images
+    images = next(iter(job.val_batches)).images.float()  # no autocast here
+    seen = next(iter(job.batches.epoch(0))).images.float()
     channels, classes = images.shape[1], len(job.about["classes"])
     probes: dict[str, list[Values]] = {}
     for scheme, config in configs.items():

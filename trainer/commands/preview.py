@@ -102,7 +102,7 @@ def _as_seen(job: Job, samples: list[int], epoch: int) -> list[Cell]:
 
 
 def _visible(job: Job, images: Tensor) -> Tensor:
-    return job.normalisation.undone(images).clamp(0, 1).cpu()
+    return job.normalisation.undone(images.float()).clamp(0, 1).cpu()
 
 
 def _mixture(job: Job, batch: Batch, row: int) -> str:

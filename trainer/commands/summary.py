@@ -11,7 +11,7 @@ def run(config: Config) -> int:
     """Prints the table. Nothing is trained, and nothing written."""
     screen = Screen()
     job = build(config, screen.counting)
-    images = next(iter(job.val_batches)).images[:2]  # what is counted is counted per image
+    images = next(iter(job.val_batches)).images[:2].float()  # what is counted is counted per image
     size = " x ".join(map(str, images.shape[1:]))
     print_layers(
         layers_of(job.state.model, images),

@@ -17,7 +17,7 @@ class Batch:
     """What a step works on; all but the indices lie on the device."""
 
     images: Tensor
-    """(B, C, S, S) float."""
+    """(B, C, S, S), of the type that autocast computes in: float32, bfloat16 or float16."""
     labels: Tensor
     """(B,) int64, the samples' own: for the accuracy."""
     targets: Tensor

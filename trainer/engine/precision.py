@@ -18,9 +18,13 @@ class Precision:
     name: str
     device: torch.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What convolutions and matrix products take, and so the type of the images that a model is given."""
+        return _DTYPES[self.name]
+
     def autocast(self) -> autocast:
-        dtype = _DTYPES[self.name]
-        return autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
+        return autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
     def scaler(self, *, skip: bool = False) -> GradScaler:
         """Scales the loss so that small gradients survive fp16, and leaves out the steps that overflow.
