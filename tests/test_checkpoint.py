@@ -59,6 +59,7 @@ DAMAGES: list[Callable[[Path], Any]] = [
 ]
 
 
+@pytest.mark.row(11)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
     three: Checkpoints, damage: Callable[[Path], Any]
@@ -67,7 +68,8 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
     assert step_of(three) == 2
 
 
-@pytest.mark.parametrize("damage", DAMAGES[:-1])
+@pytest.mark.row(12)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_when_every_checkpoint_is_damaged_nothing_starts_from_scratch(
     three: Checkpoints, damage: Callable[[Path], Any]
 ) -> None:
@@ -129,6 +131,7 @@ class Malice:
         return os.system, (f"touch {self.marker}",)
 
 
+@pytest.mark.row(14)
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     marker, path = tmp_path / "ran", tmp_path / "evil.pt"
     torch.save({"model": Malice(marker)}, path)

@@ -46,6 +46,8 @@ def fingerprint(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.row(1)
+@pytest.mark.row(2)
 @pytest.mark.parametrize(
     ("words", "before", "after"),
     [
@@ -69,14 +71,16 @@ def test_a_run_killed_twice_in_an_epoch_ends_bit_identical(
     assert len(lines_of(outputs / "killed" / "metrics.jsonl", "event")) == 2
 
 
+@pytest.mark.row(4)
+@pytest.mark.row(5)
 @pytest.mark.parametrize(("signal", "code"), [("term", 143), ("int", 130)])
 def test_a_signal_stops_the_run_after_a_good_save_and_it_goes_on_bit_identical(
-    spawn: Command, tmp_path: Path, signal: str, code: int
+    spawn: Command, tmp_path: Path, golden: Callable[..., None], signal: str, code: int
 ) -> None:
     outputs = tmp_path / "outputs"
     ended = spawn("name=stopped", fault=f"{signal}@step=7")
     assert ended.code == code
-    assert f"Go on with: python -m trainer resume={outputs / 'stopped'}" in ended.err
+    golden(f"row05_{signal}", ended.err)
     assert torch.load(outputs / "stopped" / "checkpoints" / "last.pt", weights_only=True)["step"] == 7
     assert spawn(f"resume={outputs / 'stopped'}", tiny=False).code == 0
     assert spawn("name=unbroken").code == 0
@@ -128,6 +132,7 @@ def test_epochs_may_be_raised_and_the_run_goes_on_from_its_end(train: Command, t
     assert fingerprint(folder) == fingerprint(tmp_path / "outputs" / "longer")
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize(
     ("word", "told"),
     [
@@ -150,6 +155,7 @@ def test_a_change_that_would_alter_the_result_is_refused_with_what_differs(
     assert (tmp_path / "outputs" / "x" / "config.yaml").read_bytes() == before
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize("words", [("workers=2", "log_every=3"), ("save_every=1", "data.cache=none")])
 def test_a_change_that_alters_nothing_is_allowed(spawn: Command, words: tuple[str, ...]) -> None:
     assert spawn("name=x", fault="kill@step=7").code == -9
@@ -185,14 +191,17 @@ def test_resume_auto_without_a_name_asks_for_one(train: Command) -> None:
     assert ended.code == 2 and "name=NAME" in ended.err
 
 
-def test_two_runs_never_write_into_one_folder(train: Command, tmp_path: Path) -> None:
+@pytest.mark.row(9)
+def test_two_runs_never_write_into_one_folder(train: Command, tmp_path: Path, golden: Callable[..., None]) -> None:
     train("name=x")
     with held(tmp_path / "outputs" / "x"):
         ended = train("name=x", "resume=auto", "epochs=3")
-    assert ended.code == 5 and "is in use by process" in ended.err
+    assert ended.code == 5
+    golden("row09_in_use", ended.err, r"(?<=process )\d+ on \S+(?=\. )")
     assert train("name=x", "resume=auto", "epochs=3").code == 0
 
 
+@pytest.mark.row(9)
 def test_a_child_of_a_killed_run_does_not_hold_its_folder(train: Command, tmp_path: Path) -> None:
     train("name=x")
     with held(tmp_path / "outputs" / "x", and_then="import time\nif not os.fork():\n    time.sleep(30)\n") as run:

@@ -75,12 +75,12 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 def both_lists(before: Sequence[str], now: Sequence[str]) -> str:
     """Two lists of names in words: whole where they are short, or else how they differ."""
     if max(len(before), len(now)) <= _FEW:
-        return f"{', '.join(before)} before, {', '.join(now)} now"
+        return f"{', '.join(before)} before; {', '.join(now)} now"
     gone, new = [name for name in before if name not in now], [name for name in now if name not in before]
     if not gone and not new:
         return f"the same {len(now)} in another order"
     lists = [f"{word}: {_some(names)}" for word, names in (("gone", gone), ("new", new)) if names]
-    return f"{len(before)} before, {len(now)} now; {'; '.join(lists)}"
+    return f"{len(before)} before; {len(now)} now; {'; '.join(lists)}"
 
 
 def _some(names: Sequence[str]) -> str:

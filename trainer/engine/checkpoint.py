@@ -190,7 +190,7 @@ def _first_sentence(error: Exception) -> str:
     """What torch says first, and for a forbidden pickle the global that it names."""
     text = " ".join(str(error).split())
     named = re.search(r"GLOBAL ([\w.]+)", text)
-    return f"it would run {named[1]}, and is refused." if named else text.split(". ")[0]
+    return f"it would run {named[1]}, and is refused. Put back a copy of your own." if named else text.split(". ")[0]
 
 
 def _megabytes(count: int) -> str:

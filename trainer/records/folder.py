@@ -127,7 +127,8 @@ def run_at(path: Path) -> tuple[RunFolder, str | None]:
     if path.parent == folder.checkpoints and folder.holds_a_run:
         return folder, path.name
     near = [
-        str(each) for each in (*path.parent.glob("checkpoints/*.pt"), *path.parent.parent.glob("*/checkpoints/*.pt"))
+        str(each)
+        for each in (*path.parent.glob("checkpoints/*.pt"), *path.parent.parent.parent.glob("*/checkpoints/*.pt"))
     ]
     raise CheckpointError(
         f"resume: {path} is no checkpoint in a run folder: that is FOLDER/{folder.checkpoints.name}/last.pt."

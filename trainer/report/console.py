@@ -1,6 +1,5 @@
 """What is seen while a run goes on: plain lines, above a progress bar where the output is a terminal."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Screen:
         try:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         except OSError:  # what read our output is gone, as after `| head`, or its disk is full: the run goes on
-            self._console.file = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the run
+            self._console.quiet = True
         if self._log is not None:
             with suppress(OSError), self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")  # on a full disk a line is missing, which the screen and metrics.jsonl have

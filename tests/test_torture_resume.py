@@ -1,0 +1,322 @@
+"""Torture, rows 8 to 19 and 35: what a run is asked to go on from, and where it is to write."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, Ended, lines_of
+from PIL import Image
+from test_checkpoint import DAMAGES, Malice, flip_a_bit
+from test_resume import fingerprint
+
+from trainer.cli import main
+from trainer.errors import both_lists
+from trainer.records.folder import new_folder
+
+Command = Callable[..., Ended]
+Golden = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped in its second epoch: last.pt is of step 8, previous.pt of step 6."""
+    outputs = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINER_FAULT", "term@step=8")
+        assert main([f"output={outputs}", *TINY, "name=x", "keep_every=1"]) == 143
+    return outputs / "x"
+
+
+@pytest.fixture
+def folder(begun: Path, tmp_path: Path) -> Path:
+    """A copy of that run."""
+    return Path(shutil.copytree(begun, tmp_path / "outputs" / "x"))
+
+
+@pytest.mark.row(8)
+@pytest.mark.parametrize("place", ["file", "/proc", "locked"])
+def test_an_output_that_cannot_be_written_is_told_before_any_data_are_looked_for(
+    train: Command, tmp_path: Path, golden: Golden, place: str
+) -> None:
+    if place == "locked" and os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    ended = train(f"output={tmp_path / place}", "name=x", "data=folder", "data.root=nowhere", tiny=False)
+    assert ended.code == 5
+    golden(f"row08_{place.strip('/')}", ended.err)
+
+
+@pytest.mark.row(10)
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    moment = datetime(2026, 11, 22, 3, 4, 5)
+    names = [new_folder(tmp_path, None, now=lambda: moment).path.name for _ in range(3)]
+    assert names == ["03-04-05", "03-04-05-2", "03-04-05-3"]
+
+
+def told(out: str) -> str:
+    """What is said of the way on."""
+    return "".join(f"{line}\n" for line in out.splitlines() if "is damaged" in line or "Goes on" in line)
+
+
+@pytest.mark.row(11)
+def test_from_a_damaged_checkpoint_a_run_goes_on_with_the_one_before_and_says_so(
+    train: Command, folder: Path, tmp_path: Path, golden: Golden
+) -> None:
+    flip_a_bit(folder / "checkpoints" / "last.pt")
+    ended = train("name=x", "resume=auto")
+    assert ended.code == 0
+    golden("row11_fallback", told(ended.out))
+    assert told((folder / "train.log").read_text()) == told(ended.out)
+    assert "last.pt is damaged" in str(lines_of(folder / "metrics.jsonl", "event")[-1]["damaged"])
+    assert train("name=unbroken").code == 0
+    assert fingerprint(folder) == fingerprint(tmp_path / "outputs" / "unbroken")
+
+
+@pytest.mark.row(11)
+@pytest.mark.parametrize("damage", DAMAGES[:-1])
+def test_a_checkpoint_that_is_named_has_no_stand_in(
+    train: Command, folder: Path, golden: Golden, damage: Callable[[Path], Any]
+) -> None:
+    damage(folder / "checkpoints" / "last.pt")
+    ended = train(f"resume={folder / 'checkpoints' / 'last.pt'}", tiny=False)
+    assert ended.code == 4
+    golden("row11_named", ended.err)
+
+
+@pytest.mark.row(11)
+def test_a_run_goes_on_from_the_very_checkpoint_that_is_named(train: Command, folder: Path, tmp_path: Path) -> None:
+    ended = train(f"resume={folder / 'checkpoints' / 'previous.pt'}", tiny=False)
+    assert ended.code == 0 and told(ended.out) == "Goes on after step 6, in epoch 2.\n"
+    assert train("name=unbroken", "keep_every=1").code == 0
+    assert fingerprint(folder) == fingerprint(tmp_path / "outputs" / "unbroken")
+
+
+@pytest.mark.row(12)
+@pytest.mark.parametrize("damage", [DAMAGES[0], DAMAGES[-1]], ids=["emptied", "deleted"])
+def test_a_run_without_a_good_checkpoint_never_starts_anew_by_itself(
+    train: Command, folder: Path, golden: Golden, damage: Callable[[Path], Any], request: pytest.FixtureRequest
+) -> None:
+    for name in ("last.pt", "previous.pt"):
+        damage(folder / "checkpoints" / name)
+    before = (folder / "metrics.jsonl").read_bytes()
+    ended = train("name=x", "resume=auto")
+    assert ended.code == 4
+    golden(f"row12_{request.node.callspec.id}", ended.err)
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.row(12)
+def test_a_run_that_was_stopped_before_its_first_checkpoint_says_that_it_starts_anew(
+    train: Command, folder: Path
+) -> None:
+    shutil.rmtree(folder / "checkpoints")
+    ended = train("name=x", "resume=auto")
+    assert ended.code == 0
+    assert "The run was stopped before it had saved a checkpoint, and starts anew.\n" in ended.out
+
+
+@pytest.mark.row(13)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my-rum",
+        "my-run/checkpoints/lsat.pt",
+        "my-run/last.pt",
+        "my-rum/checkpoints/last.pt",
+        "my-run/checkpoints/best.pt",
+    ],
+)
+def test_a_wrong_path_to_go_on_from_names_the_nearest(train: Command, folder: Path, golden: Golden, name: str) -> None:
+    path = folder.rename(folder.parent / "my-run").parent / name
+    ended = train(f"resume={path}", tiny=False)
+    assert ended.code == 4
+    golden(f"row13_{name.replace('/', '_')}", ended.err)
+
+
+def put(folder: Path, saved: dict[str, Any]) -> None:
+    """Makes this the last checkpoint, such that the manifest vouches for it."""
+    path, manifest = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "manifest.json"
+    torch.save(saved, path)
+    content = json.loads(manifest.read_text())
+    entry = {"file": "last.pt", "step": 8, "config_sha256": ""}
+    content["sha256"][hashlib.sha256(path.read_bytes()).hexdigest()] = entry
+    manifest.write_text(json.dumps(content))
+
+
+@pytest.mark.row(14)
+def test_a_strangers_checkpoint_that_would_run_code_is_refused(
+    train: Command, folder: Path, tmp_path: Path, golden: Golden
+) -> None:
+    saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    put(folder, {**saved, "best": Malice(tmp_path / "ran")})
+    ended = train("name=x", "resume=auto")
+    assert ended.code == 4 and not (tmp_path / "ran").exists()
+    golden("row14_code", ended.err, r"(?<=would run )(posix|nt)")
+
+
+@pytest.mark.row(15)
+def test_words_in_a_checkpoint_that_name_a_function_are_words(train: Command, folder: Path, tmp_path: Path) -> None:
+    saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    words = {"_target_": "os.system", "_args_": [f"touch {tmp_path / 'ran'}"], "command": f"touch {tmp_path / 'ran'}"}
+    put(folder, {**saved, **words, "config": {**saved["config"], **words, "model._target_": "os.system"}})
+    refused = train("name=x", "resume=auto")
+    assert refused.code == 2 and "model._target_: os.system before, absent now" in refused.err
+    put(folder, {**saved, **words, "versions": words})
+    assert train("name=x", "resume=auto").code == 0
+    weights = folder / "checkpoints" / "last.pt"
+    put(folder, {**saved, **words})
+    assert train("name=tuned", f"model.weights={weights}", "epochs=1").code == 0
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three classes."""
+    for label, name in enumerate(("ant", "bee", "cat")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, 80, (16, 16, 3)) + 80 * label
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+@pytest.mark.row(17)
+def test_other_classes_end_a_resume_and_start_a_new_head_in_fine_tuning(
+    train: Command, photos: Path, tmp_path: Path, golden: Golden
+) -> None:
+    words = ("data=folder", f"data.root={photos}", "data.size=12", "model.widths=[4,8]", "batch_size=8", "epochs=1",
+             "device=cpu", "precision=fp32")  # fmt: skip
+    assert train(*words, "name=x", "sched=constant", tiny=False).code == 0
+    (photos / "bee").rename(photos / "wasp")
+    best = tmp_path / "outputs" / "x" / "checkpoints" / "best.pt"
+    resumed = train(f"resume={tmp_path / 'outputs' / 'x'}", "epochs=2", tiny=False)
+    assert resumed.code == 4
+    golden("row17_resume", resumed.err)
+    tuned = train(*words, f"model.weights={best}", "name=tuned", "optim.lr=1e-30", tiny=False)
+    assert tuned.code == 0
+    golden("row17_tune", "".join(f"{line}\n" for line in tuned.out.splitlines() if line.startswith("weights:")))
+    before = torch.load(best, weights_only=True)["model"]
+    after = torch.load(tmp_path / "outputs" / "tuned" / "checkpoints" / "best.pt", weights_only=True)["model"]
+    new = [name for name in before if "num_batches" not in name and "running" not in name
+           and not torch.allclose(before[name], after[name])]  # fmt: skip
+    assert new == ["head.3.weight", "head.3.bias"]
+
+
+def test_long_lists_of_classes_are_told_by_their_difference() -> None:
+    many = [f"class{number}" for number in range(40)]
+    assert both_lists(many, many[::-1]) == "the same 40 in another order"
+    assert both_lists(many, [*many[2:], "new"]) == "40 before; 39 now; gone: class0, class1; new: new"
+    assert both_lists(many, many[:2]).endswith("class10, class11 and 28 more")
+
+
+@pytest.mark.row(18)
+def test_a_change_is_refused_with_a_diff_and_with_how_to_allow_it(train: Command, folder: Path, golden: Golden) -> None:
+    ended = train("name=x", "resume=auto", "optim.lr=0.5", "sched=constant", "seed=1")
+    assert ended.code == 2
+    golden("row18_refused", ended.err)
+    fixed = train("name=x", "resume=auto", "optim=sgd", "optim.lr=0.5")
+    assert fixed.code == 2 and "optim.name: adamw before, sgd now" in fixed.err and "resume_allow" not in fixed.err
+
+
+@pytest.mark.row(18)
+def test_a_config_that_was_edited_by_hand_is_a_change_too(train: Command, folder: Path) -> None:
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.003", "lr: 0.5"))
+    ended = train(f"resume={folder}", tiny=False)
+    assert ended.code == 2 and "optim.lr: 0.003 before, 0.5 now" in ended.err
+
+
+@pytest.mark.row(18)
+def test_a_change_that_is_allowed_acts_and_is_told_and_recorded(train: Command, folder: Path, golden: Golden) -> None:
+    ended = train("name=x", "resume=auto", "optim.lr=0.5", "sched=constant", "resume_allow=[optim.lr,sched]")
+    assert ended.code == 0, ended.err
+    lines = [line for line in ended.out.splitlines() if "Not bit-exact" in line]
+    golden("row18_allowed", "".join(f"{line}\n" for line in lines))
+    assert [line["lr"] for line in lines_of(folder / "metrics.jsonl", "step")][-2:] == [0.5, 0.5]
+    assert "optim.lr: 0.003 before, 0.5 now" in str(lines_of(folder / "metrics.jsonl", "event")[-1]["changed"])
+    assert train(f"resume={folder}", "epochs=3", tiny=False).code == 0, "what was allowed once is the run's own"
+
+
+@pytest.mark.row(18)
+@pytest.mark.parametrize(("word", "steps"), [("batch_size=8", 22), ("batch_size=44", 4)])
+def test_with_another_batch_size_the_run_keeps_its_place_in_epoch_and_schedule(
+    train: Command, folder: Path, word: str, steps: int
+) -> None:
+    ended = train("name=x", "resume=auto", word, "resume_allow=[batch_size]", "log_every=1")
+    assert ended.code == 0, ended.err
+    taken = [int(str(line["step"])) for line in lines_of(folder / "metrics.jsonl", "step")]
+    first = steps // 2 + (8 - 6) * (steps // 2) // 6 + 1
+    assert taken[taken.index(8) + 1 :] == list(range(first, steps + 1))
+    assert lines_of(folder / "metrics.jsonl", "epoch")[-1]["step"] == steps
+
+
+@pytest.mark.row(18)
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("resume=auto", "resume_allow=[optim.lrr]"), 2, "resume_allow: there is no setting 'optim.lrr'"),
+        (("resume=auto", "resume_allow=[monitor]"), 2, "resume_allow: monitor cannot change within a run."),
+        (("resume_allow=[optim.lr]",), 2, "resume_allow: it acts on a run that goes on. Say which: resume=FOLDER."),
+        (("resume=auto", "model.widths=[4,9]", "resume_allow=[model]"), 4, "model.widths: [4, 8] before, [4, 9] now"),
+        (("resume=auto", "ema=0.9", "resume_allow=[ema]"), 4, "the state that was saved does not fit this run"),
+    ],
+)
+def test_what_cannot_be_allowed_is_refused(
+    train: Command, folder: Path, words: tuple[str, ...], code: int, message: str
+) -> None:
+    ended = train("name=x", *words)
+    assert ended.code == code and message in ended.err and len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.row(19)
+def test_a_finished_run_says_so_and_does_nothing(train: Command, tmp_path: Path, golden: Golden) -> None:
+    assert train("name=x", "epochs=1").code == 0
+    folder = tmp_path / "outputs" / "x"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "run.lock"}
+    ended = train(f"resume={folder}", tiny=False)
+    assert ended.code == 0
+    golden("row19_finished", ended.out)
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.row(35)
+def test_another_torch_or_thread_count_is_told_and_recorded(train: Command, folder: Path, golden: Golden) -> None:
+    about = json.loads((folder / "run.json").read_text())
+    now = {"threads": about["threads"], **about["versions"]}
+    about["versions"] |= {"torch": "2.9.1", "torchvision": "0.24.1"}
+    (folder / "run.json").write_text(json.dumps({**about, "threads": 77, "device": "cuda:0"}))
+    ended = train("name=x", "resume=auto")
+    assert ended.code == 0
+    lines = [line for line in ended.out.splitlines() if "Not bit-exact" in line]
+    here = [f"(?<=and is ){now[key]}" for key in ("threads", "torch", "torchvision")]
+    golden("row35_environment", "".join(f"{line}\n" for line in lines), *[each.replace("+", r"\+") for each in here])
+    assert len(lines_of(folder / "metrics.jsonl", "event")[-1]["changed"]) == 4  # type: ignore[arg-type]
+
+
+def test_every_file_that_a_run_saves_loads_without_running_anything_and_tells_of_its_run(begun: Path) -> None:
+    files = sorted(begun.rglob("*.pt"))
+    kinds = {path.name.split("_")[0].removesuffix(".pt") for path in files}
+    assert kinds == {"last", "previous", "best", "epoch1"}
+    for path in files:
+        saved = torch.load(path, weights_only=True)
+        assert saved["format"] == 1 and saved["classes"] == ["0", "1", "2"], path
+        assert saved["config"]["optim.lr"] == 0.003 and saved["versions"].keys() >= {"trainer", "torch"}
+    manifest = json.loads((begun / "checkpoints" / "manifest.json").read_text())
+    listed = {key: entry["file"] for key, entry in manifest["sha256"].items()}
+    for path in files:
+        name = "last.pt" if path.name == "previous.pt" else path.name
+        assert listed[hashlib.sha256(path.read_bytes()).hexdigest()] == name
+    assert manifest["format"] == 1 and manifest["classes"] == saved["classes"]
+    text = json.dumps(saved["config"], sort_keys=True)
+    assert {entry["config_sha256"] for entry in manifest["sha256"].values()} == {
+        hashlib.sha256(text.encode()).hexdigest()
+    }
