@@ -10,7 +10,8 @@ from rich.table import Table
 from benchmarks.augmentation import beside_others, stack_over_step
 from benchmarks.engine import engine_over_bare
 from benchmarks.feeding import fed_over_bare
-from benchmarks.memory import peak_gib
+from benchmarks.first_epoch import first_run
+from benchmarks.memory import FEW, MANY, growth, peak_gib
 from benchmarks.rates import Ratio
 
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
@@ -28,6 +29,13 @@ def main() -> None:
     for name, ratio in beside_others():
         _add(table, name, ratio, "")
     table.add_row("peak memory, 60,000 resident images of 32 px", f"{peak_gib():.2f} GiB", "", "", "under 1.6 GiB")
+    for cache in ("disk", "none"):
+        few, many = growth(cache)
+        grown = f"peak memory, {MANY:,} images over {FEW:,}, data.cache={cache}"
+        table.add_row(grown, f"{many:.0f} MiB", f"{few:.0f} MiB", f"{many / few:.2f}", "under 1.10")
+    first = first_run()
+    filled = f"{first.filling_seconds:.1f} s", f"{first.epoch_seconds:.1f} s"
+    table.add_row("decoding 300 photographs, share of a first run of one epoch", *filled, f"{first.share:.2f}", "")
     Console(width=130).print(table)
 
 
