@@ -1,0 +1,44 @@
+"""One contestant, once, in this process: its last line of output is what it came to, as JSON.
+
+python -m benchmarks.peers.run plain best photographs FOLDER SEED train|feed
+"""
+
+import json
+import sys
+import time
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.peers.task import TASKS
+
+LATER_EPOCHS = 3
+
+
+def main(library: str, settings: str, task: str, folder: str, seed: str, what: str) -> None:
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(int(seed))
+    contestant = import_module(f"benchmarks.peers.with_{library}")
+    arguments = TASKS[task], Path(folder), settings == "best"
+    if what == "train":
+        result: dict[str, Any] = {"accuracy": contestant.train(*arguments)}
+    else:
+        begun = time.perf_counter()
+        result = rates(contestant.epochs(*arguments), begun)
+    print(json.dumps(result))
+
+
+def rates(epochs: Any, begun: float) -> dict[str, float]:
+    """Images a second over the first epoch, preparations included since `begun`, and over the ones after it."""
+    first = sum(len(images) for images in next(epochs))
+    first_seconds = time.perf_counter() - begun
+    begun = time.perf_counter()
+    later = sum(len(images) for _ in range(LATER_EPOCHS) for images in next(epochs))
+    return {"first": first / first_seconds, "later": later / (time.perf_counter() - begun)}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
