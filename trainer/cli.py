@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from trainer import __version__, help
@@ -32,6 +33,8 @@ COMPARED = {"inspect": ("init", "model")}
 
 def script() -> None:
     """The console script: runs the command line and ends the process with its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a class may be named as the terminal's encoding cannot say
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
