@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -129,6 +130,22 @@ def test_other_pixels_have_a_store_of_their_own(photos: Path, place: Path, other
     parts = parts_of(folder(root=str(photos), **{"size": 6, **other}))  # type: ignore[arg-type]
     assert torch.equal(pixels(parts), decoded(parts))
     assert len(list(place.iterdir())) == 2
+
+
+def test_another_release_of_the_decoder_builds_its_own(
+    photos: Path, place: Path, decodings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels(parts_of(folder(root=str(photos))))
+    monkeypatch.setattr("PIL.__version__", "99.0")
+    pixels(parts_of(folder(root=str(photos))))
+    assert decodings == [8, 8]
+
+
+def test_a_user_without_a_home_has_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache.default_folder() == Path("~/.cache/trainer").expanduser()
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user whom the system does not know
+    assert cache.default_folder() == Path(tempfile.gettempdir()) / "trainer"
 
 
 def test_a_file_that_cannot_be_read_leaves_nothing(photos: Path, place: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import struct
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,8 +122,11 @@ class Stored:
 
 
 def default_folder() -> Path:
-    """trainer/ in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
+    """trainer/ in the user's cache folder; in the system's folder for temporary files where there is no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
+    except RuntimeError:  # this user has no home
+        return Path(tempfile.gettempdir()) / "trainer"
 
 
 def stores(folder: Path) -> list[Stored]:
@@ -133,7 +137,7 @@ def stores(folder: Path) -> list[Stored]:
     for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
         if path.suffix == ".tmp" and delete(path):
             continue
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        with contextlib.suppress(OSError), path.open("rb") as file:  # gone meanwhile, or not ours to read
             about = os.fstat(file.fileno())
             read = read_header(file) if path.suffix == ".pixels" else None
             in_use = not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,6 +192,8 @@ def delete(path: Path) -> bool:
             return True
     except FileNotFoundError:
         return True
+    except OSError:  # not ours
+        return False
 
 
 @contextlib.contextmanager

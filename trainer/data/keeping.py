@@ -57,9 +57,10 @@ def available_memory() -> int:
 
 
 def _words(keep: Keep, place: Place, num_bytes: int) -> str:
+    named = f" data.cache_dir={keep.cache_dir}" if keep.cache_dir else ""
     where = {
         "ram": "are kept in memory",
-        "disk": f"are kept in {keep.folder} for later runs; python -m trainer cache tells what lies there",
+        "disk": f"are kept in {keep.folder} for later runs; python -m trainer cache{named} lists what lies there",
         "none": "are not kept, but decoded anew each epoch",
     }
     return f"data.cache={keep.cache}: the decoded images ({gib(num_bytes)}) {where[place]}."

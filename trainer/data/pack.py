@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 
+import trainer
 from trainer.data.cache import BLOCK, Header, gib, lock, make_room, read_header, writing
 from trainer.data.source import Samples
 from trainer.errors import DataError
@@ -48,7 +50,8 @@ class Packed:
 
 def header_of(samples: Samples, title: str = "") -> Header:
     """What the samples' store says of itself, if it is theirs and up to date."""
-    digest = hashlib.sha256(repr((len(samples), samples.shape)).encode() + samples.version())
+    how = (len(samples), samples.shape, trainer.__version__, PIL.__version__)  # another release may decode otherwise
+    digest = hashlib.sha256(repr(how).encode() + samples.version())
     digest.update("\0".join(samples.keys).encode(errors="surrogateescape"))
     return Header(len(samples), samples.shape, digest.digest(), title)
 
