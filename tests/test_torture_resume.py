@@ -100,6 +100,16 @@ def test_a_run_goes_on_from_the_very_checkpoint_that_is_named(train: Command, fo
     assert fingerprint(folder) == fingerprint(tmp_path / "outputs" / "unbroken")
 
 
+@pytest.mark.row(6)
+def test_a_signal_before_a_resumed_run_has_taken_a_step_drives_no_older_checkpoint_out(
+    train: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAINER_FAULT", "term@begin=8")
+    assert train("name=x", "resume=auto").code == 143
+    steps = [torch.load(folder / "checkpoints" / name)["step"] for name in ("last.pt", "previous.pt")]
+    assert steps == [8, 6]
+
+
 @pytest.mark.row(12)
 @pytest.mark.parametrize("damage", [DAMAGES[0], DAMAGES[-1]], ids=["emptied", "deleted"])
 def test_a_run_without_a_good_checkpoint_never_starts_anew_by_itself(

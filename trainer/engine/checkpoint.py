@@ -90,6 +90,11 @@ class Checkpoints:
             )
         return load(path)
 
+    def place_of_last(self) -> tuple[int, int] | None:
+        """Step and epoch of last.pt, if it is what was written, by a run of this config."""
+        entry = self._listed()[self._sha256(LAST)] if LAST in self._good() else {}
+        return (entry["step"], entry["epoch"]) if entry.get("config_sha256") == self._config_sha256 else None
+
     def damaged(self) -> list[str]:
         """The checkpoints to go on from that are there and are not what was written."""
         good = self._good()
@@ -122,7 +127,8 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             temporary = durable.write_beside(self.folder / name, data)
             fault.reach(f"{name}:written", step)
-            self._list(hashlib.sha256(data).hexdigest(), name, step)
+            entry = {"file": name, "step": step, "epoch": saved.get("epoch"), "config_sha256": self._config_sha256}
+            self._list(hashlib.sha256(data).hexdigest(), entry)
             fault.reach(f"{name}:listed", step)
             if name == LAST and (self.folder / LAST).exists():
                 (self.folder / LAST).replace(self.folder / PREVIOUS)
@@ -137,10 +143,13 @@ class Checkpoints:
                 f"(it needs {_megabytes(len(data))}, the disk has {_megabytes(durable.free_bytes(self.folder))} left)"
             ) from error
 
-    def _list(self, checksum: str, name: str, step: int) -> None:
+    @property
+    def _config_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.about.get("config"), sort_keys=True).encode()).hexdigest()
+
+    def _list(self, checksum: str, entry: dict[str, Any]) -> None:
         """Enters a file in the manifest, and puts that on the disk."""
-        config = hashlib.sha256(json.dumps(self.about.get("config"), sort_keys=True).encode()).hexdigest()
-        entries = {**self._listed(), checksum: {"file": name, "step": step, "config_sha256": config}}
+        entries = {**self._listed(), checksum: entry}
         files = dict.fromkeys(entry["file"] for entry in entries.values())
         recent = [[key for key in entries if entries[key]["file"] == each][-_REMEMBERED:] for each in files]
         manifest: dict[str, Any] = {
@@ -151,7 +160,7 @@ class Checkpoints:
         durable.replace(self._manifest, json.dumps(manifest, indent=1).encode())
 
     def _listed(self) -> dict[str, Any]:
-        """sha256 -> file, step and config_sha256. A manifest that is damaged vouches for nothing."""
+        """sha256 -> file, step, epoch and config_sha256. A manifest that is damaged vouches for nothing."""
         try:
             manifest = json.loads(self._manifest.read_text(encoding="utf-8"))
             listed = manifest["sha256"]
@@ -167,11 +176,13 @@ class Checkpoints:
 def load(path: Path) -> dict[str, Any]:
     """The plain data in a checkpoint file, on the CPU. Raises CheckpointError if the file holds anything else."""
     refusal = f"{path} is not a checkpoint of this program"
-    if path.is_file() and not zipfile.is_zipfile(path):  # as torch.save writes; it reads older kinds too, with warnings
-        raise CheckpointError(f"{refusal}: it is empty, cut short, or something else altogether.")
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):  # as torch.save writes; it reads older kinds too, and warns
+            raise CheckpointError(f"{refusal}: it is empty, cut short, or something else altogether.")
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a broken file torch may raise almost anything
+    except CheckpointError:
+        raise
+    except Exception as error:  # of a broken file torch, and zipfile, may raise almost anything
         raise CheckpointError(f"{refusal}: {_first_sentence(error)}") from error
     if not isinstance(saved, dict):
         raise CheckpointError(f"{refusal}: it holds a {type(saved).__name__}.")

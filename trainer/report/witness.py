@@ -39,7 +39,7 @@ class Witness:
         self._begun = time.perf_counter()
         self._bar = screen.bar("training", pace.steps, pace.first_step)
         self._failures = 0
-        self._saved_at: tuple[int, int] | None = None
+        self._saved_at = checkpoints.place_of_last()
         self._unsaved_best: dict[str, Any] | None = None
 
     def step(self, state: State) -> None:
