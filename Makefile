@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := .venv-peers
 
-.PHONY: help setup check test train bench torture clean
+.PHONY: help setup check test train bench bench-peers bench-scaling torture fuzz clean
 
 help:            ## say what each word does
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: $(VENV)/installed   ## make .venv and install everything into it
 
@@ -28,8 +29,23 @@ train: setup     ## train the default: coloured glyphs, a small CNN
 bench: setup     ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks
 
+bench-peers: $(PEERS)/installed   ## beside fastai, Lightning, timm and plain PyTorch; half an hour; PHOTOS=FOLDER FASHION_MNIST=FOLDER
+	$(PEERS)/bin/python -u -m benchmarks.peers
+
+bench-scaling: setup   ## how time and memory grow with images, pixels and workers
+	$(BIN)/python -u -m benchmarks.scaling
+
+$(PEERS)/installed: | $(VENV)/installed   # the same torch for everyone
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --editable . fastai lightning timm psutil \
+		$$($(BIN)/python -m pip freeze | grep -E '^torch(vision)?==')
+	touch $@
+
 torture: setup   ## kill 200 runs at random moments, and compare what they end in; SEED=1 CASES=200 ONLY=17
 	$(BIN)/python -m torture --seed $(or $(SEED),1) --cases $(or $(CASES),200) $(if $(ONLY),--only $(ONLY))
 
+fuzz: setup      ## feed damaged files to every reader of files; FUZZ_SECONDS=180 SEED=1
+	$(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),180) --seed $(or $(SEED),1)
+
 clean:           ## remove what make and the tools have made; runs in outputs/ stay
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

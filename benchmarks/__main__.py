@@ -2,17 +2,21 @@
 
 import os
 from pathlib import Path
+from statistics import median
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import results
 from benchmarks.augmentation import beside_others, stack_over_step
 from benchmarks.engine import engine_over_bare
 from benchmarks.feeding import fed_over_bare
 from benchmarks.first_epoch import first_run
 from benchmarks.memory import FEW, MANY, growth, peak_gib
 from benchmarks.rates import Ratio
+from benchmarks.startup import first_step, first_words
+from benchmarks.sweeping import RUNS, beyond_training
 
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
@@ -36,7 +40,30 @@ def main() -> None:
     first = first_run()
     filled = f"{first.filling_seconds:.1f} s", f"{first.epoch_seconds:.1f} s"
     table.add_row("decoding 300 photographs, share of a first run of one epoch", *filled, f"{first.share:.2f}", "")
+    _add_starts(table)
     Console(width=130).print(table)
+    columns = [list(map(str, column.cells)) for column in table.columns]
+    heads = [str(column.header) for column in table.columns]
+    results.write("bench", {"heads": heads, "rows": [list(row) for row in zip(*columns, strict=True)]})
+
+
+def _add_starts(table: Table) -> None:
+    for name, (torch_seconds, ours, ratios) in first_words().items():
+        table.add_row(
+            f"{name}, times faster than `import torch`",
+            f"{ours:.2f} s",
+            f"{torch_seconds:.2f} s",
+            f"{median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f})",
+            "at least 4",
+        )
+    imports, step, beyond = first_step()
+    later = f"{median(beyond):.2f} s more ({min(beyond):.2f}, {max(beyond):.2f})"
+    table.add_row(
+        "first step, after `import torch, torchvision`", f"{step:.2f} s", f"{imports:.2f} s", later, "at most 1.5 s"
+    )
+    together, alone = beyond_training()
+    what = f"seconds beyond training, a run of a {RUNS}-run multirun over a process of its own"
+    table.add_row(what, f"{together:.2f} s", f"{alone:.2f} s", f"{together / alone:.2f}", "at most 0.25")
 
 
 def _add(table: Table, what: str, ratio: Ratio, target: str) -> None:
@@ -48,4 +75,5 @@ def _machine() -> str:
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores"
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ WORDS = {"--help": ("--help",), "--cfg job": ("--cfg", "job"), "a typo": ("modle
 
 
 def first_words() -> dict[str, tuple[float, float, list[float]]]:
-    """For each command that trains nothing: median seconds of `import torch`, of the command, and the rounds' ratios."""
+    """Of each command that trains nothing: median seconds of `import torch` and of it, and the ratios of the rounds."""
     contestants = {"torch": _imports("torch")} | {name: _command(*words) for name, words in WORDS.items()}
     seconds = _in_turn(contestants)
     torch = seconds.pop("torch")
@@ -31,7 +31,7 @@ def first_words() -> dict[str, tuple[float, float, list[float]]]:
 
 
 def first_step() -> tuple[float, float, list[float]]:
-    """Median seconds of `import torch, torchvision`, of our start up to the end of the first step, and the difference."""
+    """Median seconds of `import torch, torchvision`, of ours up to the end of the first step, and the differences."""
     seconds = _in_turn({"import": _imports("torch", "torchvision"), "step": _until_the_first_step})
     pairs = zip(seconds["step"], seconds["import"], strict=True)
     return (
