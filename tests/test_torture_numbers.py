@@ -93,7 +93,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_that_step_and_keeps_the_last
     train: Train, tmp_path: Path, poison: Poison, golden: Golden
 ) -> None:
     poison.steps += [10]
-    ended = train("name=x", "save_every=1", "epochs=3")
+    ended = train("name=x", "save_every=1", "epochs=3", "clip_norm=1")
     assert ended.code == 6
     golden("row22_stop", ended.err)
     last, summary = last_of(tmp_path), summary_of(tmp_path)
@@ -305,6 +305,23 @@ def test_a_step_that_is_left_out_changes_nothing_but_its_number(precision: str, 
     assert (state.step, int(state.skipped_steps)) == (3, 1) and alarm(state) is None
     healthy, _ = changed_by_the_third_step(precision, optimizer, "neither")
     assert {"model", "averaged", "optimizer", "sums"} <= healthy
+
+
+@pytest.mark.row(22)
+def test_a_gradient_that_overflows_is_noticed_in_its_own_step_though_only_the_first_layer_is_looked_at() -> None:
+    state, recipe = overflowing("fp32", lambda model: OPTIMS.builder("sgd")(model))
+    state.scaler, recipe = Precision("fp32", CPU).scaler(), replace(recipe, clip_norm=None)
+    steps = train_epoch(state, Three(), recipe, Interrupt())
+    next(steps)
+    assert alarm(state) is None
+
+    def overflow(module: nn.Module, images: Any, maps: Tensor) -> None:
+        maps.register_hook(lambda gradient: gradient * math.inf)
+
+    state.model[2].register_forward_hook(overflow)  # type: ignore[index,union-attr]
+    next(steps)
+    found = alarm(state)
+    assert found is not None and found.step == 2 and math.isfinite(found.loss)
 
 
 @pytest.mark.row(23)

@@ -186,7 +186,7 @@ def test_a_rate_that_is_too_large_ends_with_what_to_try_and_the_last_good_checkp
     words = ("--config-dir", str(tmp_path), "plugins=[cliff]", "sched=cliff", "optim=sgd", "optim.lr=1")
     ended = train("name=x", *words, "epochs=4")
     assert ended.code == 6
-    assert "finite from step 10 on (loss nan, gradient norm nan, learning rate 1e+25)" in ended.err
+    assert "finite from step 10 on (loss nan, learning rate 1e+25)" in ended.err
     assert "a tenth of the rate" in ended.err and "Traceback" not in ended.err
     folder = tmp_path / "outputs" / "x"
     last = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)

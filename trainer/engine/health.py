@@ -26,14 +26,18 @@ class Alarm:
     norm: float
 
 
-def note(state: State, loss: Tensor, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
+def note(
+    state: State, loss: Tensor, parameters: Sequence[nn.Parameter], *, whole: bool = True
+) -> tuple[Tensor, Tensor]:
     """Notes a step whose gradients, still scaled, are in place. Gives whether all is finite, and the gradient's norm.
 
+    whole: whether all gradients are looked at. The first layer's alone, which cost no time, show nearly as much: what
+    overflows on the way back arrives there. And what does not is seen in the next loss.
     Both stay on the device. Where not all is finite, one gradient becomes NaN: so the scaler leaves the whole step out,
     and without a scaler the weights are NaN from here on, and nothing hides it.
     """
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm(grads) / state.scaler.scale(torch.ones_like(loss))
+    norm = nn.utils.get_total_norm(grads if whole else grads[:1]) / state.scaler.scale(torch.ones_like(loss))
     finite = (loss + norm).isfinite()
     grads[0].mul_(torch.where(finite, 1.0, math.nan))
     state.start_loss = torch.where(state.start_loss > 0, state.start_loss, loss.nan_to_num(0.0, 0.0, 0.0))

@@ -181,7 +181,7 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
             loss += share.detach()
             weights = recipe.criterion.weights(batch.targets)
             sums = sums + sums_of(losses.detach(), weights, logits.detach(), batch.labels)
-        finite, norm = note(state, loss, parameters)
+        finite, norm = note(state, loss, parameters, whole=_wants_norm(state, recipe))
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, recipe.clip_norm, norm)
@@ -240,8 +240,17 @@ def _check(state: State, recipe: Recipe) -> None:
     found = alarm(state)
     if found is not None:
         lr = _base_lr(state) * recipe.schedule(found.step - 1) * state.plateau_share
-        figures = f"loss {found.loss:.4g}, gradient norm {found.norm:.3g}, learning rate {lr:.3g}"
+        norm = f"gradient norm {found.norm:.3g}, " if _wants_norm(state, recipe) else ""
+        figures = f"loss {found.loss:.4g}, {norm}learning rate {lr:.3g}"
         raise _diverged(f"{found.what} from step {found.step} on ({figures}).", state, recipe, found.step)
+
+
+def _wants_norm(state: State, recipe: Recipe) -> bool:
+    """Whether the norm of all gradients is wanted: to clip them, or to leave out a step whose gradient is not finite.
+
+    Else it would be worked out for nothing: 1 % of a step of 11 M weights on 32 images of 64 pixels.
+    """
+    return recipe.clip_norm is not None or state.scaler.is_enabled()
 
 
 def _check_weights(state: State, recipe: Recipe) -> None:
