@@ -127,6 +127,7 @@ def test_streaming_leaves_the_global_random_state_alone(samples: Samples, worker
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.row(32)
 @pytest.mark.parametrize(("cache", "workers"), [("none", 0), ("none", 2), ("ram", 2)])
 def test_unreadable_image_is_named(samples: Samples, cache: str, workers: int) -> None:
     with pytest.raises(DataError, match=r"photos/bad\.png: broken") as caught:
@@ -136,6 +137,7 @@ def test_unreadable_image_is_named(samples: Samples, cache: str, workers: int) -
     assert not children()
 
 
+@pytest.mark.row(32)
 def test_killed_worker_is_one_clear_line_and_leaves_no_process(samples: Samples) -> None:
     orders = [torch.tensor([index]) for index in range(20)]
     with pytest.raises(TrainerError, match=r"^Data worker \d died at .*killed from outside by SIGKILL; out of memory\?"):
@@ -151,6 +153,7 @@ def test_worker_death_does_not_raise_in_other_code(samples: Samples) -> None:
     del batches
 
 
+@pytest.mark.row(32)
 def test_workers_survive_signals_to_the_group(samples: Samples) -> None:
     batches = list(open_store(Faulty(samples, 1, "signals"), cache="none", workers=2).gather(ORDERS))
     assert len(batches) == 3
@@ -164,6 +167,7 @@ def test_epoch_left_early_stops_its_workers(samples: Samples) -> None:
     assert not children()
 
 
+@pytest.mark.row(32)
 def test_program_that_ends_in_the_middle_of_an_epoch_does_not_hang() -> None:
     program = """
 from trainer.data.glyphs import glyphs
