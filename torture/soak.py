@@ -71,8 +71,11 @@ def _make_props(place: Path, images_per_class: int) -> Props:
 def _lines(outcome: Outcome, seed: int, place: Path) -> list[str]:
     case = outcome.case
     verdict = "DIFFERS" if outcome.differences else "identical"
-    kills = ", ".join(outcome.kills) or "none"
-    lines = [f"case {case.number:>4}  {verdict:9}  {outcome.seconds:5.1f} s  killed in: {kills}"]
+    starts = (*(attempt.words for attempt in case.attempts), case.last_words)
+    workers = " ".join(word.partition("=")[2] for words in starts for word in words if word.startswith("workers="))
+    precision = next(word.partition("=")[2] for word in case.words if word.startswith("precision="))
+    told = f"{precision}, workers {workers}, killed in {', '.join(outcome.kills) or 'nothing'}"
+    lines = [f"case {case.number:>4}  {verdict:9}  {outcome.seconds:5.1f} s  {told}"]
     if outcome.differences:
         lines += [f"           {line}" for line in outcome.differences]
         lines.append(f"           words: {' '.join(case.words)}")
