@@ -128,6 +128,12 @@ def test_skipped_steps_are_counted_and_told_and_the_run_ends_well(
 
 
 @pytest.mark.row(22)
+def test_skipping_is_refused_where_there_is_no_gradient_scaler(train: Train) -> None:
+    ended = train("on_nonfinite=skip", "device=mps")
+    assert ended.code == 2 and "on_nonfinite: skip needs a gradient scaler, which mps lacks" in ended.err
+
+
+@pytest.mark.row(22)
 def test_where_nothing_is_amiss_skip_and_rollback_train_what_stop_trains(train: Train, tmp_path: Path) -> None:
     for policy in ("stop", "skip", "rollback"):
         assert train(f"name={policy}", f"on_nonfinite={policy}", "ema=0.9", "clip_norm=1", "epochs=1").code == 0
@@ -204,7 +210,7 @@ def test_the_fourth_divergence_is_the_end(train: Train, tmp_path: Path, golden: 
 def test_a_loss_that_stays_far_above_its_start_stops_the_run_and_names_a_tenth_of_the_rate(
     policy: str, train: Train, tmp_path: Path, golden: Golden
 ) -> None:
-    ended = train("name=x", f"on_nonfinite={policy}", "optim.lr=1000", "sched=constant", "epochs=9")
+    ended = train("name=x", f"on_nonfinite={policy}", "optim.lr=1000", "sched=constant", "clip_norm=1", "epochs=9")
     assert ended.code == 6
     golden("row24_diverged", ended.err, *NUMBERS, r"(?<=made of the images ).*?(?= and)", r"(?<=above )[\d.]+")
     assert "optim.lr=100 " in ended.err
