@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from trainer.data.folder import folder
 from trainer.data.glyphs import glyphs
 from trainer.data.keeping import choose
 from trainer.data.pack import Packed
-from trainer.data.source import Samples, Source
+from trainer.data.source import ArraySamples, Samples, Source
 from trainer.data.store import ResidentStore, StreamedStore, open_stores
 from trainer.errors import DataError
 
@@ -352,6 +353,26 @@ def test_auto_takes_what_fits_and_is_worth_it(
     assert note.startswith("data.cache=auto: the decoded images (0.0 MiB) are ") and expected in note
     assert isinstance(store, StreamedStore) == ("anew" in expected)
     assert place.exists() == ("later" in expected)
+
+
+@dataclass(frozen=True)
+class Slow(ArraySamples):
+    """Images that take a hundredth of a second each, the first of all a whole one; one cannot be read."""
+
+    def image(self, index: int) -> torch.Tensor:
+        time.sleep(1.0 if index == 0 else 0.01)
+        if index == 7:
+            raise DataError("image 7")
+        return self.pixels[index]
+
+
+def test_the_time_to_decode_is_told_by_a_few_images_and_not_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "perf_counter", lambda: sum(slept))
+    samples = Slow(torch.zeros(50, 3, 2, 2), torch.zeros(50), [""] * 50)
+    assert keeping._seconds(samples, 3000, workers=2) == pytest.approx(15)
+    assert len(slept) == 8
 
 
 def test_auto_takes_the_store_that_an_earlier_run_has_left(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

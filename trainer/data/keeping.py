@@ -1,6 +1,8 @@
 """Whether decoded images are kept in memory, on disk, or not at all."""
 
+import contextlib
 import os
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,12 +69,11 @@ def _words(keep: Keep, place: Place, num_bytes: int) -> str:
 
 
 def _seconds(samples: Samples, count: int, workers: int) -> float:
-    """About how long it takes to decode count such images."""
-    probed = range(0, len(samples), -(-len(samples) // _PROBED))
-    began = time.perf_counter()
-    for index in probed:
-        try:
+    """About how long it takes to decode count such images: by the median of a few, for the first one warms up."""
+    times = []
+    for index in range(0, len(samples), -(-len(samples) // _PROBED)):
+        began = time.perf_counter()
+        with contextlib.suppress(DataError):  # the decoding of all will tell
             samples.image(index)
-        except DataError:
-            continue  # the decoding of all will tell
-    return (time.perf_counter() - began) / len(probed) * count / max(1, workers)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * count / max(1, workers)
