@@ -24,6 +24,6 @@ def read_files(path: Path) -> dict[str, str] | None:
     """What write_files stored; None if that is missing or damaged: nothing but a message depends on it."""
     try:
         files = json.loads(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, ValueError, zlib.error):
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
         return None
     return {str(name): str(about) for name, about in files.items()} if isinstance(files, dict) else None

@@ -72,7 +72,7 @@ class RunFolder:
         """The config as the run stored it."""
         try:
             stored = OmegaConf.to_container(OmegaConf.load(self.config))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise _damaged(self.config) from error
         if not isinstance(stored, dict):
             raise _damaged(self.config)
@@ -160,7 +160,7 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path) from error
     if not isinstance(data, dict):
         raise _damaged(path)

@@ -56,11 +56,14 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a metrics file, oldest first. A last line that a crash cut short is left out."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for text in path.read_bytes().split(b"\n"):
         try:
-            yield json.loads(line)
-        except ValueError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             return
+        if not isinstance(line, dict) or not {"kind", "step", "epoch"} <= line.keys():
+            return
+        yield line
 
 
 def rewind(path: Path, step: int, epoch: int) -> None:

@@ -1,0 +1,1 @@
+"""Mutated files against everything that reads a stranger's bytes: `make fuzz`."""
