@@ -130,7 +130,8 @@ class Source:
                 more = f", and {len(wrong) - 1} more are out of range" if len(wrong) > 1 else ""
                 raise DataError(
                     f"Image {samples.keys[wrong[0]]} has the label {int(labels[wrong[0]])}{more}. With "
-                    f"{len(self.classes)} classes a label is 0 to {len(self.classes) - 1}, or -1 to be ignored: mend the data part."
+                    f"{len(self.classes)} classes a label is 0 to {len(self.classes) - 1}, or -1 to be ignored: "
+                    f"mend the data part."
                 )
 
     @property
