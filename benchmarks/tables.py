@@ -1,10 +1,12 @@
 """The tables of docs/performance.md, written from a results file, so that the page cannot say anything else.
 
-python -m benchmarks.tables writes them between the page's markers: <!-- table: NAME --> and <!-- end -->.
+python -m benchmarks.tables [FILE.json] writes them between the page's markers, <!-- table: NAME --> and <!-- end -->,
+and names the file in <!-- results: FILE.json -->. Without a file it takes this machine's.
 """
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from benchmarks import results
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SOURCE = re.compile(r"<!-- results: ([\w.-]*) -->")
 _NAMES = {"ours": "**this trainer**", "plain": "PyTorch + torchvision", "lightning": "Lightning", "timm": "timm"}
 _SETTINGS = {"default": "defaults", "best": "at its best", "again": "defaults, images kept by an earlier run"}
 
@@ -119,8 +122,17 @@ def _figures(figure: dict[str, float], form: str) -> str:
     return f"{figure['median']:{form}} ({figure['least']:{form}} to {figure['greatest']:{form}})"
 
 
+def source(page: str) -> Path:
+    """The results file that the page says it was written from."""
+    named = _SOURCE.search(page)
+    assert named, "the page has lost its line <!-- results: FILE.json -->"
+    return results.FOLDER / named[1]
+
+
 def main() -> None:
-    PAGE.write_text(fill(PAGE.read_text(), json.loads(results.path().read_text())))
+    file = Path(sys.argv[1]) if sys.argv[1:] else results.path()
+    page = _SOURCE.sub(f"<!-- results: {file.name} -->", PAGE.read_text())
+    PAGE.write_text(fill(page, json.loads(file.read_text())))
 
 
 if __name__ == "__main__":
