@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks import results
 from benchmarks.augmentation import beside_others, stack_over_step
 from benchmarks.engine import engine_over_bare
-from benchmarks.feeding import fed_over_bare
+from benchmarks.feeding import fed_over_bare, photographs_beside_torchvision
 from benchmarks.first_epoch import first_run
 from benchmarks.memory import FEW, MANY, growth, peak_gib
 from benchmarks.rates import Ratio
@@ -29,6 +29,8 @@ def main() -> None:
         _add(table, "Fashion-MNIST, fed and augmented, over the bare step", fed_over_bare(FASHION_MNIST), "0.80")
     else:
         table.add_row(f"Fashion-MNIST: not measured, there is no {FASHION_MNIST}", "", "", "", "0.80")
+    for name, ratio in photographs_beside_torchvision():
+        _add(table, name, ratio, "")
     _add(table, "strong stack with noise and mixing, over a small_cnn step", stack_over_step(), "4.00")
     for name, ratio in beside_others():
         _add(table, name, ratio, "")
