@@ -50,6 +50,7 @@ def test_the_cases_take_every_choice_there_is() -> None:
     assert {attempt.kill.phase for case in cases for attempt in case.attempts} == {
         None,
         "start-up",
+        "step",
         "validation",
         "save",
         "end",
