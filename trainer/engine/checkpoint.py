@@ -192,7 +192,7 @@ def load(path: Path) -> dict[str, Any]:
     if written > FORMAT:
         raise CheckpointError(
             f"{path} was written by a newer version of this program (format {written}; this one reads up to {FORMAT}). "
-            f"Update it: pip install --upgrade trainer"
+            f"Update this program."
         )
     return saved
 
