@@ -1,6 +1,8 @@
 """What the documents say is there, is there."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,37 @@ def test_every_practice_has_its_words_and_a_test(row: str) -> None:
         assert "::test_" in cells[3]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/experiments.md", "docs/practices.md"])
+@cache
+def rows_of_tests(file: str) -> dict[str, set[int]]:
+    """The rows of the torture table that each test of a file says it holds."""
+    tree = ast.parse((ROOT / "tests" / file).read_text())
+    return {
+        function.name: {
+            mark.args[0].value
+            for mark in function.decorator_list
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.row"
+        }
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("test_")
+    }
+
+
+@pytest.mark.parametrize("row", range(1, 41))
+def test_every_row_of_the_torture_table_names_tests_that_carry_its_number(row: int) -> None:
+    _, _, text = (ROOT / "docs" / "reliability.md").read_text().partition("## The forty rows")
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {row} |")]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert len(cells) == 4 and all(cells)
+    for held in cells[3].split("<br>"):
+        file, *names = held.strip("`").split("::")
+        assert names
+        for name in names:
+            assert row in rows_of_tests(file)[name.strip(", ")], name
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+)
 def test_links_and_pictures_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text()):
