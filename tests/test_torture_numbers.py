@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from trainer import registry
 from trainer.commands import train as train_command
-from trainer.commands.train import go_back
 from trainer.data.batches import Batch
 from trainer.engine import loop
 from trainer.engine.checkpoint import load
@@ -32,6 +31,7 @@ from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.loss.cross_entropy import cross_entropy
 from trainer.registry import OPTIMS
+from trainer.run.diverged import go_back
 
 Train = Callable[..., Ended]
 Golden = Callable[..., None]

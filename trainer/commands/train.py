@@ -1,19 +1,14 @@
 """train: one run from its config to its summary, new or resumed."""
 
 import shlex
-import sys
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trainer import fault
 from trainer.build import Job, build
-from trainer.commands.diverged import give_up, go_back, may_go_back
-from trainer.commands.memory import advised
-from trainer.config import FIXED_ON_RESUME, Config, differences, essential
-from trainer.data.listing import changes
+from trainer.config import Config, essential
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt, Interrupted
@@ -21,25 +16,25 @@ from trainer.engine.loop import evaluate, fit, steps_per_epoch
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
 from trainer.errors import (
-    CheckpointError,
     ConfigError,
-    DataError,
     DivergedError,
     OutputError,
     StoppedError,
     TrainerError,
-    both_lists,
     first_line,
 )
-from trainer.records.about import environment, not_bit_exact
-from trainer.records.files import read_files, write_files
-from trainer.records.folder import RunFolder, new_folder, read_json, replace_text, run_at, write_json
-from trainer.records.metrics import MetricsFile, rewind
+from trainer.records.about import environment
+from trainer.records.folder import RunFolder, new_folder, read_json, run_at, write_json
+from trainer.records.metrics import MetricsFile
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
 from trainer.report.curves import draw_curves
-from trainer.report.sentences import closing, opening
+from trainer.report.sentences import closing
 from trainer.report.witness import Pace, Witness
+from trainer.run.begin import begin
+from trainer.run.diverged import give_up, go_back, may_go_back
+from trainer.run.memory import advised
+from trainer.run.resume import go_on, refuse_changes, without_weights
 
 
 def run(config: Config) -> int:
@@ -66,7 +61,7 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
         checkpoints = Checkpoints(folder.checkpoints)
         saved = checkpoints.load_last() if checkpoint is None else checkpoints.load_exactly(checkpoint)
         if saved is not None:
-            _refuse_changes(folder, config, saved)
+            refuse_changes(folder, config, saved)
         summary = read_json(folder.summary)
         if summary.get("status") == "finished" and summary["epochs_planned"] == config.settings.epochs:
             again = f"python -m trainer {shlex.quote(f'resume={folder.path}')} epochs=MORE"
@@ -80,9 +75,9 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
 def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
-        job = build(config if saved is None else _without_weights(config), screen.counting)
-    changed = [] if saved is None else _go_on(folder, config, job, saved)
-    _begin(folder, config, job, screen, changed if saved is not None else None)
+        job = build(config if saved is None else without_weights(config), screen.counting)
+    changed = [] if saved is None else go_on(folder, config, job, saved)
+    begin(folder, config, job, screen, changed if saved is not None else None)
     conclude = partial(summarise, folder.metrics, config, job.state, overrides)
     try:
         test = _train(folder, config, job, screen)
@@ -98,107 +93,6 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
         screen.say(f"{folder.curves} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
     for line in closing(summary, folder.path):
         screen.say(line)
-
-
-def _without_weights(config: Config) -> Config:
-    """The config without the file that the run began from: the checkpoint has all of it, and the file may be gone."""
-    model = config.parts["model"]
-    if "weights" not in model.options:
-        return config
-    parts = {**config.parts, "model": replace(model, options={**model.options, "weights": None})}
-    return replace(config, parts=parts)
-
-
-def _refuse_changes(folder: RunFolder, config: Config, saved: dict[str, Any]) -> None:
-    try:
-        refused, _ = differences(saved["config"], config)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder.checkpoints}: the checkpoint does not tell of what run it is.") from error
-    if refused:
-        changed = dict.fromkeys(line.partition(":")[0] for line in refused)
-        ways = ["Say them as before", "start a new run under another name"]
-        if not {"epochs", *FIXED_ON_RESUME} & set(changed):
-            keys = ",".join(
-                dict.fromkeys(room if f"{(room := key.split('.')[0])}.name" in changed else key for key in changed)
-            )
-            ways.append(f"accept that it is no longer the same run: resume_allow=[{keys}]")
-        raise ConfigError(
-            f"{folder.path} was begun with other settings, which a resumed run cannot change:\n  "
-            + "\n  ".join(refused)
-            + f"\n{', '.join(ways[:-1])}, or {ways[-1]}."
-        )
-
-
-def _go_on(folder: RunFolder, config: Config, job: Job, saved: dict[str, Any]) -> list[str]:
-    """Puts state and records back to where the checkpoint was taken. Gives what was changed since, and allowed."""
-    allowed = differences(saved["config"], config)[1]
-    classes = saved.get("classes", [])
-    if classes != job.about["classes"]:
-        raise CheckpointError(
-            f"{folder.path} was trained on other classes than these data have: "
-            f"{both_lists(classes, job.about['classes'])}. "
-            f"Restore the data, or start a new run from its weights: model.weights={folder.checkpoints / 'best.pt'}"
-        )
-    if folder.read_about()["fingerprint"] != job.about["fingerprint"]:
-        if "data" not in config.settings.resume_allow:
-            raise DataError(
-                f"The data have changed since {folder.path} was begun: {_changed_files(folder, job)}. "
-                f"Restore them, start a new run under another name, or accept that it is no longer the same run: "
-                f"resume_allow=[data]"
-            )
-        allowed.append(f"the data have changed: {_changed_files(folder, job)}")
-    try:
-        job.state.load_state_dict(saved)
-        steps_before = int(saved["steps_per_epoch"])
-    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        reason = f"with {'; '.join(allowed)}" if allowed else first_line(error)
-        raise CheckpointError(
-            f"{folder.checkpoints}: the state that was saved does not fit this run: {reason}. "
-            f"Say the settings as before, or start a new run under another name."
-        ) from error
-    rewind(folder.metrics, job.state.step, job.state.epoch)
-    job.state.renumber(steps_before, steps_per_epoch(job.batches, job.recipe.accumulate))
-    return allowed
-
-
-def _changed_files(folder: RunFolder, job: Job) -> str:
-    """What happened to the data set since the run was begun, in words."""
-    before = read_files(folder.files)
-    if before is None:
-        return "other pixels, labels or classes"
-    return changes(before, job.files)
-
-
-def _begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed: list[str] | None) -> None:
-    """Leaves on disk what the run is, and says it. changed: what was changed if it goes on; None if it is new."""
-    before = read_json(folder.about) if changed is not None else {}
-    commands = [*before.get("commands", []), shlex.join(["python", "-m", "trainer", *sys.argv[1:]])]
-    about = {**job.about, **environment(), "commands": commands}
-    started = folder.config.exists()
-    folder.write_config(config)
-    write_json(folder.about, about)
-    write_files(folder.files, job.files)
-    if job.left_out:
-        replace_text(folder.left_out, "\n".join(job.left_out) + "\n")
-    screen.log_to(folder.log)
-    for line in opening(config, about, folder.path):
-        screen.say(line)
-    for note in job.notes:
-        screen.say(note)
-    if changed is None:
-        if started:
-            screen.say("The run was stopped before it had saved a checkpoint, and starts anew.")
-        rewind(folder.metrics, 0, 0)
-        return
-    damaged = [f"{folder.checkpoints / name} is damaged" for name in Checkpoints(folder.checkpoints).damaged()]
-    for line in damaged:
-        screen.say(f"{line}, and the other checkpoint is used.")
-    screen.say(f"Goes on after step {job.state.step}, in epoch {job.state.epoch + 1}.")
-    breaks = [*changed, *not_bit_exact(before, about)]
-    for line in breaks:
-        screen.say(f"Not bit-exact from here on: {line}.")
-    with MetricsFile(folder.metrics) as metrics:
-        metrics.append("event", job.state.step, job.state.epoch, event="resumed", changed=breaks, damaged=damaged)
 
 
 def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Scores | None:
@@ -254,16 +148,16 @@ def _attempt(
 
 def _stopped(signal: Interrupted, folder: RunFolder, state: State, witness: Witness) -> TrainerError:
     """The error that ends a run which a signal has stopped, after the state was saved if it could be."""
-    go_on = f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}"
+    way_on = f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}"
     told = f"Stopped by {signal} after step {state.step}; "
     if alarm(state) is not None:
         told += "its loss is no number, so the checkpoint before it stays. "
-        return StoppedError(told + go_on, signal.signal_number)
+        return StoppedError(told + way_on, signal.signal_number)
     try:
         witness.save_what_is_not_saved(state)
     except SaveError as error:
         return TrainerError(f"Stopped by {signal}, which leaves the last steps unsaved: {error}")
-    return StoppedError(f"{told}all is saved. {go_on}", signal.signal_number)
+    return StoppedError(f"{told}all is saved. {way_on}", signal.signal_number)
 
 
 def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Scores | None:

@@ -1,0 +1,46 @@
+"""What a run leaves on disk and says before its first step."""
+
+import shlex
+import sys
+
+from trainer.build import Job
+from trainer.config import Config
+from trainer.engine.checkpoint import Checkpoints
+from trainer.records.about import environment, not_bit_exact
+from trainer.records.files import write_files
+from trainer.records.folder import RunFolder, read_json, replace_text, write_json
+from trainer.records.metrics import MetricsFile, rewind
+from trainer.report.console import Screen
+from trainer.report.sentences import opening
+
+
+def begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed: list[str] | None) -> None:
+    """Leaves on disk what the run is, and says it. changed: what was changed if it goes on; None if it is new."""
+    before = read_json(folder.about) if changed is not None else {}
+    commands = [*before.get("commands", []), shlex.join(["python", "-m", "trainer", *sys.argv[1:]])]
+    about = {**job.about, **environment(), "commands": commands}
+    started = folder.config.exists()
+    folder.write_config(config)
+    write_json(folder.about, about)
+    write_files(folder.files, job.files)
+    if job.left_out:
+        replace_text(folder.left_out, "\n".join(job.left_out) + "\n")
+    screen.log_to(folder.log)
+    for line in opening(config, about, folder.path):
+        screen.say(line)
+    for note in job.notes:
+        screen.say(note)
+    if changed is None:
+        if started:
+            screen.say("The run was stopped before it had saved a checkpoint, and starts anew.")
+        rewind(folder.metrics, 0, 0)
+        return
+    damaged = [f"{folder.checkpoints / name} is damaged" for name in Checkpoints(folder.checkpoints).damaged()]
+    for line in damaged:
+        screen.say(f"{line}, and the other checkpoint is used.")
+    screen.say(f"Goes on after step {job.state.step}, in epoch {job.state.epoch + 1}.")
+    breaks = [*changed, *not_bit_exact(before, about)]
+    for line in breaks:
+        screen.say(f"Not bit-exact from here on: {line}.")
+    with MetricsFile(folder.metrics) as metrics:
+        metrics.append("event", job.state.step, job.state.epoch, event="resumed", changed=breaks, damaged=damaged)
