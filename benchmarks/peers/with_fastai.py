@@ -32,7 +32,7 @@ from torchvision.datasets import FashionMNIST
 from benchmarks.peers.task import PREPARED, Task
 
 WORKERS = {"photographs": 2, "fashion": 0}
-"""At best; tried from 0 to 4 on two cores. fastai's own default is one a core."""
+"""At best; one a core of two, as by default; whole batches from arrays need none."""
 
 
 class Drafted(PILImage):

@@ -16,7 +16,7 @@ from torchvision.transforms import InterpolationMode, v2
 from benchmarks.peers.task import PREPARED, Task
 
 WORKERS = {"photographs": 2, "fashion": 2}
-"""At best; tried from 0 to 4 on two cores. The DataLoader's own default is 0."""
+"""At best; one worker a core, on two. The DataLoader's own default is 0."""
 
 
 def train(task: Task, folder: Path, best: bool) -> float:

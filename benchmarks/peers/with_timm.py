@@ -26,7 +26,7 @@ from benchmarks.peers.task import PREPARED, Task
 DEFAULT_WORKERS = 4
 """train.py's own."""
 WORKERS = {"photographs": 2, "fashion": 2}
-"""At best; tried from 1 to 4 on two cores."""
+"""At best; one a core, on two."""
 _LOG_EVERY = 50
 
 
