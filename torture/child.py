@@ -13,9 +13,9 @@ def train(words: list[str], pipe: int) -> int:
     """The exit code of the command line, in this process. The pipe is told from the first line on."""
     os.write(pipe, b"u")
     from trainer import cli
-    from trainer.commands import train as command
     from trainer.engine import loop
     from trainer.engine.checkpoint import Checkpoints
+    from trainer.engine.loop import finished
 
     under_way = ["u"]
 
@@ -28,16 +28,20 @@ def train(words: list[str], pipe: int) -> int:
                 return function(*args, **options)
             finally:
                 under_way.pop()
-                if phase == "t":
-                    under_way[0] = "e"
                 os.write(pipe, under_way[-1].encode())
 
         return telling
 
-    tells: list[tuple[Any, str, str]] = [(command, "fit", "t"), (loop, "evaluate", "v")]
-    tells += [(Checkpoints, name, "s") for name in ("save_last", "save_best", "keep")]
-    for owner, name, phase in tells:
-        setattr(owner, name, told(phase, getattr(owner, name)))
+    def tell_what_follows(*args: Any) -> bool:
+        done = finished(*args)
+        under_way[0] = "e" if done else "t"
+        os.write(pipe, under_way[0].encode())
+        return done
+
+    loop.finished = tell_what_follows  # type: ignore[assignment]  # the loop asks before each epoch
+    loop.evaluate = told("v", loop.evaluate)
+    for save in ("save_last", "save_best", "keep"):
+        setattr(Checkpoints, save, told("s", getattr(Checkpoints, save)))
     return cli.main(words)
 
 
