@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks import engine, feeding, results, startup, tables
 from benchmarks.measure import cost
 from benchmarks.peers import images, with_ours
-from benchmarks.peers.__main__ import TRAININGS, schedule
+from benchmarks.peers.__main__ import CONTESTANTS, schedule
 from benchmarks.peers.kept import Kept, Key
 from benchmarks.peers.summary import summarise
 from benchmarks.peers.task import FASHION, PHOTOGRAPHS, TASKS, Task
@@ -81,7 +81,7 @@ def test_each_round_begins_with_another_contestant_and_has_all() -> None:
     order = schedule(["fashion"], 3)
     rounds = [[key for key in order if key[0] == "fashion" and key[3] == number] for number in range(3)]
     assert len({keys[0][1:3] for keys in rounds}) == 3
-    assert all({key[1:3] for key in keys} == set(TRAININGS) for keys in rounds)
+    assert all({key[1:3] for key in keys} == set(CONTESTANTS["fashion"]) for keys in rounds)
 
 
 def test_a_stopped_benchmark_finds_what_it_measured_unless_the_code_has_changed(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def measured() -> dict[Key, dict[str, float]]:
     """Ours takes 10 s and the others 20 (at best) or 40, but for a slow second round; we feed ten times as fast."""
     values: dict[Key, dict[str, float]] = {}
     for work in TASKS:
-        for library, settings in TRAININGS:
+        for library, settings in CONTESTANTS[work]:
             seconds = 10 if library == "ours" else 20 if settings == "best" else 40
             for number, slow in enumerate((1, 3, 1)):
                 wall = {"wall_seconds": float(seconds * slow), "cpu_seconds": 1.0}

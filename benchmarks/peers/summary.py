@@ -68,7 +68,7 @@ def _ratios(values: Values, work: str) -> list[dict[str, Any]]:
     if work == "photographs":
         ratios.append(_ratio(values, work, "wall_seconds", default, f"{work}, the fastest peer at its defaults", 2.0))
         memory = _ratio(values, work, "peak_mib", others, f"{work}, peak memory over the leanest peer's", 0.8)
-        turned = {"median": memory["median"], "least": memory["greatest"], "greatest": memory["least"]}
+        turned = {"median": memory["median"], "least": memory["greatest"], "greatest": memory["least"]}  # less is more
         ratios.append({**memory, **{name: 1 / ratio for name, ratio in turned.items()}, "at_most": True})
     return [*ratios, _accuracy(values, work, others)]
 
