@@ -119,7 +119,10 @@ class _Workers:
 
     def __exit__(self, *_: object) -> None:
         atexit.unregister(self.kill)
-        del self.iterator  # tells the processes to end, and waits for them
+        del self.iterator  # tells the processes to end, and waits five seconds for each
+        self.kill()  # one that hangs has not heard
+        for process in self.processes:
+            process.join()
 
     def kill(self) -> None:
         for process in self.processes:
@@ -162,6 +165,8 @@ class _Workers:
         for _ in range(_TICKS):  # small waits: while the program is suspended, no time passes here
             if done.wait(PATIENCE_SECONDS / _TICKS):
                 return
+        if wait([process.sentinel for process in self.processes], timeout=0):
+            return  # one has died, which is noticed within seconds: the others wait for it
         at_work = [worker for worker, (_, sample) in enumerate(self.places.tolist()) if sample != _NOWHERE]
         self.hung = at_work or list(range(len(self.places)))
         self.kill()

@@ -1,0 +1,68 @@
+"""Worker processes that fail, die or hang: the run ends with one line, and leaves no process."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import Ended
+from PIL import Image
+from torch import Tensor
+
+from trainer.data import files as files_module
+from trainer.data import stream
+from trainer.data.decode import Frame, decode
+
+MAIN = os.getpid()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(8):
+            Image.new("RGB", (9, 9), (99 * number, 30 * index, 0)).save(tmp_path / "photos" / name / f"{index}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def others() -> Iterator[set[int]]:
+    """The processes that were there before; all that a test starts must be gone after it."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield before
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    assert left == []
+
+
+FAULTS: dict[str, Callable[[], object]] = {
+    "raises": lambda: [].pop(),
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exits": lambda: os._exit(3),
+    "hangs": lambda: time.sleep(1000),
+}
+
+
+@pytest.mark.row(32)
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_worker_that_fails_dies_or_hangs_ends_the_run_with_its_file_and_no_process_left(
+    train: Callable[..., Ended],
+    photos: Path,
+    golden: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    def faulty(path: Path, frame: Frame) -> Tensor:
+        if path.parts[-2:] == ("dog", "5.png") and os.getpid() != MAIN:
+            FAULTS[fault]()
+        return decode(path, frame)
+
+    monkeypatch.setattr(files_module, "decode", faulty)
+    monkeypatch.setattr(stream, "PATIENCE_SECONDS", 2.0)
+    words = ("data=folder", f"data.root={photos}", "data.cache=none", "data.val=0.2", "data.normalise=imagenet")
+    ended = train(*words, "workers=2", "epochs=1", "batch_size=4", "model.widths=[2]", tiny=False)
+    assert ended.code == 1 and len(ended.err.splitlines()) == 1, ended.err
+    golden(f"row32_{fault}", ended.err, r"(?<=worker )\d")
