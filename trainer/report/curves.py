@@ -16,7 +16,8 @@ def draw_curves(metrics: Path, picture: Path) -> None:
     steps = [line for line in lines if line["kind"] == "step"]
     if not epochs:
         return
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6))
+    figure.subplots_adjust(left=0.04, right=0.99, top=0.9, bottom=0.14, wspace=0.22)  # a layout engine draws it twice
     loss, accuracy, rate = figure.subplots(1, 3)
     _plot(loss, epochs, {"training": "train_loss", "validation": "val_loss"}, "loss")
     _plot(accuracy, epochs, {"training": "train_accuracy", "validation": "val_accuracy"}, "accuracy")
