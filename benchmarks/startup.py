@@ -50,17 +50,19 @@ def _in_turn(contestants: dict[str, Callable[[], float]]) -> dict[str, list[floa
 
 
 def _imports(*modules: str) -> Callable[[], float]:
-    return lambda: _wall([sys.executable, "-c", f"import {', '.join(modules)}"])
+    return lambda: _wall([sys.executable, "-c", f"import {', '.join(modules)}"], 0)
 
 
 def _command(*words: str) -> Callable[[], float]:
-    return lambda: _wall([sys.executable, "-m", "trainer", *words])
+    return lambda: _wall([sys.executable, "-m", "trainer", *words], 2 if words == WORDS["a typo"] else 0)
 
 
-def _wall(command: list[str]) -> float:
+def _wall(command: list[str], code: int) -> float:
     begun = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)  # a typo is an error
-    return time.perf_counter() - begun
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    seconds = time.perf_counter() - begun
+    assert ended.returncode == code, f"{command} ended with {ended.returncode}"
+    return seconds
 
 
 def _until_the_first_step() -> float:

@@ -38,7 +38,7 @@ CONTESTANTS = {
 def main() -> None:
     tiny, rounds = os.environ.get("TINY") == "1", int(os.environ.get("ROUNDS", "3"))
     folders = _images(tiny)
-    chosen = f"{os.environ.get('PHOTOS')} {tiny}"
+    chosen = f"{os.environ.get('PHOTOS')} {os.environ.get('FASHION_MNIST')} {tiny}"
     kept = Kept(
         SCRATCH / "measurements.jsonl",
         fingerprint([ROOT / "trainer", ROOT / "conf", ROOT / "benchmarks/peers"], chosen),
@@ -51,7 +51,7 @@ def main() -> None:
         value = measure(key, folders)
         kept.add(key, value)
         print(f"{number}/{len(order)} {time.perf_counter() - begun:5.0f} s  {' '.join(map(str, key))}: {_line(value)}")
-    section = summarise(kept.found, os.environ.get("PHOTOS") is not None)
+    section = summarise({key: kept.found[key] for key in order}, os.environ.get("PHOTOS") is not None)
     if tiny:
         print(json.dumps(section, indent=1))
         return
@@ -66,7 +66,8 @@ def _images(tiny: bool) -> dict[str, Path]:
     SCRATCH.mkdir(exist_ok=True)
     photos = os.environ.get("PHOTOS")
     source = Path(photos).expanduser() if photos else None
-    name = f"photographs-{fingerprint([], str(source))}{'-tiny' * tiny}"
+    made_by = f"{source} {TASKS['photographs']} {Path(images.__file__).read_text()}"
+    name = f"photographs-{fingerprint([], made_by)}{'-tiny' * tiny}"
     folders = {"photographs": images.photographs(SCRATCH / name, TASKS["photographs"], source)}
     fashion = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist")).expanduser()
     if fashion.is_dir():
@@ -98,12 +99,14 @@ def measure(key: Key, folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def _ours(work: str, settings: str, number: int, folder: Path) -> dict[str, Any]:
-    """A first run, which finds no decoded images; or, with settings 'again', one after another has left them."""
+    """A first run, which finds no decoded images; or, with settings 'again', one after another has left them on disk."""
     with TemporaryDirectory() as scratch:
         here = Path(scratch)
         command = with_ours.command(TASKS[work], folder, number, here / "run", here / "kept")
         if settings == "again":
+            command.append("data.cache=disk")
             cost(command, folder=ROOT)
+            assert any((here / "kept").iterdir()), "nothing was kept for this run"
             shutil.rmtree(here / "run")
         took = asdict(cost(command, folder=ROOT))
         del took["output"]
