@@ -99,7 +99,7 @@ def measure(key: Key, folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def _ours(work: str, settings: str, number: int, folder: Path) -> dict[str, Any]:
-    """A first run, which finds no decoded images; or, with settings 'again', one after another has left them on disk."""
+    """A first run, which finds no decoded images; or, with settings 'again', one that finds those of another."""
     with TemporaryDirectory() as scratch:
         here = Path(scratch)
         command = with_ours.command(TASKS[work], folder, number, here / "run", here / "kept")
