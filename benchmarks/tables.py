@@ -36,6 +36,8 @@ def shown(content: dict[str, Any], name: str) -> str:
         "feeding": _feeding,
         "bench": lambda content: _plain(content["bench"]),
         "scaling": lambda content: _plain(content["scaling"]),
+        "step": lambda content: _plain(content["step"]),
+        "precision": lambda content: _plain(content["precision"]),
     }[name]
     try:
         return draw(content)
