@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from trainer import cli
 from trainer.cli import main
 
 
@@ -90,3 +92,17 @@ def test_words_are_answered_without_importing_torch(words: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout or ended.stderr
+
+
+@pytest.mark.row(5)
+def test_an_interrupt_outside_training_is_told_and_claims_nothing_that_may_be_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], golden: Callable[..., None]
+) -> None:
+    def interrupted(words: Sequence[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.script()
+    assert ended.value.code == 130
+    golden("row05_outside_training", capsys.readouterr().err)

@@ -45,6 +45,17 @@ def test_a_multirun_ranks_its_runs_marks_the_failed_one_and_goes_on_where_asked(
     assert [(folder / run / "metrics.jsonl").read_bytes() for run in "02"] == records
 
 
+@pytest.mark.row(36)
+def test_a_damaged_summary_costs_no_run_its_place_in_the_table(train: Train, tmp_path: Path) -> None:
+    words = ("-m", "name=rates", "optim=sgd", "optim.lr=0.001,0.05", "epochs=1")
+    assert train(*words).code == 0
+    folder = tmp_path / "outputs" / "multirun" / "rates"
+    for name in ("0/summary.json", "0/run.json", "1/summary.json"):
+        (folder / name).write_text("{")
+    assert train(*words, "resume=auto").code == 1
+    assert {row["run"]: row["status"] for row in rows_of(folder)} == {"0": "FAILED", "1": "done"}
+
+
 def test_a_multirun_is_ranked_and_its_folder_is_not_taken_twice(train: Train, tmp_path: Path) -> None:
     words = ("-m", "name=rates", "optim=sgd", "optim.lr=0.001,0.05", "epochs=1")
     assert train(*words).code == 0

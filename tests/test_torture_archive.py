@@ -14,6 +14,7 @@ import pytest
 from conftest import Ended
 from PIL import Image
 
+from trainer.cli import main
 from trainer.data import archive as archive_module
 from trainer.data.archive import unpacked
 from trainer.errors import DataError
@@ -221,3 +222,18 @@ def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match=r"cannot be unpacked into .*No space left on device.*Make room"):
         unpacked(zipped(tmp_path / "a.zip", pictures()), tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["unpacking.lock"]
+
+
+def test_what_was_unpacked_is_listed_with_its_size_and_is_not_deleted_under_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache"
+    place = cache / "archives" / "set-0123456789abcdef" / "cat"
+    place.mkdir(parents=True)
+    (place / "1.png").write_bytes(bytes(2**20))
+    (place / "2.png").touch()
+    for words in (["cache"], ["cache", "clear"]):
+        assert main([*words, f"data.cache_dir={cache}"]) == 0
+        told = capsys.readouterr().out.splitlines()[-1]
+        assert told == f"{cache / 'archives'}: 2 files out of archives, 1.0 MiB. Delete it when no run reads there."
+    assert (place / "1.png").exists()

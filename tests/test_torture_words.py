@@ -101,6 +101,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("hydra: {hydra_logging: {handlers: {x: {(): marking.Marker}}}}\n", "hydra.hydra_logging.handlers.x.()"),
         ("hydra: {job_logging: {handlers: {x: {class: marking.Marker}}}}\n", "hydra.job_logging.handlers.x.class"),
         ("hydra: {job: {env_set: {PATH: marking.Marker}}}\n", "hydra.job.env_set"),
+        (
+            "hydra: {job_logging: {handlers: '${oc.create:{x: {class: marking.Marker}}}'}}\n",
+            "hydra.job_logging.handlers",
+        ),
+        (
+            "hydra: {job_logging: {handlers: '${oc.decode:\"{x: {class: marking.Marker}}\"}'}}\n",
+            "hydra.job_logging.handlers",
+        ),
         ("_target_: marking.Marker\n", "_target_"),
     ],
 )

@@ -39,7 +39,7 @@ def script() -> None:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:  # in training an interrupt is noted, and answered after a good save
-        print("Stopped before training began; there is nothing to go on from.", file=sys.stderr)
+        print("Stopped outside training; what was saved before is intact.", file=sys.stderr)
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # what reads our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

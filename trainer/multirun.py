@@ -95,7 +95,7 @@ def _run_job(composed: DictConfig, run: str) -> bool:
             traceback.print_exc()
         print(f"{run} failed: {error}", file=sys.stderr)
         folder.path.mkdir(parents=True, exist_ok=True)
-        if read_json(folder.summary).get("status") != "finished":
+        if folder.read_summary().get("status") != "finished":
             write_json(folder.summary, {**ending(error), "overrides": said})
         return False
     return True

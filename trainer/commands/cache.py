@@ -1,9 +1,10 @@
-"""cache: what decoded images are kept on disk, and the way to be rid of them."""
+"""cache: what decoded images and unpacked archives are kept on disk, and the way to be rid of them."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer.data.archive import FOLDER
 from trainer.data.cache import Stored, default_folder, delete, gib, stores
 from trainer.errors import ConfigError, did_you_mean
 
@@ -26,6 +27,7 @@ def run(words: Sequence[str]) -> int:
             hint = did_you_mean(word, ("clear", "data.cache_dir"))
             raise ConfigError(f"cache: '{word}' says nothing here.{hint} It takes clear, and data.cache_dir=FOLDER.")
     _clear(folder) if clear else _list(folder)
+    _tell_archives(folder / FOLDER)
     return 0
 
 
@@ -45,6 +47,13 @@ def _clear(folder: Path) -> None:
     print(f"{folder}: deleted {_count(gone)}, {gib(sum(store.num_bytes for store in gone))}.")
     if len(gone) < len(kept):
         print(f"In use by runs, and kept: {len(kept) - len(gone)}.")
+
+
+def _tell_archives(folder: Path) -> None:
+    """Says what archives were unpacked to. These files bear no mark of the runs that read them, so they stay."""
+    sizes = [path.lstat().st_size for path in folder.glob("*/**/*") if not path.is_dir()]
+    if sizes:
+        print(f"{folder}: {len(sizes):,} files out of archives, {gib(sum(sizes))}. Delete it when no run reads there.")
 
 
 def _count(kept: Sequence[Stored]) -> str:

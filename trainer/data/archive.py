@@ -17,6 +17,8 @@ from typing import BinaryIO, cast
 from trainer.errors import DataError, first_line
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+FOLDER = "archives"
+"""Of the cache folder: what is in them lies there."""
 _MOST_ENTRIES = 2_000_000
 _MOST_BYTES = 2**40
 _MOST_TIMES = 100

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from trainer.data.archive import FOLDER, is_archive, unpacked
 from trainer.data.archive import SUFFIXES as ARCHIVES
-from trainer.data.archive import is_archive, unpacked
 from trainer.data.assemble import Wishes
 from trainer.data.cache import Keep
 from trainer.data.decode import SUFFIXES
@@ -54,7 +54,7 @@ def folder(
     classes differ. Size and unreadable files are as in files.file_source.
     """
     base, keep = Path(root).expanduser(), Keep(cache, cache_dir, cache_limit)
-    found, notes = scan_archive(base, keep.folder / "archives") if is_archive(base) else scan(base)
+    found, notes = scan_archive(base, keep.folder / FOLDER) if is_archive(base) else scan(base)
     classes = found["train"].classes
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)

@@ -63,7 +63,7 @@ class RunFolder:
                         self.path.rmdir()
 
     def _tidy(self) -> None:
-        for path in (self.config, self.about, self.metrics, self.summary):
+        for path in (self.config, self.about, self.metrics, self.summary, self.files, self.left_out):
             path.with_name(path.name + durable.SUFFIX).unlink(missing_ok=True)
         for path in self.checkpoints.glob(f"*{durable.SUFFIX}"):
             path.unlink()
@@ -84,6 +84,13 @@ class RunFolder:
         if "fingerprint" not in about:
             raise _damaged(self.about)
         return about
+
+    def read_summary(self) -> dict[str, Any]:
+        """How the run ended; nothing if it has not, or if the file is damaged: a run that goes on writes it anew."""
+        try:
+            return read_json(self.summary)
+        except CheckpointError:
+            return {}
 
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""

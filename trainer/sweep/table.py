@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainer.records.folder import read_json, replace_text
+from trainer.records.folder import RunFolder, replace_text
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
 _WIDE = 240
@@ -65,7 +65,7 @@ def spreads(runs: list[dict[str, Any]], keys: list[str], monitor: str) -> list[d
 def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     """The summaries of the runs in the folder, best first, runs without a score last; 'said' is key -> value."""
     paths = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name))
-    runs = [{**read_json(path / "summary.json"), "run": path.name} for path in paths]
+    runs = [{**RunFolder(path).read_summary(), "run": path.name} for path in paths]
     for run in runs:
         run["said"] = {key: value for key, _, value in (word.partition("=") for word in run.get("overrides", []))}
         run["score"] = (run.get("best") or {}).get(monitor)
