@@ -26,13 +26,13 @@ def main(library: str, settings: str, task: str, folder: str, seed: str, what: s
     if what == "train":
         result: dict[str, Any] = {"accuracy": contestant.train(*arguments)}
     else:
-        begun = time.perf_counter()
-        result = rates(contestant.epochs(*arguments), begun)
+        result = rates(contestant.epochs(*arguments))
     print(json.dumps(result))
 
 
-def rates(epochs: Any, begun: float) -> dict[str, float]:
-    """Images a second over the first epoch, preparations included since `begun`, and over the ones after it."""
+def rates(epochs: Any) -> dict[str, float]:
+    """Images a second over the first epoch, from the first look into the folder on, and over the ones after it."""
+    begun = time.perf_counter()
     first = sum(len(images) for images in next(epochs))
     first_seconds = time.perf_counter() - begun
     begun = time.perf_counter()

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
 from benchmarks.peers.task import Task
+from trainer.build import build
+from trainer.compose import Origin, compose
+from trainer.config import Config, conf_folder
 
 
 def command(task: Task, folder: Path, seed: int, output: Path, kept: Path) -> list[str]:
@@ -56,13 +58,11 @@ def words(task: Task, folder: Path) -> list[str]:
 
 def epochs(task: Task, folder: Path, best: bool) -> Iterator[Iterator[Tensor]]:
     """Training images, epoch after epoch, as the model would see them; the model is the least there is."""
-    from trainer.build import build
-    from trainer.compose import Origin, compose
-    from trainer.config import conf_folder
+    least = ["model=small_cnn", "model.widths=[1]", f"limit_val={task.batch_size}", "data.cache=ram"]
+    return _epochs(compose([*words(task, folder), *least], Origin(conf_folder())))
 
-    least = ["model=small_cnn", "model.widths=[1]", f"limit_val={task.batch_size}"]
-    with TemporaryDirectory() as kept:
-        cache = [f"data.cache_dir={kept}"]
-        job = build(compose([*words(task, folder), *least, *cache], Origin(conf_folder())), lambda *_: None)
-        for epoch in count():
-            yield (batch.images for batch in job.batches.epoch(epoch))
+
+def _epochs(config: Config) -> Iterator[Iterator[Tensor]]:
+    job = build(config, lambda *_: None)
+    for epoch in count():
+        yield (batch.images for batch in job.batches.epoch(epoch))
