@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Ended
 from PIL import Image
+from test_torture_numbers import Poison
 
 from trainer.build import Job, build
 from trainer.cli import main
 from trainer.compose import Origin, compose
 from trainer.config import conf_folder
+from trainer.engine import loop
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import train_epoch
 from trainer.engine.rate_search import divergence, losses_over, rising_rates, suggest
@@ -125,6 +127,35 @@ def test_the_losses_are_those_of_training_when_the_schedule_gives_these_rates() 
     assert losses == pytest.approx(expected, rel=1e-6)
     reached = sorted({group["lr"] for group in searched.state.optimizer.param_groups}, reverse=True)
     assert reached[:2] == pytest.approx([rates[-1], rates[-1] / 2])
+
+
+def test_a_loss_that_jumps_to_no_number_is_none_from_there_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_groups", Poison([5]).groups(loop._groups))
+    job = job_of()
+    losses = list(losses_over(job.state, job.batches, job.recipe, RATES[:8], epochs=2))
+    assert [math.isfinite(loss) for loss in losses] == [True] * 4 + [False] * 4
+    assert min(losses[:4]) > 0 and divergence(losses) == 4
+
+
+def test_after_a_step_that_a_scaler_leaves_out_the_next_one_takes_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_groups", Poison([1, 4, 5]).groups(loop._groups))
+    job = job_of("on_nonfinite=skip")
+    losses = []
+    reached = []
+    for loss in losses_over(job.state, job.batches, job.recipe, RATES[:8], epochs=2):
+        losses.append(loss)
+        reached.append(max(group["lr"] for group in job.state.optimizer.param_groups))
+    assert reached == pytest.approx(RATES[:8]) and job.state.step == 8 + 3
+    assert min(losses) > 0.1 and max(losses) < 10
+
+
+@pytest.mark.parametrize("words", [(), ("on_nonfinite=skip",), ("precision=fp16",)])
+def test_a_loss_that_is_no_number_from_the_start_is_told_so(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(loop, "_groups", Poison([*range(1, 60)]).groups(loop._groups))
+    assert main(["find_lr", *TINY, f"output={tmp_path}", *words]) == 6
+    assert capsys.readouterr().err.startswith("The loss leaves at a rate of 1e-06 already, so the rate is not at fault")
 
 
 def test_the_search_learns_with_all_that_the_last_epoch_learns() -> None:

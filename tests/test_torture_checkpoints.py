@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import TINY, Ended, lines_of
 from test_resume import fingerprint
 
@@ -192,6 +193,36 @@ def test_three_saves_in_a_row_that_find_the_disk_full_end_the_run_and_the_old_ch
     assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
     assert train("name=x", "resume=auto").code == 0
     assert fingerprint(folder) == unbroken
+
+
+@pytest.mark.row(7)
+def test_weights_to_be_kept_for_which_the_disk_is_full_are_written_by_the_next_save(
+    train: Command, tmp_path: Path, full: Callable[..., None]
+) -> None:
+    assert train("name=unbroken", "keep_every=1").code == 0
+    full(2)  # after that of step 4: what is kept of epoch 1
+    ended = train("name=x", "keep_every=1", "save_every=4")
+    assert ended.code == 0 and ended.out.count("cannot be written") == 1
+    kept = [
+        {path.name: load(path)["model"] for path in (tmp_path / "outputs" / name / "checkpoints").glob("epoch*.pt")}
+        for name in ("x", "unbroken")
+    ]
+    assert kept[0].keys() == kept[1].keys() and len(kept[0]) == 2
+    for name, model in kept[0].items():
+        assert all(torch.equal(tensor, kept[1][name][key]) for key, tensor in model.items())
+
+
+@pytest.mark.row(7)
+def test_a_full_disk_before_the_first_step_of_a_run_that_may_roll_back_is_told_and_recorded(
+    train: Command, tmp_path: Path, full: Callable[..., None], golden: Callable[..., None]
+) -> None:
+    full(1)
+    ended = train("name=x", "on_nonfinite=rollback")
+    assert ended.code == 1
+    golden("row07_disk_full_at_start", ended.err, SIZES)
+    events = lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "event")
+    assert [line["event"] for line in events] == ["save failed", "failed"]
+    assert train("name=x", "on_nonfinite=rollback", "resume=auto").code == 0
 
 
 @pytest.mark.row(7)

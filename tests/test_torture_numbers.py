@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from trainer import registry
 from trainer.commands import train as train_command
 from trainer.data.batches import Batch
 from trainer.engine import loop
-from trainer.engine.checkpoint import load
+from trainer.engine.checkpoint import Checkpoints, SaveError, load
 from trainer.engine.health import FAR, PATIENCE, alarm, is_far_off, note
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Recipe, train_epoch
@@ -35,6 +36,7 @@ from trainer.run.diverged import go_back
 
 Train = Callable[..., Ended]
 Golden = Callable[..., None]
+Change = Callable[[State], object]
 CPU = torch.device("cpu")
 NUMBERS = (r"(?<=gradient norm )[\d.e+]+(?=,)", r"(?<=loss )\d[\d.e+]+(?=,)")
 
@@ -71,12 +73,45 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
     return poison
 
 
+@pytest.fixture
+def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Change], None]:
+    """Changes the state once after the step of this number, which the loop and its observers have seen by then."""
+
+    def after(step: int, change: Change) -> None:
+        def meddled(state: State, batches: Any, accumulate: int) -> Iterator[Sequence[Batch]]:
+            for group in chain(groups(state, batches, accumulate), [None]):
+                if state.step in due:
+                    due.remove(state.step)
+                    change(state)
+                if group is not None:
+                    yield group
+
+        due, groups = [step], loop._groups
+        monkeypatch.setattr(loop, "_groups", meddled)
+
+    return after
+
+
+def ruin(state: State) -> None:
+    """As a gradient does that is not finite, and is not the first layer's."""
+    nn.init.constant_(list(state.model.parameters())[-1], math.nan)
+
+
+def be_far_off(state: State) -> None:
+    """As a loss does that is far above where it began."""
+    state.streaks = torch.tensor([0, 3])
+
+
 def summary_of(tmp_path: Path, name: str = "x") -> dict[str, Any]:
     return json.loads((tmp_path / "outputs" / name / "summary.json").read_text())
 
 
 def last_of(tmp_path: Path, name: str = "x") -> dict[str, Any]:
     return load(tmp_path / "outputs" / name / "checkpoints" / "last.pt")
+
+
+def kept_in(tmp_path: Path, name: str = "x") -> list[str]:
+    return sorted(path.name for path in (tmp_path / "outputs" / name / "checkpoints").glob("epoch*.pt"))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -215,6 +250,138 @@ def test_a_loss_that_stays_far_above_its_start_stops_the_run_and_names_a_tenth_o
     golden("row24_diverged", ended.err, *NUMBERS, r"(?<=made of the images ).*?(?= and)", r"(?<=above )[\d.]+")
     assert "optim.lr=100 " in ended.err
     assert summary_of(tmp_path)["best"] is None
+
+
+@pytest.mark.row(22)
+def test_where_every_step_was_left_out_the_records_have_no_number(train: Train, tmp_path: Path, poison: Poison) -> None:
+    poison.steps += [2, *range(7, 13)]
+    ended = train("name=x", "on_nonfinite=skip", "log_every=1")
+    assert ended.code == 0 and "was not drawn" not in ended.out
+    steps, epochs = [lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", kind) for kind in ("step", "epoch")]
+    for score in ("loss", "accuracy"):
+        assert [line["step"] for line in steps if line[score] is None] == [2, *range(7, 13)]
+        assert [line[f"train_{score}"] is None for line in epochs] == [False, True]
+        assert None not in [line[f"val_{score}"] for line in epochs]
+
+
+@pytest.mark.row(4)
+@pytest.mark.row(22)
+def test_a_signal_does_not_save_weights_that_are_no_numbers(
+    train: Train, tmp_path: Path, meddle: Callable[..., None], golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meddle(8, ruin)
+    monkeypatch.setenv("TRAINER_FAULT", "term@step=8")
+    ended = train("name=x")
+    assert ended.code == 6
+    golden("row04_stopped_diverged", ended.err)
+    assert last_of(tmp_path)["step"] == 6
+    monkeypatch.delenv("TRAINER_FAULT")
+    assert train("name=x", "resume=auto").code == 0
+
+
+@pytest.mark.row(4)
+@pytest.mark.row(22)
+def test_a_signal_after_a_divergence_stops_the_run_after_the_rollback(
+    train: Train, tmp_path: Path, meddle: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meddle(8, ruin)
+    assert train("name=unbroken", "on_nonfinite=rollback").code == 0
+    meddle(8, ruin)
+    monkeypatch.setenv("TRAINER_FAULT", "term@step=8")
+    ended = train("name=x", "on_nonfinite=rollback")
+    assert ended.code == 143 and "Back to step 6 with half the rate, rollback 1 of 3 at most." in ended.out
+    assert ended.err.startswith("Stopped by SIGTERM after step 6; all is saved. ")
+    monkeypatch.delenv("TRAINER_FAULT")
+    assert train("name=x", "on_nonfinite=rollback", "resume=auto").code == 0
+    one, other = last_of(tmp_path), last_of(tmp_path, "unbroken")
+    assert one["rollbacks"] == 1 and same(one, other)
+
+
+@pytest.mark.row(4)
+@pytest.mark.row(24)
+def test_a_signal_does_not_save_a_state_whose_loss_is_far_off(
+    train: Train, tmp_path: Path, meddle: Callable[..., None], golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train("name=unbroken").code == 0
+    meddle(8, be_far_off)
+    monkeypatch.setenv("TRAINER_FAULT", "term@step=8")
+    ended = train("name=x")
+    assert ended.code == 143
+    golden("row04_stopped_far_off", ended.err)
+    assert last_of(tmp_path)["step"] == 6
+    monkeypatch.delenv("TRAINER_FAULT")
+    assert train("name=x", "resume=auto").code == 0
+    assert same(last_of(tmp_path), last_of(tmp_path, "unbroken"))
+
+
+@pytest.mark.row(24)
+def test_a_run_that_ends_far_off_saves_and_keeps_nothing_of_that(
+    train: Train, tmp_path: Path, meddle: Callable[..., None]
+) -> None:
+    meddle(12, be_far_off)
+    assert train("name=x", "keep_every=1").code == 0
+    assert (summary_of(tmp_path)["steps"], last_of(tmp_path)["step"]) == (12, 6)
+    assert [name[:7] for name in kept_in(tmp_path)] == ["epoch1_"]
+
+
+@pytest.mark.row(22)
+def test_a_rollback_takes_back_what_was_kept_of_later_epochs(
+    train: Train, tmp_path: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Checkpoints, saved: dict[str, Any]) -> None:
+        if (saved["epoch"], saved["rollbacks"]) == (2, 0):
+            raise SaveError("the disk is full")
+        save_last(self, saved)
+
+    save_last = Checkpoints.save_last
+    monkeypatch.setattr(Checkpoints, "save_last", full)
+    poison.steps += [14]
+    ended = train("name=x", "on_nonfinite=rollback", "keep_every=1", "epochs=3")
+    assert ended.code == 0 and "the disk is full" in ended.out and "Back to step 6" in ended.out
+    losses = [line["train_loss"] for line in lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "epoch")]
+    assert [name.partition("_val")[0] for name in kept_in(tmp_path)] == [
+        f"epoch{epoch}_loss{loss:.4f}" for epoch, loss in enumerate(losses, start=1)
+    ]
+
+
+@pytest.mark.row(12)
+@pytest.mark.row(22)
+def test_a_divergence_is_told_though_no_checkpoint_is_whole(
+    train: Train, tmp_path: Path, poison: Poison, meddle: Callable[..., None]
+) -> None:
+    poison.steps += [10]
+    meddle(9, lambda state: (tmp_path / "outputs" / "x" / "checkpoints" / "last.pt").write_bytes(b""))
+    ended = train("name=x", "epochs=3")
+    assert ended.code == 6 and ended.err.startswith("The loss or its gradient is not finite from step 10 on")
+    assert " No checkpoint that was written before is whole. Try optim.lr=" in ended.err
+
+
+@pytest.mark.row(18)
+@pytest.mark.parametrize(
+    ("before", "now", "growth_interval"),
+    [
+        ((), ("precision=fp16",), 2000),
+        ((), ("on_nonfinite=skip",), 2**31 - 1),
+        (("on_nonfinite=skip",), ("on_nonfinite=skip", "precision=fp16"), 2000),
+        (("precision=fp16",), ("precision=fp32",), None),
+    ],
+)
+def test_a_run_goes_on_with_another_gradient_scaler_than_it_was_saved_with(
+    before: tuple[str, ...],
+    now: tuple[str, ...],
+    growth_interval: int | None,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRAINER_FAULT", "term@step=8")
+    assert train("name=x", *before).code == 143
+    monkeypatch.delenv("TRAINER_FAULT")
+    ended = train("name=x", *now, "resume=auto", "resume_allow=[precision,on_nonfinite]")
+    assert ended.code == 0, ended.err
+    scaler = last_of(tmp_path)["scaler"]
+    assert scaler.get("growth_interval") == growth_interval
+    assert growth_interval is None or (scaler["scale"] > 1) == (growth_interval == 2000)
 
 
 def noted(losses: Sequence[float]) -> State:

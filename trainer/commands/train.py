@@ -8,13 +8,11 @@ from typing import Any
 
 from trainer import fault
 from trainer.build import Job, build
-from trainer.config import Config, essential
+from trainer.config import Config, Settings, essential
 from trainer.engine.checkpoint import Checkpoints, SaveError
-from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt, Interrupted
-from trainer.engine.loop import evaluate, fit, steps_per_epoch
+from trainer.engine.loop import evaluate, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Scores
-from trainer.engine.state import State
 from trainer.errors import (
     ConfigError,
     DivergedError,
@@ -24,7 +22,7 @@ from trainer.errors import (
     first_line,
 )
 from trainer.records.about import environment
-from trainer.records.folder import RunFolder, new_folder, read_json, run_at, write_json
+from trainer.records.folder import RunFolder, new_folder, run_at, write_json
 from trainer.records.metrics import MetricsFile
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
@@ -32,7 +30,7 @@ from trainer.report.curves import draw_curves
 from trainer.report.sentences import closing
 from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
-from trainer.run.diverged import give_up, go_back, may_go_back
+from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
 from trainer.run.resume import go_on, refuse_changes, without_weights
 
@@ -62,14 +60,22 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
         saved = checkpoints.load_last() if checkpoint is None else checkpoints.load_exactly(checkpoint)
         if saved is not None:
             refuse_changes(folder, config, saved)
-        summary = read_json(folder.summary)
-        if summary.get("status") == "finished" and summary["epochs_planned"] == config.settings.epochs:
-            again = f"python -m trainer {shlex.quote(f'resume={folder.path}')} epochs=MORE"
-            print(f"{folder.path} is finished. To train on: {again}")
+        if ends := _ends(folder.read_summary(), config.settings):
+            words = [shlex.quote(f"resume={folder.path}"), *(f"{end}=MORE" for end in ends)]
+            print(f"{folder.path} is finished. To train on: python -m trainer {' '.join(words)}")
             return 0
         with Screen() as screen:
             _run(folder, config, overrides or [], saved, screen)
         return 0
+
+
+def _ends(summary: dict[str, Any], settings: Settings) -> list[str]:
+    """The settings by which a finished run has nothing left to do; none if it has, or has not finished."""
+    if summary.get("status") != "finished":
+        return []
+    stale_epochs = summary["epochs"] - (summary["best"]["epoch"] if summary["best"] else 0)
+    has_stalled = settings.early_stop is not None and stale_epochs >= settings.early_stop
+    return ["epochs"] * (summary["epochs"] >= settings.epochs) + ["early_stop"] * has_stalled
 
 
 def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
@@ -105,8 +111,6 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
         "steps_per_epoch": steps_per_epoch(job.batches, job.recipe.accumulate),
     }
     checkpoints = Checkpoints(folder.checkpoints, about)
-    if config.settings.on_nonfinite == "rollback" and not job.state.step:
-        checkpoints.save_last(job.state.state_dict())  # to go back to
     with Interrupt() as interrupt:
         while True:
             try:
@@ -130,13 +134,16 @@ def _attempt(
     with MetricsFile(folder.metrics) as metrics:
         witness = Witness(pace, checkpoints, metrics, screen)
         try:
+            if config.settings.on_nonfinite == "rollback" and not job.state.step:
+                witness.save_what_is_not_saved(job.state)  # to go back to
             fault.reach("begin", job.state.step)
             with advised(config, job):
                 fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
-                witness.save_what_is_not_saved(job.state)
+                if fit_to_save(job.state, job.recipe):
+                    witness.save_what_is_not_saved(job.state)
                 return _test(job, checkpoints, interrupt)
         except Interrupted as signal:
-            raise _stopped(signal, folder, job.state, witness) from None
+            raise _stopped(signal, folder, job, checkpoints, witness) from None
         except DivergedError:
             raise  # it need not be the end
         except TrainerError as error:
@@ -146,18 +153,23 @@ def _attempt(
             witness.close()
 
 
-def _stopped(signal: Interrupted, folder: RunFolder, state: State, witness: Witness) -> TrainerError:
-    """The error that ends a run which a signal has stopped, after the state was saved if it could be."""
+def _stopped(
+    signal: Interrupted, folder: RunFolder, job: Job, checkpoints: Checkpoints, witness: Witness
+) -> TrainerError:
+    """The error that ends a run which a signal has stopped, after the state was saved if it could be.
+
+    Raises DivergedError if the last steps show that the run has diverged: then that is what is to be told.
+    """
     way_on = f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}"
-    told = f"Stopped by {signal} after step {state.step}; "
-    if alarm(state) is not None:
-        told += "its loss is no number, so the checkpoint before it stays. "
-        return StoppedError(told + way_on, signal.signal_number)
+    told = f"Stopped by {signal} after step {job.state.step}"
+    if not fit_to_save(job.state, job.recipe):
+        told += f"; this state is not saved, since its loss is far above where it began. {what_stays(checkpoints)}"
+        return StoppedError(f"{told} {way_on}", signal.signal_number)
     try:
-        witness.save_what_is_not_saved(state)
+        witness.save_what_is_not_saved(job.state)
     except SaveError as error:
         return TrainerError(f"Stopped by {signal}, which leaves the last steps unsaved: {error}")
-    return StoppedError(f"{told}all is saved. {way_on}", signal.signal_number)
+    return StoppedError(f"{told}; all is saved. {way_on}", signal.signal_number)
 
 
 def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Scores | None:

@@ -72,6 +72,11 @@ def alarm(state: State) -> Alarm | None:
     return None
 
 
+def is_left_out(state: State) -> bool:
+    """Whether the last step was not finite, and so does not count in the sums. Reads the device."""
+    return bool(state.streaks[0])
+
+
 def is_far_off(state: State) -> bool:
     """Whether the last step's loss is far above where it began: no state to come back to. Reads the device."""
     return bool(state.streaks[1])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer import fault
 from trainer.engine.average import follow
 from trainer.engine.device import ahead
-from trainer.engine.health import alarm, is_far_off, note, put_back
+from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
 from trainer.engine.precision import Precision
@@ -127,16 +127,12 @@ def fit(
             observer.step(state)
             if state.step % plan.log_every == 0:
                 _log(state, recipe, observer)
-            if plan.save_every and state.step % plan.save_every == 0:
-                _check(state, recipe)
-                _check_weights(state, recipe)
-                if not is_far_off(state):
-                    observer.save(state, is_best=False)
-        _check(state, recipe)
-        _check_weights(state, recipe)
+            if plan.save_every and state.step % plan.save_every == 0 and fit_to_save(state, recipe):
+                observer.save(state, is_best=False)
+        may_come_back = fit_to_save(state, recipe)
         trained = time.perf_counter()
         fault.reach("validation", state.epoch + 1)
-        train = scores_of(state.sums)
+        train = _scores(state, state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
         if not math.isfinite(val.loss):
             raise _diverged(f"The validation loss is not a finite number after step {state.step}.", state, recipe)
@@ -147,9 +143,9 @@ def fit(
         lr, seconds = _lr(state), (trained - begun, time.perf_counter() - trained)
         report = EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds)
         observer.epoch(report)
-        if plan.keep_every and state.epoch % plan.keep_every == 0:
-            observer.keep(state, report)
-        if not is_far_off(state):
+        if may_come_back:
+            if plan.keep_every and state.epoch % plan.keep_every == 0:
+                observer.keep(state, report)
             observer.save(state, is_best=is_best)
 
 
@@ -157,6 +153,18 @@ def finished(state: State, plan: Plan) -> bool:
     """Whether nothing is left to do: all epochs are done, or progress has stopped for as long as early_stop allows."""
     stalled = plan.early_stop is not None and state.stale_epochs >= plan.early_stop
     return stalled or state.epoch >= plan.epochs
+
+
+def fit_to_save(state: State, recipe: Recipe) -> bool:
+    """Whether a run may come back to this state: not while its loss is far off.
+
+    Raises DivergedError if the last steps were not sound. Reads the device.
+    """
+    _check(state, recipe)
+    finite = torch.stack([parameter.isfinite().all() for parameter in state.model.parameters()]).all()
+    if not finite:  # the last update before a save has no later loss that would tell what it did
+        raise _diverged(f"The weights are not finite numbers after step {state.step}.", state, recipe)
+    return not is_far_off(state)
 
 
 def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:
@@ -228,9 +236,14 @@ def _lr(state: State) -> float:
     return float(max(group["lr"] for group in state.optimizer.param_groups))
 
 
+def _scores(state: State, sums: Tensor) -> Scores:
+    """The scores of the steps, up to the last, that came to these sums: no numbers if they were left out."""
+    return scores_of(sums, empty=math.nan if is_left_out(state) else 0.0)
+
+
 def _log(state: State, recipe: Recipe, observer: Observer) -> None:
     _check(state, recipe)
-    scores = scores_of(state.sums - state.logged_sums)
+    scores = _scores(state, state.sums - state.logged_sums)
     state.logged_sums = state.sums.clone()
     observer.logged(state, scores, _lr(state))
 
@@ -251,13 +264,6 @@ def _wants_norm(state: State, recipe: Recipe) -> bool:
     Else it would be worked out for nothing: 1 % of a step of 11 M weights on 32 images of 64 pixels.
     """
     return recipe.clip_norm is not None or state.scaler.is_enabled()
-
-
-def _check_weights(state: State, recipe: Recipe) -> None:
-    """Raises DivergedError. The last update before a save has no later loss that would tell what it did."""
-    finite = torch.stack([parameter.isfinite().all() for parameter in state.model.parameters()]).all()
-    if not finite:
-        raise _diverged(f"The weights are not finite numbers after step {state.step}.", state, recipe)
 
 
 def _diverged(what: str, state: State, recipe: Recipe, step: int | None = None) -> DivergedError:

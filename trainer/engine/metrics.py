@@ -28,7 +28,7 @@ def sums_of(losses: Tensor, weights: Tensor, logits: Tensor, labels: Tensor) -> 
     return torch.stack([losses.sum(), weights.sum(), correct.sum(), labelled.sum()])
 
 
-def scores_of(sums: Tensor) -> Scores:
-    """Reads the sums from the device. A set without a single label scores 0."""
+def scores_of(sums: Tensor, empty: float = 0.0) -> Scores:
+    """Reads the sums from the device. empty: what a set without a single label scores."""
     loss, weight, correct, labelled = sums.tolist()
-    return Scores(loss / weight if weight else 0.0, correct / labelled if labelled else 0.0)
+    return Scores(loss / weight if weight else empty, correct / labelled if labelled else empty)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from trainer.engine.health import alarm, is_left_out
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Batches, Recipe, train_epoch
 from trainer.engine.metrics import scores_of
@@ -51,19 +52,25 @@ def losses_over(state: State, batches: Batches, recipe: Recipe, rates: Sequence[
     """The loss of each step while the rate of the last stage takes these values, and the other stages' their share.
 
     The steps are those of training, with the rates in the schedule's place. What learns is what learns in the last of
-    the epochs: all that will ever learn. The state is used up.
+    the epochs: all that will ever learn. After a step that a scaler leaves out, the next one takes its rate; where
+    training would stop, the loss is NaN. The state is used up.
     """
     base = max(group["initial_lr"] for group in state.optimizer.param_groups)
+    taken = 0
     trial = replace(
         recipe,
-        schedule=lambda step: rates[step] / base,
+        schedule=lambda step: rates[taken] / base,
         begin_epoch=lambda model, _: recipe.begin_epoch(model, epochs - 1),
     )
-    while state.step < len(rates):
+    while taken < len(rates):
         for _ in train_epoch(state, batches, trial, Interrupt()):
-            yield scores_of(state.sums - state.logged_sums).loss
+            found = alarm(state)
+            if found is None and is_left_out(state):
+                continue
+            yield math.nan if found else scores_of(state.sums - state.logged_sums).loss
             state.logged_sums = state.sums.clone()
-            if state.step == len(rates):
+            taken += 1
+            if taken == len(rates):
                 return
         state.epoch += 1
 

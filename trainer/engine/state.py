@@ -110,7 +110,8 @@ class State:
         self.optimizer.load_state_dict(saved["optimizer"])
         for group, options in zip(self.optimizer.param_groups, said, strict=True):
             group.update(options)  # the config says them, also where resume_allow lets it change
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"].get("growth_interval") == self.scaler.state_dict().get("growth_interval"):
+            self.scaler.load_state_dict(saved["scaler"])  # else it is of another precision or policy, and begins anew
         for name in _COUNTERS:
             setattr(self, name, saved[name])
         for name in _TENSORS:
@@ -118,5 +119,9 @@ class State:
 
     def renumber(self, steps_before: int, steps_now: int) -> None:
         """Count as if every epoch had always had as many steps as it has now: so schedule and shuffle stay in place."""
-        begun = self.step - self.epoch * steps_before
-        self.step = self.epoch * steps_now + begun * steps_now // steps_before
+        self.step = renumbered(self.step, self.epoch, steps_before, steps_now)
+
+
+def renumbered(step: int, epoch: int, steps_before: int, steps_now: int) -> int:
+    """The number of a step after this many epochs, as if each had always had as many steps as it has now."""
+    return epoch * steps_now + (step - epoch * steps_before) * steps_now // steps_before

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.engine.checkpoint import SaveError
+from trainer.engine.state import renumbered
 from trainer.records.folder import cannot_write, replace_text
 
 
@@ -66,14 +67,35 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def rewind(path: Path, step: int, epoch: int) -> None:
-    """Takes back the step and epoch lines that lie beyond a checkpoint: the resumed run writes them anew."""
-    lines = [line for line in read_metrics(path) if line["kind"] == "event" or _lies_within(line, step, epoch)]
+def rewind(path: Path, step: int, epoch: int, steps_before: int = 1, steps_now: int = 1) -> None:
+    """Takes back the step and epoch lines that lie beyond a checkpoint: the resumed run writes them anew.
+
+    The others are numbered as if an epoch had always had steps_now. It had steps_before when the checkpoint was taken,
+    and when a line was written, as many as that tells; one of an earlier release does not, and then had steps_before.
+    """
+    lines = [line for line in read_metrics(path) if _lies_within(line, step, epoch, steps_before)]
+    lines = [_numbered(line, steps_before, steps_now) for line in lines]
     replace_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def _lies_within(line: dict[str, Any], step: int, epoch: int) -> bool:
-    return bool(line["step"] <= step if line["kind"] == "step" else line["epoch"] <= epoch)
+def _lies_within(line: dict[str, Any], step: int, epoch: int, steps: int) -> bool:
+    """Whether the line is an event, or tells of what came before a checkpoint of this step, in epochs of so many."""
+    if line["kind"] != "step":
+        return bool(line["kind"] == "event" or line["epoch"] <= epoch)
+    begun, own_steps = line["epoch"] - 1, line.get("steps_per_epoch", steps)
+    done = line["step"] - begun * own_steps
+    # Shares of the epoch are compared: of a run that was killed before it saved, only the lines are numbered anew.
+    return bool((begun, done * steps) <= (epoch, (step - epoch * steps) * own_steps))
+
+
+def _numbered(line: dict[str, Any], steps_before: int, steps_now: int) -> dict[str, Any]:
+    """The line as if every epoch had always had as many steps as it has now."""
+    if line["kind"] == "event":
+        return line
+    if line["kind"] == "epoch":
+        return {**line, "step": line["epoch"] * steps_now}
+    step = renumbered(line["step"], line["epoch"] - 1, line.get("steps_per_epoch", steps_before), steps_now)
+    return {**line, "step": step, "steps_per_epoch": steps_now}
 
 
 def _sayable(value: Any) -> Any:

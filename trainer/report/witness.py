@@ -6,10 +6,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.engine.checkpoint import Checkpoints, SaveError
+from trainer.engine.checkpoint import BEST, Checkpoints, SaveError
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
+from trainer.records.kept import kept_name
 from trainer.records.metrics import MetricsFile
 from trainer.report.console import Screen
 from trainer.report.sentences import epoch_line
@@ -40,7 +41,7 @@ class Witness:
         self._bar = screen.bar("training", pace.steps, pace.first_step)
         self._failures = 0
         self._saved_at = checkpoints.place_of_last()
-        self._unsaved_best: dict[str, Any] | None = None
+        self._owed: dict[str, dict[str, Any]] = {}  # the weights to be written before the next last.pt, by file
 
     def step(self, state: State) -> None:
         images = (state.step - self._pace.first_step) * self._pace.images_per_step
@@ -48,7 +49,9 @@ class Witness:
 
     def logged(self, state: State, scores: Scores, lr: float) -> None:
         values = {"loss": scores.loss, "accuracy": scores.accuracy, "lr": lr}
-        self._metrics.append("step", state.step, state.epoch + 1, seconds=self._seconds(), **values)
+        steps = self._pace.steps // self._pace.epochs
+        about = {"steps_per_epoch": steps, "seconds": self._seconds()}
+        self._metrics.append("step", state.step, state.epoch + 1, **about, **values)
         self._bar.move(state.step, numbers=f"loss {scores.loss:.4f} accuracy {scores.accuracy:.2%} lr {lr:.2e}")
 
     def epoch(self, report: EpochReport) -> None:
@@ -72,18 +75,19 @@ class Witness:
 
     def save(self, state: State, *, is_best: bool) -> None:
         """Saves the state, or tells that the disk does not take it. Raises SaveError the third time in a row."""
-        best = {**_selected(state), "score": state.best} if is_best else self._unsaved_best
+        if is_best:
+            self._owed[BEST] = {**_selected(state), "score": state.best}
         try:
             self._metrics.sync()  # no checkpoint is ahead of its records
-            if best is not None:
-                self._checkpoints.save_best(best)  # first: a crash here repeats the epoch, and finds the same best
-                best = None
+            for name in list(self._owed):  # first: a crash here repeats the epoch, and writes the same again
+                self._checkpoints.keep(name, self._owed[name])
+                del self._owed[name]
             self._checkpoints.save_last(state.state_dict())
             self._failures, self._saved_at = 0, (state.step, state.epoch)
         except SaveError as error:
             self._failed(error, state)
         finally:
-            self._unsaved_best = deepcopy(best)  # its weights change in the next step
+            self._owed = deepcopy(self._owed)  # its weights change in the next step
 
     def save_what_is_not_saved(self, state: State) -> None:
         """Saves the state unless it is saved as it stands, at the end of the run. Raises SaveError at once."""
@@ -92,13 +96,8 @@ class Witness:
             self.save(state, is_best=False)
 
     def keep(self, state: State, report: EpochReport) -> None:
-        """The weights of this epoch under a name that sorts by epoch and holds what came out."""
-        digits = len(str(self._pace.epochs))
-        name = f"epoch{report.epoch:0{digits}}_loss{report.train.loss:.4f}_val{report.val.loss:.4f}.pt"
-        try:
-            self._checkpoints.keep(name, _selected(state))
-        except SaveError as error:
-            self._failed(error, state)
+        """The weights of this epoch are written for good by the save that follows."""
+        self._owed[kept_name(report, self._pace.epochs)] = _selected(state)
 
     def close(self) -> None:
         self._bar.close()

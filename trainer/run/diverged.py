@@ -6,9 +6,11 @@ from trainer.build import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import Checkpoints
 from trainer.engine.loop import steps_per_epoch
-from trainer.errors import DivergedError
+from trainer.errors import CheckpointError, DivergedError
 from trainer.records.folder import RunFolder
-from trainer.records.metrics import MetricsFile, rewind
+from trainer.records.kept import discard_kept
+from trainer.records.metrics import MetricsFile
+from trainer.run.resume import put_back
 
 MOST_ROLLBACKS = 3
 _NAMED = 3
@@ -22,18 +24,22 @@ def may_go_back(config: Config, job: Job) -> bool:
 def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Checkpoints) -> str:
     """Puts state and records back to the last good checkpoint, with half the rate from there on. Gives what to say.
 
-    The new state is saved at once: a run that is killed from here on goes on with the new rate.
+    The new state is saved at once: a run that is killed from here on goes on with the new rate. Raises DivergedError,
+    as give_up words it, if no checkpoint is whole.
     """
-    saved = checkpoints.load_last()
+    try:
+        saved = checkpoints.load_last()
+    except CheckpointError:
+        raise give_up(error, folder, job, checkpoints) from error
     assert saved is not None  # a run that may go back begins with a checkpoint
     reason = _with_images(error, job)
-    job.state.load_state_dict(saved)
+    put_back(folder, job, saved)
     job.state.rollbacks += 1
     said = (
         f"{reason} Back to step {job.state.step} with half the rate, rollback {job.state.rollbacks} "
         f"of {MOST_ROLLBACKS} at most."
     )
-    rewind(folder.metrics, job.state.step, job.state.epoch)
+    discard_kept(folder.checkpoints, job.state.epoch)
     with MetricsFile(folder.metrics) as metrics:
         metrics.append("event", job.state.step, job.state.epoch, event="rolled back", message=said)
     checkpoints.save_last(job.state.state_dict())
@@ -45,14 +51,19 @@ def give_up(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Chec
     words = _with_images(error, job)
     if job.state.rollbacks:
         words += f" It went back {job.state.rollbacks} times before, and halved its rate each time."
-    saved = checkpoints.load_last()
-    words += (
-        " No checkpoint was written before." if saved is None else f" The checkpoint of step {saved['step']} stays."
-    )
-    told = DivergedError(words, error.advice, error.step)
+    told = DivergedError(f"{words} {what_stays(checkpoints)}", error.advice, error.step)
     with MetricsFile(folder.metrics) as metrics:
         metrics.append("event", job.state.step, job.state.epoch, event="failed", message=str(told))
     return told
+
+
+def what_stays(checkpoints: Checkpoints) -> str:
+    """The sentence that tells what there is to go on from where a state is not saved."""
+    try:
+        saved = checkpoints.load_last()
+    except CheckpointError:
+        return "No checkpoint that was written before is whole."
+    return "No checkpoint was written before." if saved is None else f"The checkpoint of step {saved['step']} stays."
 
 
 def _with_images(error: DivergedError, job: Job) -> str:

@@ -62,17 +62,25 @@ def go_on(folder: RunFolder, config: Config, job: Job, saved: dict[str, Any]) ->
             )
         allowed.append(f"the data have changed: {_changed_files(folder, job)}")
     try:
-        job.state.load_state_dict(saved)
-        steps_before = int(saved["steps_per_epoch"])
+        put_back(folder, job, saved)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         reason = f"with {'; '.join(allowed)}" if allowed else first_line(error)
         raise CheckpointError(
             f"{folder.checkpoints}: the state that was saved does not fit this run: {reason}. "
             f"Say the settings as before, or start a new run under another name."
         ) from error
-    rewind(folder.metrics, job.state.step, job.state.epoch)
-    job.state.renumber(steps_before, steps_per_epoch(job.batches, job.recipe.accumulate))
     return allowed
+
+
+def put_back(folder: RunFolder, job: Job, saved: dict[str, Any]) -> None:
+    """Puts state and records back to where a checkpoint was taken, in the count of steps that an epoch has now.
+
+    Raises KeyError, ValueError, RuntimeError, TypeError or AttributeError if it is of another kind of run.
+    """
+    steps_before, steps_now = int(saved["steps_per_epoch"]), steps_per_epoch(job.batches, job.recipe.accumulate)
+    job.state.load_state_dict(saved)
+    rewind(folder.metrics, job.state.step, job.state.epoch, steps_before, steps_now)
+    job.state.renumber(steps_before, steps_now)
 
 
 def _changed_files(folder: RunFolder, job: Job) -> str:
