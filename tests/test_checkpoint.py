@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,8 @@ class Crash(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.row(3)
-@pytest.mark.parametrize("fatal", range(1, 9))
-def test_a_crash_at_any_moment_of_a_save_leaves_a_good_checkpoint(
-    three: Checkpoints, fatal: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def save_and_crash(checkpoints: Checkpoints, step: int, fatal: int) -> int:
+    """Saves, until the moment of this number at which something would reach the disk. Gives the moments there were."""
     moments = 0
 
     def crashing(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,18 +105,40 @@ def test_a_crash_at_any_moment_of_a_save_leaves_a_good_checkpoint(
 
         return call
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, suppress(Crash):
         patch.setattr(Path, "replace", crashing(Path.replace))
         patch.setattr(os, "fsync", crashing(os.fsync))
-        if fatal <= 7:  # two syncs of files, three renames, two syncs of the folder
-            with pytest.raises(Crash):
-                three.save_last(saved(4))
-        else:
-            three.save_last(saved(4))
-            assert moments == 7, "a save has other moments now: mend the range of this test"
+        checkpoints.save_last(saved(step))
+    return moments
+
+
+@pytest.mark.row(3)
+@pytest.mark.parametrize("fatal", range(1, 9))
+def test_a_crash_at_any_moment_of_a_save_leaves_a_good_checkpoint(three: Checkpoints, fatal: int) -> None:
+    moments = save_and_crash(three, 4, fatal)  # two syncs of files, three renames, two syncs of the folder
+    assert moments == min(fatal, 7), "a save has other moments now: mend the range of this test"
     assert step_of(three) == (4 if fatal >= 7 else 3)
     three.save_last(saved(5))
     assert step_of(three) == 5
+
+
+@pytest.mark.row(3)
+@pytest.mark.row(11)
+@pytest.mark.parametrize("fatal", range(1, 8))
+def test_a_damaged_checkpoint_never_drives_the_good_one_before_it_out(three: Checkpoints, fatal: int) -> None:
+    flip_a_bit(three.folder / LAST)
+    assert step_of(three) == 2
+    assert save_and_crash(three, 4, fatal) == min(fatal, 6), "the damaged one is not renamed"
+    assert step_of(three) == (4 if fatal >= 6 else 2)
+    assert three.load_exactly(PREVIOUS)["step"] == 2
+
+
+@pytest.mark.row(3)
+def test_however_many_saves_crash_the_manifest_lists_the_files_that_are_there(three: Checkpoints) -> None:
+    for step in range(4, 9):
+        save_and_crash(Checkpoints(three.folder), step, fatal=5)  # listed, and not in its place
+    assert [three.load_exactly(name)["step"] for name in (LAST, PREVIOUS)] == [3, 2]
+    assert three.load_best()["step"] == 2
 
 
 class Malice:

@@ -14,12 +14,15 @@ import pytest
 import torch
 from conftest import TINY, Ended, lines_of
 from PIL import Image
-from test_checkpoint import DAMAGES, Malice, flip_a_bit
+from test_checkpoint import DAMAGES, Crash, Malice, flip_a_bit
 from test_resume import fingerprint
+from test_torture_numbers import Poison
 
+from trainer import fault
 from trainer.cli import main
+from trainer.engine import loop
 from trainer.errors import both_lists
-from trainer.records.folder import new_folder
+from trainer.records.folder import RunFolder, new_folder
 
 Command = Callable[..., Ended]
 Golden = Callable[..., None]
@@ -100,6 +103,16 @@ def test_a_run_goes_on_from_the_very_checkpoint_that_is_named(train: Command, fo
     assert fingerprint(folder) == fingerprint(tmp_path / "outputs" / "unbroken")
 
 
+@pytest.mark.row(11)
+def test_a_best_checkpoint_that_is_damaged_is_told_when_the_run_goes_on(
+    train: Command, folder: Path, golden: Golden
+) -> None:
+    flip_a_bit(folder / "checkpoints" / "best.pt")
+    out = train("name=x", "resume=auto").out
+    golden("row11_best", "".join(f"{line}\n" for line in out.splitlines() if "best.pt is" in line))
+    assert "best.pt is missing or damaged" in str(lines_of(folder / "metrics.jsonl", "event")[0]["damaged"])
+
+
 @pytest.mark.row(6)
 def test_a_signal_before_a_resumed_run_has_taken_a_step_drives_no_older_checkpoint_out(
     train: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -132,6 +145,44 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_says_that_it_starts_
     ended = train("name=x", "resume=auto")
     assert ended.code == 0
     assert "The run was stopped before it had saved a checkpoint, and starts anew.\n" in ended.out
+
+
+@pytest.fixture
+def crash(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Ends the process, as it were, at a point of the program that has this name and number."""
+
+    def at(point: str, number: int) -> None:
+        def reach(name: str, count: int) -> None:
+            if (name, count) == (point, number):
+                monkeypatch.setattr(fault, "reach", whole)
+                raise Crash
+
+        monkeypatch.setattr(fault, "reach", reach)
+
+    whole = fault.reach
+    return at
+
+
+@pytest.mark.row(12)
+def test_a_run_that_was_killed_twice_in_its_very_first_save_starts_anew(
+    train: Command, tmp_path: Path, crash: Callable[[str, int], None]
+) -> None:
+    for step in (2, 3):
+        crash("last.pt:listed", step)
+        with pytest.raises(Crash):
+            train("name=x", "resume=auto", f"save_every={step}")
+    assert train("name=x", "resume=auto").code == 0
+
+
+@pytest.mark.row(3)
+def test_whatever_was_left_half_written_goes_at_the_next_start(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "x")
+    folder.checkpoints.mkdir(parents=True)
+    files = (folder.config, folder.about, folder.metrics, folder.summary, folder.files, folder.left_out)
+    for path in (*files, folder.checkpoints / "last.pt"):
+        path.with_name(f"{path.name}.tmp").write_text("half")
+    with folder.locked():
+        assert not list(folder.path.rglob("*.tmp"))
 
 
 @pytest.mark.row(13)
@@ -257,16 +308,46 @@ def test_a_change_that_is_allowed_acts_and_is_told_and_recorded(train: Command, 
 
 
 @pytest.mark.row(18)
-@pytest.mark.parametrize(("word", "steps"), [("batch_size=8", 22), ("batch_size=44", 4)])
-def test_with_another_batch_size_the_run_keeps_its_place_in_epoch_and_schedule(
-    train: Command, folder: Path, word: str, steps: int
+@pytest.mark.parametrize("save_every", [0, 1])
+@pytest.mark.parametrize(
+    ("word", "kept", "steps"), [("batch_size=8", [3, 7, 11, 14], 22), ("batch_size=44", [0, 1, 2, 2], 4)]
+)
+def test_with_another_batch_size_the_run_keeps_its_place_in_epoch_schedule_and_records(
+    train: Command,
+    folder: Path,
+    crash: Callable[[str, int], None],
+    word: str,
+    kept: list[int],
+    steps: int,
+    save_every: int,
 ) -> None:
-    ended = train("name=x", "resume=auto", word, "resume_allow=[batch_size]", "log_every=1")
-    assert ended.code == 0, ended.err
-    taken = [int(str(line["step"])) for line in lines_of(folder / "metrics.jsonl", "step")]
+    before = [line["loss"] for line in lines_of(folder / "metrics.jsonl", "step")]
+    words = ("name=x", "resume=auto", word, "resume_allow=[batch_size]", "log_every=1", f"save_every={save_every}")
     first = steps // 2 + (8 - 6) * (steps // 2) // 6 + 1
-    assert taken[taken.index(8) + 1 :] == list(range(first, steps + 1))
-    assert lines_of(folder / "metrics.jsonl", "epoch")[-1]["step"] == steps
+    crash("step", first + 1)
+    with pytest.raises(Crash):
+        train(*words)
+    assert lines_of(folder / "metrics.jsonl", "step")[-1]["step"] == first
+    ended = train(*words)
+    assert ended.code == 0, ended.err
+    lines = lines_of(folder / "metrics.jsonl", "step")
+    assert [line["step"] for line in lines] == [*kept, *range(first, steps + 1)]
+    assert [line["loss"] for line in lines[: len(kept)]] == before
+    assert [line["step"] for line in lines_of(folder / "metrics.jsonl", "epoch")] == [steps // 2, steps]
+
+
+@pytest.mark.row(18)
+@pytest.mark.row(22)
+def test_a_rollback_under_another_batch_size_goes_back_to_the_place_of_the_checkpoint(
+    train: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: Any = loop._groups
+    monkeypatch.setattr(loop, "_groups", Poison([16]).groups(groups))
+    changes = ("batch_size=8", "on_nonfinite=rollback", "resume_allow=[batch_size,on_nonfinite]")
+    ended = train("name=x", "resume=auto", *changes, "log_every=1")
+    assert ended.code == 0, ended.err
+    assert "Back to step 14 with half the rate, rollback 1 of 3 at most." in ended.out
+    assert [line["step"] for line in lines_of(folder / "metrics.jsonl", "step")] == [3, 7, 11, *range(14, 23)]
 
 
 @pytest.mark.row(18)
@@ -296,6 +377,23 @@ def test_a_finished_run_says_so_and_does_nothing(train: Command, tmp_path: Path,
     assert ended.code == 0
     golden("row19_finished", ended.out)
     assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.row(18)
+@pytest.mark.row(19)
+def test_a_run_that_stopped_early_goes_on_when_early_stop_is_raised(
+    train: Command, tmp_path: Path, golden: Golden
+) -> None:
+    def stale_epochs() -> int:
+        summary = json.loads((tmp_path / "outputs" / "x" / "summary.json").read_text())
+        return int(summary["epochs"] - summary["best"]["epoch"])
+
+    words = ("name=x", "resume=auto", "epochs=30", "optim.lr=1e-30", "sched=constant")  # there is no progress for long
+    assert train(*words, "early_stop=1").code == 0 and stale_epochs() == 1
+    again = train(*words, "early_stop=1")
+    assert again.code == 0
+    golden("row19_stopped_early", again.out)
+    assert train(*words, "early_stop=2").code == 0 and stale_epochs() == 2
 
 
 @pytest.mark.row(35)

@@ -31,12 +31,14 @@ class Checkpoints:
 
     A new file is written beside the old one, synced, entered in the manifest, and only when that is on the disk too is
     the old one renamed and the new one put in its place. So at any moment last.pt, or else previous.pt, is a good one.
+    An old one that is damaged is not renamed: it would drive out the good one before it.
     about: what every checkpoint tells of its run beside the state, and the manifest with it: classes, config, versions.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.about = dict(about or {})
+        self._lying: dict[str, str] | None = None  # the checksums of the files, once they were looked at
 
     def save_last(self, saved: dict[str, Any]) -> None:
         """Becomes last.pt; what was last.pt becomes previous.pt. Raises SaveError with the old files intact."""
@@ -92,18 +94,27 @@ class Checkpoints:
 
     def place_of_last(self) -> tuple[int, int] | None:
         """Step and epoch of last.pt, if it is what was written, by a run of this config."""
-        entry = self._listed()[self._sha256(LAST)] if LAST in self._good() else {}
+        entry = self._listed().get(self._look().get(LAST, ""), {})
         return (entry["step"], entry["epoch"]) if entry.get("config_sha256") == self._config_sha256 else None
 
     def damaged(self) -> list[str]:
         """The checkpoints to go on from that are there and are not what was written."""
-        good = self._good()
-        return [name for name in (LAST, PREVIOUS) if (self.folder / name).exists() and name not in good]
+        listed, lying = self._listed(), self._look()
+        return [name for name in (LAST, PREVIOUS) if name in lying and lying[name] not in listed]
+
+    def begin_anew(self) -> None:
+        """Forgets the checkpoints that were not yet in their place when the run was killed."""
+        self._manifest.unlink(missing_ok=True)
+
+    @property
+    def has_best(self) -> bool:
+        """Whether best.pt is there, and is what was written."""
+        return self._look().get(BEST) in self._listed()
 
     def load_best(self) -> dict[str, Any]:
         """The checkpoint of the best epoch. Raises CheckpointError if it is missing or damaged."""
         path = self.folder / BEST
-        if not path.exists() or self._sha256(BEST) not in self._listed():
+        if not self.has_best:
             raise CheckpointError(f"{path} is missing or damaged. Put back a copy, or train anew under another name.")
         return load(path)
 
@@ -113,9 +124,14 @@ class Checkpoints:
 
     def _good(self) -> list[str]:
         """The names of the checkpoints to go on from that are what was written, newest first."""
-        listed = self._listed()
-        there = [name for name in (LAST, PREVIOUS) if (self.folder / name).exists()]
-        return [name for name in there if self._sha256(name) in listed]
+        listed, lying = self._listed(), self._look()
+        return [name for name in (LAST, PREVIOUS) if lying.get(name) in listed]
+
+    def _look(self) -> dict[str, str]:
+        """The checksum of each file as it lies there. The saves that follow keep it up, and read no file again."""
+        there = [name for name in (LAST, PREVIOUS, BEST) if (self.folder / name).exists()]
+        self._lying = {name: self._sha256(name) for name in there}
+        return self._lying
 
     def _save(self, name: str, saved: dict[str, Any]) -> None:
         step = saved["step"]
@@ -123,17 +139,21 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({"format": FORMAT, **self.about, **saved}, buffer)  # to memory: its size is known, and its checksum
         data = buffer.getbuffer()
+        checksum = hashlib.sha256(data).hexdigest()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            lying = self._look() if self._lying is None else self._lying
             temporary = durable.write_beside(self.folder / name, data)
             fault.reach(f"{name}:written", step)
             entry = {"file": name, "step": step, "epoch": saved.get("epoch"), "config_sha256": self._config_sha256}
-            self._list(hashlib.sha256(data).hexdigest(), entry)
+            listed = self._list(checksum, entry, lying)
             fault.reach(f"{name}:listed", step)
-            if name == LAST and (self.folder / LAST).exists():
+            if name == LAST and (self.folder / LAST).exists() and lying.get(LAST) in listed:
                 (self.folder / LAST).replace(self.folder / PREVIOUS)
+                lying[PREVIOUS] = lying.pop(LAST)
                 fault.reach(f"{name}:between", step)
             temporary.replace(self.folder / name)
+            lying[name] = checksum
             fault.reach(f"{name}:renamed", step)
             durable.sync_folder(self.folder)
         except OSError as error:
@@ -147,17 +167,23 @@ class Checkpoints:
     def _config_sha256(self) -> str:
         return hashlib.sha256(json.dumps(self.about.get("config"), sort_keys=True).encode()).hexdigest()
 
-    def _list(self, checksum: str, entry: dict[str, Any]) -> None:
-        """Enters a file in the manifest, and puts that on the disk."""
-        entries = {**self._listed(), checksum: entry}
-        files = dict.fromkeys(entry["file"] for entry in entries.values())
+    def _list(self, checksum: str, entry: dict[str, Any], lying: Mapping[str, str]) -> dict[str, Any]:
+        """Enters a file in the manifest, and puts that on the disk; gives all that is listed now.
+
+        Of each file the newest checksums are remembered, and those of the files that lie there in any case.
+        """
+        entries = {key: each for key, each in self._listed().items() if key != checksum}
+        entries[checksum] = entry
+        files = dict.fromkeys(each["file"] for each in entries.values())
         recent = [[key for key in entries if entries[key]["file"] == each][-_REMEMBERED:] for each in files]
+        remembered = {*lying.values(), *(key for keys in recent for key in keys)}
         manifest: dict[str, Any] = {
             "format": FORMAT,
             **{key: self.about[key] for key in ("versions", "classes") if key in self.about},
-            "sha256": {key: entries[key] for keys in recent for key in keys},
+            "sha256": {key: each for key, each in entries.items() if key in remembered},
         }
         durable.replace(self._manifest, json.dumps(manifest, indent=1).encode())
+        return entries
 
     def _listed(self) -> dict[str, Any]:
         """sha256 -> file, step, epoch and config_sha256. A manifest that is damaged vouches for nothing."""

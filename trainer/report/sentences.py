@@ -41,7 +41,8 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
     best, monitor, lines = summary["best"], summary["monitor"], []
     if best:
         lines.append(f"best {monitor} {_score(monitor, best[monitor])} in epoch {best['epoch']} of {summary['epochs']}")
-    if summary["epochs"] < summary["epochs_planned"]:
+    stopped_early = summary["epochs"] < summary["epochs_planned"]
+    if stopped_early:
         lines.append(f"stopped early, {summary['epochs_planned'] - summary['epochs']} epochs before the plan's end")
     if summary["validated_on"] == "test":
         lines.append("selected on the test part (data.val=test): there is no independent test result")
@@ -52,8 +53,8 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
     if rollbacks := summary["rollbacks"]:
         lines.append(f"{rollbacks} rollback{'s' * (rollbacks > 1)}, each with half the rate from there on")
     lines.append(f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s in training")
-    again = f"python -m trainer {shlex.quote(f'resume={folder}')} epochs={2 * summary['epochs_planned']}"
-    lines.append(f"{folder}: to train on, {again}")
+    more = "early_stop=null" if stopped_early else f"epochs={2 * summary['epochs_planned']}"
+    lines.append(f"{folder}: to train on, python -m trainer {shlex.quote(f'resume={folder}')} {more}")
     return lines
 
 

@@ -5,7 +5,7 @@ import sys
 
 from trainer.build import Job
 from trainer.config import Config
-from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.checkpoint import BEST, Checkpoints
 from trainer.records.about import environment, not_bit_exact
 from trainer.records.files import write_files
 from trainer.records.folder import RunFolder, read_json, replace_text, write_json
@@ -30,14 +30,19 @@ def begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed: 
         screen.say(line)
     for note in job.notes:
         screen.say(note)
+    checkpoints = Checkpoints(folder.checkpoints)
     if changed is None:
         if started:
             screen.say("The run was stopped before it had saved a checkpoint, and starts anew.")
+        checkpoints.begin_anew()
         rewind(folder.metrics, 0, 0)
         return
-    damaged = [f"{folder.checkpoints / name} is damaged" for name in Checkpoints(folder.checkpoints).damaged()]
+    damaged = [f"{folder.checkpoints / name} is damaged" for name in checkpoints.damaged()]
     for line in damaged:
         screen.say(f"{line}, and the other checkpoint is used.")
+    if job.state.best is not None and not checkpoints.has_best:
+        damaged.append(f"{folder.checkpoints / BEST} is missing or damaged")
+        screen.say(f"{damaged[-1]}. Put back a copy before the run ends, unless a later epoch is better.")
     screen.say(f"Goes on after step {job.state.step}, in epoch {job.state.epoch + 1}.")
     breaks = [*changed, *not_bit_exact(before, about)]
     for line in breaks:
