@@ -67,6 +67,27 @@ def golden(tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that this user may not look into. Root may look into any: so it is played."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+
+    def denied(call: Callable[..., object]) -> Callable[..., object]:
+        def checked(path: object, *rest: object, **options: object) -> object:
+            if isinstance(path, str | Path) and folder in Path(path).parents:
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *rest, **options)
+
+        return checked
+
+    access = os.access
+    for name in ("stat", "mkdir", "open", "listdir", "scandir"):
+        monkeypatch.setattr(os, name, denied(getattr(os, name)))
+    monkeypatch.setattr(os, "access", lambda path, *rest: folder not in (Path(path), *Path(path).parents) and access(path, *rest))
+    return folder
+
+
+@pytest.fixture
 def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Trains a tiny run in this process; words are added to the command line. Runs go to tmp_path/outputs."""
 

@@ -326,6 +326,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, photos: Path) -> 
         pixels(parts_of(folder(root=str(photos))), Keep("disk", str(tmp_path / "file" / "kept")))
 
 
+def test_a_folder_that_may_not_be_looked_into_is_done_without(photos: Path, locked: Path) -> None:
+    parts = parts_of(folder(root=str(photos)))
+    for kept in ("auto", "ram", "none"):
+        stores, note = open_stores(parts, Keep(kept, str(locked / "cache")), workers=0)  # type: ignore[arg-type]
+        assert len(stores) == 2 and ("anew" in note) == (kept == "none")
+    assert cache.stores(locked / "cache") == []
+    with pytest.raises(DataError, match=r"locked/cache cannot be written\. .*data\.cache_dir=FOLDER"):
+        pixels(parts, Keep("disk", str(locked / "cache")))
+
+
 class Machine:
     """What auto finds: bytes of memory, seconds that decoding takes."""
 

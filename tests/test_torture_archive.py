@@ -237,3 +237,10 @@ def test_what_was_unpacked_is_listed_with_its_size_and_is_not_deleted_under_a_ru
         told = capsys.readouterr().out.splitlines()[-1]
         assert told == f"{cache / 'archives'}: 2 files out of archives, 1.0 MiB. Delete it when no run reads there."
     assert (place / "1.png").exists()
+
+
+@pytest.mark.row(37)
+def test_a_cache_folder_that_may_not_be_looked_into_is_told(tmp_path: Path, locked: Path) -> None:
+    path = zipped(tmp_path / "a.zip", pictures())
+    with pytest.raises(DataError, match=r"cannot be unpacked into .*Permission denied.*data\.cache_dir=FOLDER"):
+        unpacked(path, locked / "cache")

@@ -369,3 +369,11 @@ def test_a_label_that_changed_in_a_table_is_named(train: Train, photos: Path, tm
     ended = train(*words, "epochs=2", "resume=auto", tiny=False)
     assert ended.code == 3
     golden("row34_relabelled", ended.err)
+
+
+@pytest.mark.row(29)
+@pytest.mark.parametrize("name", ["photos", "photos.zip"])
+def test_data_below_a_folder_that_may_not_be_looked_into_are_told(train: Train, locked: Path, name: str) -> None:
+    ended = train("data=folder", f"data.root={locked / name}", tiny=False)
+    assert ended.code == 3
+    assert ended.err == f"data.root: {locked / name} may not be looked at. Make it readable, or move it.\n"

@@ -33,7 +33,7 @@ _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 def is_archive(path: Path) -> bool:
     """Whether this is a file whose name ends as an archive's that can be unpacked."""
-    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+    return os.path.isfile(path) and path.name.lower().endswith(SUFFIXES)
 
 
 def unpacked(archive: Path, cache: Path) -> Path:
@@ -46,7 +46,7 @@ def unpacked(archive: Path, cache: Path) -> Path:
     about = archive.stat()
     material = f"{archive.absolute()}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
     place = cache / f"{archive.name.split('.')[0][:40]}-{hashlib.sha256(material).hexdigest()[:16]}"
-    if place.is_dir():
+    if os.path.isdir(place):  # Path.is_dir may raise PermissionError
         return place
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -55,8 +55,8 @@ def unpacked(archive: Path, cache: Path) -> Path:
                 _unpack_whole(archive, place, _Budget(archive, about.st_size))
     except OSError as error:
         raise DataError(
-            f"{archive}: cannot be unpacked into {cache} ({error.strerror or error}). Make room, or unpack it yourself "
-            "and give the folder."
+            f"{archive}: cannot be unpacked into {cache} ({error.strerror or error}). Make room, name "
+            "another folder (data.cache_dir=FOLDER), or unpack it yourself and give the folder."
         ) from error
     return place
 

@@ -131,7 +131,7 @@ def default_folder() -> Path:
 
 def stores(folder: Path) -> list[Stored]:
     """All files that are ours, the longest unused first. What a killed process was writing is removed on the way."""
-    if not folder.is_dir():
+    if not (os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)):  # Path.is_dir may raise PermissionError
         return []
     found = []
     for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
@@ -172,8 +172,8 @@ def make_room(folder: Path, num_bytes: int, limit: int) -> None:
 
 def free_bytes(folder: Path) -> int:
     """What the disk of a folder has left, which need not be there yet; 0 where it could not be made."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free if there.is_dir() and os.access(there, os.W_OK) else 0
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
+    return shutil.disk_usage(there).free if there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK) else 0
 
 
 def gib(num_bytes: int) -> str:

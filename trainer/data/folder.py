@@ -108,8 +108,12 @@ def _find_parts(base: Path) -> dict[str, Path]:
         raise DataError(
             f"data.root: the name {readable(str(base))} is not UTF-8, so no record could hold it. Rename it."
         )
-    if not base.exists():
-        raise DataError(f"data.root: there is no folder {base} (looked from {Path.cwd()}).")
+    try:
+        base.stat()
+    except PermissionError as error:
+        raise DataError(f"data.root: {base} may not be looked at. Make it readable, or move it.") from error
+    except OSError as error:
+        raise DataError(f"data.root: there is no folder {base} (looked from {Path.cwd()}).") from error
     if not base.is_dir():
         raise DataError(
             f"data.root: {base} is neither a folder nor an archive that is read here ({', '.join(ARCHIVES)}). "

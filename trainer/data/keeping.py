@@ -26,7 +26,7 @@ def choose(keep: Keep, headers: Sequence[Header], probe: Samples, workers: int) 
     and do not fit.
     """
     pixels = sum(header.count * header.image_bytes for header in headers)
-    missing = sum(header.num_bytes for header in headers if not path_of(header, keep.folder).exists())
+    missing = sum(header.num_bytes for header in headers if not os.access(path_of(header, keep.folder), os.R_OK))
     why_not = obstacle(keep.folder, missing, keep.limit) if missing and keep.cache in ("auto", "disk") else None
     if keep.cache == "disk" and why_not:
         raise DataError(
