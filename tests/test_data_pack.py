@@ -212,7 +212,7 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(photos: Path, p
 import os, sys
 from pathlib import Path
 from trainer.data.cache import writing
-with writing(Path({str(place)!r}) / ("0" * 32 + ".tmp"), print) as file:
+with writing(Path({str(place)!r}) / ("0" * 32 + ".tmp"), 9, print) as file:
     file.write(b"half")
     file.flush()
     os._exit(9)
@@ -306,6 +306,71 @@ def test_what_other_runs_are_using_counts_against_the_limit(tmp_path: Path) -> N
     del held
     open_stores([two], keep, workers=0)
 
+
+def test_what_a_run_has_on_disk_already_counts_with_what_it_adds(tmp_path: Path) -> None:
+    keep = sized(1.5 * store_bytes(20), tmp_path / "kept")
+    one, two = (glyphs(images=20, seed=seed, size=12, val="test").train for seed in (1, 2))
+    pixels([one], keep)
+    with pytest.raises(DataError, match="allows less"):
+        pixels([one, two], keep)
+    assert len(list(keep.folder.iterdir())) == 1
+
+
+def test_what_another_run_is_writing_counts_in_full_and_nothing_is_deleted_in_vain(tmp_path: Path) -> None:
+    keep, size = sized(1.5 * store_bytes(20), tmp_path / "kept"), store_bytes(20)
+    one, two = (glyphs(images=20, seed=seed, size=12, val="test").train for seed in (1, 2))
+    pixels([one], keep)
+    with cache.writing(keep.folder / f"{0:032}.tmp", size, lambda _: None):
+        with pytest.raises(DataError, match="other runs are using"):
+            pixels([two], keep)
+        with cache.writing(keep.folder / f"{1:032}.tmp", size, lambda _: None):  # both have looked before they began
+            with pytest.raises(DataError, match="other runs are using"):
+                cache.make_room(keep.folder / f"{1:032}.pixels", size, keep.limit)
+    assert only(keep.folder).suffix == ".pixels"
+    pixels([two], keep)
+
+
+def test_a_store_that_cannot_be_deleted_keeps_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = sized(1.5 * store_bytes(20), tmp_path / "kept")
+    one, two = (glyphs(images=20, seed=seed, size=12, val="test").train for seed in (1, 2))
+    pixels([one], keep)
+    monkeypatch.setattr(cache, "delete", lambda _: False)  # in a folder of several users, whose files are their own
+    with pytest.raises(DataError, match="cannot be deleted by this user"):
+        pixels([two], keep)
+
+
+def test_those_whom_the_umask_lets_may_read_a_store(photos: Path, place: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        pixels(parts_of(folder(root=str(photos))))
+    finally:
+        os.umask(before)
+    assert only(place).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_store_that_this_user_may_not_read_is_done_without(
+    photos: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = parts_of(folder(root=str(photos)))
+    pixels(parts)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, how: not str(path).endswith(".pixels") and access(path, how))
+    assert "in memory" in open_stores(parts, Keep("auto"), workers=0)[1]
+    with pytest.raises(DataError, match=r"\.pixels belongs to another user"):
+        pixels(parts)
+
+
+def test_two_that_look_at_once_do_not_take_each_other_for_runs(
+    photos: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels(parts_of(folder(root=str(photos))))
+    with only(place).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", lambda seconds: seconds and fcntl.flock(other, fcntl.LOCK_UN))
+        assert not cache.stores(place)[0].in_use
+        fcntl.flock(other, fcntl.LOCK_SH)
+        monkeypatch.undo()
+        assert cache.stores(place)[0].in_use  # the control
 
 def test_a_disk_that_is_full_says_what_to_do(
     photos: Path, place: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[..., None]

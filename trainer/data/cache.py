@@ -13,11 +13,12 @@ import shutil
 import struct
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from trainer.errors import DataError
 from trainer.schema import Cache
 
 _MAGIC = b"trainer\n"
@@ -31,6 +32,7 @@ BLOCK = 32
 """Images that share a checksum."""
 _OURS = re.compile(r"[0-9a-f]{32}\.(pixels|tmp)")
 _PATIENCE = 0.1
+_MOMENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -140,34 +142,55 @@ def stores(folder: Path) -> list[Stored]:
         with contextlib.suppress(OSError), path.open("rb") as file:  # gone meanwhile, or not ours to read
             about = os.fstat(file.fileno())
             read = read_header(file) if path.suffix == ".pixels" else None
-            in_use = not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found.append(Stored(path, about.st_size, about.st_mtime, read[0] if read else None, in_use))
+            found.append(Stored(path, about.st_size, about.st_mtime, read[0] if read else None, not _idle(file)))
     return sorted(found, key=lambda store: store.used)
 
 
-def obstacle(folder: Path, num_bytes: int, limit: int) -> str | None:
-    """Why num_bytes more cannot be kept in a folder that may hold limit bytes in all; None if they can."""
-    if num_bytes > limit:
+def obstacle(folder: Path, wanted: Mapping[Path, int], limit: int) -> str | None:
+    """Why a folder that may hold limit bytes in all cannot hold these stores of a run; None if it can.
+
+    wanted: the bytes of each by its path, whether it lies there already or not.
+    """
+    needed = sum(wanted.values())
+    if needed > limit:
         return f"data.cache_limit={limit / 2**30:g} (GiB) allows less"
-    kept = stores(folder)
-    used = sum(store.num_bytes for store in kept if store.in_use)
-    if used + num_bytes > limit:
+    if refused := [path for path in wanted if os.path.exists(path) and not os.access(path, os.R_OK)]:
+        return f"{refused[0]} belongs to another user, who alone may read it"
+    others = [store for store in stores(folder) if store.path.with_suffix(".pixels") not in wanted]
+    used = sum(store.num_bytes for store in others if store.in_use)
+    if used + needed > limit:
         return f"other runs are using {gib(used)} of the {limit / 2**30:g} GiB that data.cache_limit allows"
+    missing = sum(num_bytes for path, num_bytes in wanted.items() if not os.path.exists(path))
     free = free_bytes(folder)
-    if num_bytes > free + sum(store.num_bytes for store in kept if not store.in_use):
+    if missing > free + sum(store.num_bytes for store in others if not store.in_use):
         return f"{folder} has {gib(free)} free" if free else f"{folder} cannot be written"
     return None
 
 
-def make_room(folder: Path, num_bytes: int, limit: int) -> None:
-    """Deletes the longest unused stores until num_bytes more fit into the limit and onto the disk."""
-    kept = stores(folder)
-    total = sum(store.num_bytes for store in kept)
-    for store in kept:
-        if total + num_bytes <= limit and num_bytes <= free_bytes(folder):
-            return
-        if delete(store.path):
-            total -= store.num_bytes
+def no_room(num_bytes: int, why_not: str) -> DataError:
+    """What a user is told whose images cannot be kept on disk."""
+    return DataError(
+        f"data.cache: kept on disk the decoded images need {gib(num_bytes)}, and {why_not}. Raise data.cache_limit, "
+        "name another folder (data.cache_dir=FOLDER), prepare smaller images (data.prepare), or use data.cache=none."
+    )
+
+
+def make_room(store: Path, num_bytes: int, limit: int) -> None:
+    """Deletes the longest unused stores until the disk and the limit hold this one, whose .tmp has its full length.
+
+    Raises DataError if that does not suffice: another run may have come first, or the others are another user's.
+    """
+    if why_not := obstacle(store.parent, {store: num_bytes}, limit):
+        raise no_room(num_bytes, why_not)
+    kept = stores(store.parent)
+    total = sum(each.num_bytes for each in kept)
+    for each in kept:
+        if total <= limit and num_bytes <= free_bytes(store.parent):
+            break
+        if delete(each.path):
+            total -= each.num_bytes
+    if total > limit:
+        raise no_room(num_bytes, f"{gib(total - num_bytes)} in {store.parent} cannot be deleted by this user")
 
 
 def free_bytes(folder: Path) -> int:
@@ -197,15 +220,17 @@ def delete(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def writing(path: Path, wait: Callable[[int], None]) -> Iterator[BinaryIO]:
+def writing(path: Path, num_bytes: int, wait: Callable[[int], None]) -> Iterator[BinaryIO]:
     """A new file at path, which this process alone is writing; it is removed at the end unless it was renamed.
 
-    wait: called with the bytes written so far, again and again, while another process is writing it.
+    wait: called with the bytes written so far, again and again, while another process is writing it. The file gets its
+    full length at once, so that whoever looks at the folder counts what is still to come.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = _locked(path, wait)
     try:
         file.truncate(0)
+        file.truncate(num_bytes)
         yield file
     finally:
         if _is_at(file, path):
@@ -222,11 +247,20 @@ def lock(file: BinaryIO, how: int) -> bool:
     return True
 
 
+def _idle(file: BinaryIO) -> bool:
+    """Whether no run uses the file. Asked twice: whoever asks at the same time holds the lock for a moment too."""
+    for seconds in (0, _MOMENT):
+        time.sleep(seconds)
+        if lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return True
+    return False
+
+
 def _locked(path: Path, wait: Callable[[int], None]) -> BinaryIO:
     while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # umask says who may read it
         while not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            wait(os.fstat(file.fileno()).st_size)
+            wait(512 * os.fstat(file.fileno()).st_blocks)
             time.sleep(_PATIENCE)
         if _is_at(file, path):
             return file

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trainer.data.cache import Header, Keep, gib, obstacle
+from trainer.data.cache import Header, Keep, gib, no_room, obstacle
 from trainer.data.pack import path_of
 from trainer.data.source import Samples
 from trainer.errors import DataError
@@ -26,13 +26,12 @@ def choose(keep: Keep, headers: Sequence[Header], probe: Samples, workers: int) 
     and do not fit.
     """
     pixels = sum(header.count * header.image_bytes for header in headers)
-    missing = sum(header.num_bytes for header in headers if not os.access(path_of(header, keep.folder), os.R_OK))
-    why_not = obstacle(keep.folder, missing, keep.limit) if missing and keep.cache in ("auto", "disk") else None
+    on_disk = keep.cache in ("auto", "disk")
+    wanted = {path_of(header, keep.folder): header.num_bytes for header in headers} if on_disk else {}
+    missing = [path for path in wanted if not os.access(path, os.R_OK)]
+    why_not = obstacle(keep.folder, wanted, keep.limit) if missing else None
     if keep.cache == "disk" and why_not:
-        raise DataError(
-            f"data.cache=disk: the decoded images need {gib(missing)}, and {why_not}. Raise data.cache_limit, name "
-            "another folder (data.cache_dir=FOLDER), prepare smaller images (data.prepare), or use data.cache=none."
-        )
+        raise no_room(sum(wanted.values()), why_not)
     if keep.cache != "auto":
         return keep.cache, _words(keep, keep.cache, pixels)
     fits_in_memory = pixels <= available_memory() // 4

@@ -80,15 +80,15 @@ def packed(
     def wait(num_bytes: int) -> None:
         if progress:
             done = (num_bytes - header.start) // header.image_bytes
-            progress("Another run is reading these images", max(0, done), header.count)
+            progress("Another run is reading these images", min(max(0, done), header.count), header.count)
 
     try:
         found = _opened(path, header, workers)
         if found is None:
-            with writing(path.with_suffix(".tmp"), wait) as file:
+            with writing(path.with_suffix(".tmp"), header.num_bytes, wait) as file:
                 found = _opened(path, header, workers)  # another process may have built it meanwhile
                 if found is None:
-                    make_room(folder, header.num_bytes, limit)
+                    make_room(path, header.num_bytes, limit)
                     _write(file, header, fill)
                     lock(file, fcntl.LOCK_SH)  # from now on to be read, but not to be deleted
                     path.with_suffix(".tmp").replace(path)
@@ -106,9 +106,11 @@ def packed(
 
 def _opened(path: Path, wanted: Header, workers: int) -> Packed | None:
     """The store at path; None if there is none, or not this one, or not as it was written."""
-    if not path.exists():
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
         return None
-    with path.open("rb") as file:
+    with file:
         lock(file, fcntl.LOCK_SH)
         read = read_header(file)
         if read is None or read[0].fingerprint != wanted.fingerprint or not _verified(file, *read, workers):
