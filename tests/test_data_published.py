@@ -207,3 +207,24 @@ def test_what_torchvision_cannot_read_is_said_in_one_line(
     with pytest.raises(error, match=match) as caught:
         torchvision_part(root=str(tmp_path), **words)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_changed_behind_torchvision_makes_its_decoded_images_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("here", "there"):
+        for number, name in enumerate(("Forest", "River")):
+            for index in range(10):
+                photo(tmp_path / place / "data" / "eurosat" / "2750" / name / f"{index}.png", 20 * number, (9, 9))
+
+    def version(place: str) -> bytes:
+        monkeypatch.chdir(tmp_path / place)
+        return torchvision_part(set="EuroSAT").train.version()
+
+    before = version("here")
+    assert version("here") == before != version("there")
+    photo(tmp_path / "here" / "data" / "eurosat" / "2750" / "River" / "7.png", 99, (9, 9))
+    assert version("here") != before
+    (tmp_path / "here" / "data" / "loop").symlink_to(tmp_path / "here")
+    (tmp_path / "here" / "data" / "nowhere").symlink_to(tmp_path / "gone")
+    version("here")

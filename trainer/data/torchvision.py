@@ -1,7 +1,9 @@
 """Any classification set that torchvision.datasets reads, by the name of its class."""
 
+import contextlib
 import hashlib
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -88,9 +90,9 @@ def torchvision(
     median = _median_short_side(datasets["train"])
     seen, side = sizes(median, size, prepare)
     frame = Frame(side, grey, resize, fit)
-    place = f"{set}{sorted((arguments or {}).items())} in {Path(root).expanduser()}"
+    origin = f"{set}{sorted((arguments or {}).items())} {_files_below(Path(root).expanduser())}"
     parts: dict[str, Samples] = {
-        part: TorchvisionSamples(dataset, f"{set}, {part} part", place, _labels(dataset), side, frame)
+        part: TorchvisionSamples(dataset, f"{set}, {part} part", origin, _labels(dataset), side, frame)
         for part, dataset in datasets.items()
     }
     classes = _classes(datasets["train"], 1 + max(int(part.labels.max()) for part in parts.values()))
@@ -104,7 +106,7 @@ class TorchvisionSamples:
 
     dataset: Any
     name: str
-    place: str
+    origin: str
     labels: Tensor
     side: int
     frame: Frame
@@ -125,10 +127,27 @@ class TorchvisionSamples:
         return hashlib.sha256(f"{self.name} {self.frame}".encode() + self.image(0).numpy().tobytes()).digest()
 
     def version(self) -> bytes:
-        return hashlib.sha256(self.place.encode(errors="surrogateescape") + self.digest()).digest()
+        return hashlib.sha256(self.origin.encode() + self.digest()).digest()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _files_below(root: Path) -> str:
+    """A checksum of the names, lengths and times of change of all files below root, which other sets may share."""
+    digest, entered = hashlib.sha256(), set()
+    for base, folders, names in os.walk(root.absolute(), followlinks=True):
+        folders.sort()
+        about = os.stat(base)
+        if (about.st_dev, about.st_ino) in entered:  # a link that leads back
+            folders.clear()
+            continue
+        entered.add((about.st_dev, about.st_ino))
+        for path in (os.path.join(base, name) for name in sorted(names)):
+            with contextlib.suppress(OSError):  # a link that leads nowhere
+                about = os.stat(path)
+                digest.update(f"{path}\0{about.st_size}\0{about.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _check_arguments(reader: Any, arguments: Mapping[str, Any], parts: Mapping[str, Arguments]) -> None:
