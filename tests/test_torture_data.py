@@ -14,6 +14,7 @@ import pytest
 from conftest import Ended
 from PIL import Image
 
+from trainer.data import listing
 from trainer.data.decode import Frame, decode
 from trainer.data.folder import folder
 from trainer.data.listing import in_two_parts
@@ -305,6 +306,29 @@ def test_copies_that_the_split_divides_are_found_too(photos: Path) -> None:
         (photos / "train" / "cat" / f"copy{index}.png").write_bytes((photos / "train" / "cat" / "0.png").read_bytes())
     (line,) = in_two_parts(folder(root=str(photos / "train"), val=0.5))
     assert "validation images are training images too" in line
+
+
+@pytest.mark.row(30)
+@pytest.mark.parametrize(("limit", "most", "opened"), [("_MOST_OPENED", 12, 12), ("_MOST_READ", 12 * 306, 80 + 12)])
+def test_the_look_for_images_in_two_parts_is_bounded_on_both_sides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, opened: int
+) -> None:
+    for name in ("cat", "dog"):
+        for part in ("train", "val"):
+            (tmp_path / part / name).mkdir(parents=True)
+        for index in range(20):
+            picture = Image.new("RGB", (9, 9))  # of one length, and with the same last bytes
+            picture.putpixel((index % 9, 8), (index, 0, 9 * (name == "cat")))
+            for part in ("train", "val"):
+                picture.save(tmp_path / part / name / f"{index}.bmp")
+    source, hash_of = folder(root=str(tmp_path)), listing._hash
+    hashed: list[object] = []
+    monkeypatch.setattr(listing, "_TAIL", 30)
+    monkeypatch.setattr(listing, "_hash", lambda *words: (hashed.append(words), hash_of(*words))[1])
+    assert in_two_parts(source)[0].startswith("40 of the 40") and len(hashed) == 160
+    monkeypatch.setattr(listing, limit, most)
+    hashed.clear()
+    assert in_two_parts(source)[0].startswith("at least ") and opened - 2 <= len(hashed) <= 2 * opened
 
 
 @pytest.mark.row(31)

@@ -12,8 +12,9 @@ from trainer.data.files import FileSamples
 from trainer.data.source import Samples, Source, Subset
 
 _SHOWN = 3
-_LOOKED_AT = 20_000
-"""Files of another part that are compared with the training files: a few seconds' reading at most."""
+_MOST_OPENED = 10_000
+_MOST_READ = 2**28
+"""Files that the look for images in two parts opens at every start, and bytes that it reads of whole ones, at most."""
 _TAIL = 4096
 
 
@@ -28,6 +29,10 @@ class Listed(NamedTuple):
     @property
     def path(self) -> Path:
         return self.root / self.name
+
+
+Sides = tuple[list[Listed], list[Listed]]
+"""Files of the training part, and of another one."""
 
 
 def files_of(samples: Samples) -> list[Listed]:
@@ -73,41 +78,57 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 def in_two_parts(source: Source) -> list[str]:
     """A line for each other part in which images of the training part lie too, byte for byte.
 
-    Only files of one length are read, their ends first. Of a large part a fixed sample of 20,000 is looked for.
+    Only files of one length are opened, 10,000 of them at most; those with the same last 4 KiB are read whole, 256 MiB
+    at most. Where there are more, those whose lengths are rarest are looked at, and 'at least' is said.
     """
     training = files_of(source.train)
     lines = []
     for part, samples in (("validation", source.val), ("test", source.test)):
         others = files_of(samples) if samples is not None else []
-        looked_at = others[:: max(1, -(-len(others) // _LOOKED_AT))]
-        twins = _twins(training, looked_at)
+        twins, all_seen = _twins(training, others)
         if twins:
-            total = f"{len(others):,}" if looked_at == others else f"{len(looked_at):,} looked at of {len(others):,}"
             lines.append(
-                f"{len(twins)} of the {total} {part} images are training images too, byte for byte, which flatters the "
-                f"{part} scores: {_some(f'{other} ({one} in training)' for one, other in twins)}"
+                f"{'' if all_seen else 'at least '}{len(twins)} of the {len(others):,} {part} images are training "
+                f"images too, byte for byte, which flatters the {part} scores: "
+                f"{_some(f'{other} ({one} in training)' for one, other in twins)}"
             )
     return lines
 
 
-def _twins(training: list[Listed], others: list[Listed]) -> list[tuple[str, str]]:
-    """The names of each of the others, behind that of a training file of the same content."""
-    same: dict[Any, tuple[list[Listed], list[Listed]]] = {None: (training, others)}
-    for trait in (lambda each: each.num_bytes, lambda each: _hash(each.path, _TAIL), lambda each: _hash(each.path)):
-        same = _shared(same.values(), trait)
-    return [(ours[0].name, other.name) for ours, theirs in same.values() for other in theirs]
+def _twins(training: list[Listed], others: list[Listed]) -> tuple[list[tuple[str, str]], bool]:
+    """The names of each of the others, behind that of a training file of the same content; and whether all are seen."""
+    same = _shared([(training, others)], lambda each: each.num_bytes)
+    opened = _affordable(same, _MOST_OPENED, lambda each: 1)
+    alike = _shared(opened, lambda each: _hash(each.path, _TAIL))
+    read = _affordable(alike, _MOST_READ, lambda each: each.num_bytes)
+    found = _shared(read, lambda each: _hash(each.path))
+    twins = [(ours[0].name, other.name) for ours, theirs in found for other in theirs]
+    return twins, opened is same and read is alike
 
 
-def _shared(
-    groups: Iterable[tuple[list[Listed], list[Listed]]], trait: Callable[[Listed], Hashable]
-) -> dict[Any, tuple[list[Listed], list[Listed]]]:
+def _shared(groups: Iterable[Sides], trait: Callable[[Listed], Hashable]) -> list[Sides]:
     """The groups divided by a trait; only those with files of both sides."""
-    divided: dict[Any, tuple[list[Listed], list[Listed]]] = defaultdict(lambda: ([], []))
+    divided: dict[Any, Sides] = defaultdict(lambda: ([], []))
     for number, sides in enumerate(groups):
         for side, files in enumerate(sides):
             for each in files:
                 divided[number, trait(each)][side].append(each)
-    return {key: sides for key, sides in divided.items() if all(sides)}
+    return [sides for sides in divided.values() if all(sides)]
+
+
+def _affordable(groups: list[Sides], most: int, cost: Callable[[Listed], int]) -> list[Sides]:
+    """The groups if they cost no more in all; else the cheapest of them, and of the next one every so-manieth file."""
+    costs = [sum(cost(each) for side in sides for each in side) for sides in groups]
+    if sum(costs) <= most:
+        return groups
+    kept: list[Sides] = []
+    for index in sorted(range(len(groups)), key=costs.__getitem__):
+        step = -(-costs[index] // max(1, most))
+        kept.append((groups[index][0][::step], groups[index][1][::step]))
+        most -= costs[index]
+        if most <= 0:
+            break
+    return kept
 
 
 def _hash(path: Path, last: int | None = None) -> bytes:
