@@ -244,3 +244,31 @@ def test_a_cache_folder_that_may_not_be_looked_into_is_told(tmp_path: Path, lock
     path = zipped(tmp_path / "a.zip", pictures())
     with pytest.raises(DataError, match=r"cannot be unpacked into .*Permission denied.*data\.cache_dir=FOLDER"):
         unpacked(path, locked / "cache")
+
+
+@pytest.mark.row(37)
+@pytest.mark.parametrize("loss", ["file", "bytes", "record"])
+def test_what_is_no_longer_whole_is_unpacked_anew(tmp_path: Path, loss: str) -> None:
+    files = {"x/1": b"one", "x/2": b"two"}
+    path = zipped(tmp_path / "a.zip", files)
+    place = unpacked(path, tmp_path / "cache")
+    lost = place.with_name(f"{place.name}.whole") if loss == "record" else place / "x" / "2"
+    os.truncate(lost, 0) if loss == "bytes" else lost.unlink()
+    assert unpacked(path, tmp_path / "cache") == place
+    assert {str(each.relative_to(place)): each.read_bytes() for each in place.rglob("?") if each.is_file()} == files
+
+
+@pytest.mark.row(37)
+def test_archives_are_written_through_before_they_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(os, "sync", lambda: seen.append([each.suffix for each in sorted((tmp_path / "cache").iterdir())]))
+    unpacked(zipped(tmp_path / "a.zip", {"x/1": b"one"}), tmp_path / "cache")
+    assert [set(each) for each in seen] == [{".tmp", ".whole", ".lock"}]
+
+
+@pytest.mark.row(37)
+def test_what_a_killed_run_left_of_an_older_archive_goes_when_another_is_unpacked(tmp_path: Path) -> None:
+    left = tmp_path / "cache" / f"old-{0:016}.tmp"
+    left.mkdir(parents=True)
+    unpacked(zipped(tmp_path / "a.zip", pictures()), tmp_path / "cache")
+    assert not left.exists()

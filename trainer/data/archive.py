@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -29,6 +30,7 @@ _LONGEST_READ = 2**24
 """What one header of a tar may take in memory. File contents are copied in far smaller pieces."""
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """The ways of compressing in a zip that Python unpacks in bounded memory."""
+_OURS = re.compile(r".{0,40}-[0-9a-f]{16}", re.DOTALL)
 
 
 def is_archive(path: Path) -> bool:
@@ -39,20 +41,21 @@ def is_archive(path: Path) -> bool:
 def unpacked(archive: Path, cache: Path) -> Path:
     """A folder in cache with all that is in the archive; unpacked now, unless this very file was unpacked before.
 
-    It appears under its name when it is whole. Raises DataError, and leaves nothing behind, if the archive is cut
-    short, locked by a password, names a place outside itself ('../', an absolute path, a link that leads out), holds
-    devices or FIFOs, or unpacks to more than 2,000,000 entries, 1 TiB, or 100 times its size (64 MiB are always fine).
+    It appears under its name when it is whole, and is unpacked anew when something of it is gone. Raises DataError, and
+    leaves nothing behind, if the archive is cut short, locked by a password, names a place outside itself ('../', an
+    absolute path, a link that leads out), holds devices or FIFOs, or unpacks to more than 2,000,000 entries, 1 TiB, or
+    100 times its size (64 MiB are always fine).
     """
     about = archive.stat()
     material = f"{archive.absolute()}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
     place = cache / f"{archive.name.split('.')[0][:40]}-{hashlib.sha256(material).hexdigest()[:16]}"
-    if os.path.isdir(place):  # Path.is_dir may raise PermissionError
-        return place
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with _alone(cache / "unpacking.lock"):
-            if not place.is_dir():  # else another run has unpacked it while this one waited
-                _unpack_whole(archive, place, _Budget(archive, about.st_size))
+        if not _is_whole(place):
+            cache.mkdir(parents=True, exist_ok=True)
+            with _alone(cache):
+                if not _is_whole(place):  # else another run has unpacked it while this one waited
+                    _remove_unfinished(cache)
+                    _unpack_whole(archive, place, _Budget(archive, about.st_size))
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be unpacked into {cache} ({error.strerror or error}). Make room, name "
@@ -61,10 +64,35 @@ def unpacked(archive: Path, cache: Path) -> Path:
     return place
 
 
+def _record(place: Path) -> Path:
+    """The file beside a tree that says how much is in it."""
+    return place.with_name(f"{place.name}.whole")
+
+
+def _is_whole(place: Path) -> bool:
+    """Whether all is there that was unpacked: whoever cleans up by age takes single files."""
+    record = _record(place)
+    there = os.path.isdir(place) and os.path.isfile(record)
+    return there and record.read_bytes() == repr(_measured(place)).encode()
+
+
+def _measured(place: Path) -> tuple[int, int]:
+    """How many files lie in the tree, and their bytes."""
+    sizes = [os.lstat(os.path.join(base, name)).st_size for base, _, names in os.walk(place) for name in names]
+    return len(sizes), sum(sizes)
+
+
+def _remove_unfinished(cache: Path) -> None:
+    """Deletes what a killed run was unpacking. To be called when nobody is."""
+    for path in cache.glob("*.tmp"):
+        if _OURS.fullmatch(path.stem):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(cache: Path) -> Iterator[None]:
     """Waits until no other process unpacks into the folder."""
-    with path.open("w") as file:
+    with (cache / "unpacking.lock").open("w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
         yield
 
@@ -93,10 +121,12 @@ class _Budget:
 
 def _unpack_whole(archive: Path, place: Path, budget: _Budget) -> None:
     temporary = place.with_name(f"{place.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
     temporary.mkdir()
     try:
         (_unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar)(archive, temporary, budget)
+        _record(place).write_text(repr(_measured(temporary)))
+        os.sync()  # a power cut must not leave whole names of empty files
+        shutil.rmtree(place, ignore_errors=True)
         temporary.rename(place)
     except DataError:
         raise
