@@ -16,7 +16,7 @@ from trainer.data.assemble import Wishes, assemble
 from trainer.data.cache import Keep
 from trainer.data.decode import SUFFIXES, Frame, decode, short_side
 from trainer.data.source import Samples, Source
-from trainer.data.store import listing
+from trainer.data.store import unreadable_in_words
 from trainer.errors import DataError
 from trainer.schema import Fit, Resize
 
@@ -115,7 +115,8 @@ def file_source(
             left_out += failures
             if failures:
                 total = len(files.images) + len(failures)
-                said.append(f"Left out (data.on_error=skip; all are in left_out.txt): {listing(failures, total)}")
+                words = unreadable_in_words(failures, total)
+                said.append(f"Left out (data.on_error=skip; all are in left_out.txt): {words}")
     for files in parts.values():
         _check_filled(files)
     median = _median_short_side(parts["train"].paths)

@@ -164,10 +164,10 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
                 progress("Reading images", min(start + BLOCK, len(samples)), len(samples))
     if failures:
         advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
-        raise DataError(f"{listing(failures, len(samples))}\n{advice}")
+        raise DataError(f"{unreadable_in_words(failures, len(samples))}\n{advice}")
 
 
-def listing(failures: Sequence[str], total: int) -> str:
+def unreadable_in_words(failures: Sequence[str], total: int) -> str:
     """How many of the images cannot be read, and the first ten with their reasons, one a line."""
     more = len(failures) - _FAILURES_SHOWN
     lines = [*failures[:_FAILURES_SHOWN], *([f"... and {more} more"] if more > 0 else [])]
