@@ -83,7 +83,11 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     access = os.access
     for name in ("stat", "mkdir", "open", "listdir", "scandir"):
         monkeypatch.setattr(os, name, denied(getattr(os, name)))
-    monkeypatch.setattr(os, "access", lambda path, *rest: folder not in (Path(path), *Path(path).parents) and access(path, *rest))
+
+    def may(path: str | Path, how: int) -> bool:
+        return folder not in (Path(path), *Path(path).parents) and access(path, how)
+
+    monkeypatch.setattr(os, "access", may)
     return folder
 
 
