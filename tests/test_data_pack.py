@@ -96,6 +96,13 @@ def test_images_are_decoded_once_for_all_parts_and_later_runs(photos: Path, plac
     assert decodings == [8, 8]  # the control
 
 
+def test_a_part_whose_pixels_are_at_hand_needs_no_store_beside_one_that_does(photos: Path, place: Path) -> None:
+    arrays = ArraySamples(torch.arange(2 * 243).to(torch.uint8).view(2, 3, 9, 9), torch.tensor([0, 1]), ["a", "b"])
+    parts = [arrays, folder(root=str(photos)).train]
+    assert torch.equal(pixels(parts), decoded(parts))
+    assert only(place)
+
+
 def test_only_what_a_limited_run_needs_is_decoded(photos: Path, place: Path, decodings: list[int]) -> None:
     source = folder(root=str(photos), val=0.25)
     assert torch.equal(pixels([source.val]), decoded([source.val]))

@@ -56,8 +56,9 @@ def open_stores(
     """
     wholes, rows = _shared(parts)
     distinct = list({id(whole): whole for whole in wholes}.values())
-    headers = {id(whole): header_of(whole, title) for whole in distinct if not isinstance(whole, ArraySamples)}
-    kept, note = choose(keep, list(headers.values()), distinct[0], workers) if headers else ("ram", "")
+    to_decode = [whole for whole in distinct if not isinstance(whole, ArraySamples)]
+    headers = {id(whole): header_of(whole, title) for whole in to_decode}
+    kept, note = choose(keep, list(headers.values()), to_decode[0], workers) if headers else ("ram", "")
     if kept == "none":
         return [StreamedStore(part, part.labels, part.keys, workers) for part in parts], note
     pixels: dict[int, Tensor | Packed] = {}
@@ -65,7 +66,7 @@ def open_stores(
     for whole in distinct:
         fill = partial(_decode_all, whole, workers, progress)
         try:
-            if kept == "disk":
+            if kept == "disk" and id(whole) in headers:
                 pixels[id(whole)] = packed(headers[id(whole)], keep.folder, keep.limit, fill, workers, progress)
             else:
                 pixels[id(whole)] = _in_memory(whole, fill)
