@@ -20,6 +20,7 @@ from trainer.data import keeping
 from trainer.data.batches import Batch, EvalBatches, TrainBatches
 from trainer.data.glyphs import glyphs
 from trainer.data.normalise import mean_and_std
+from trainer.data.pack import threads
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.data.store import ResidentStore, Store
 from trainer.errors import DataError, TrainerError
@@ -111,6 +112,19 @@ def test_subset_of_an_array_shares_its_memory() -> None:
 def test_available_memory_is_at_most_what_the_machine_has() -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 2**20 < keeping.available_memory() <= total
+
+
+def test_files_that_a_container_has_read_do_not_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = "anon 300000\ninactive_file 700000\nactive_file 0\n"
+    for name, text in {"max": "1048576\n", "current": "1000000\n", "stat": stat}.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(keeping, "_GROUP", tmp_path)
+    assert keeping.available_memory() == 748576
+
+
+def test_threads_hold_a_gibibyte_of_decoded_images_at_most() -> None:
+    assert [threads(each, 3 * 160 * 160) for each in (0, 1, 32)] == [1, 1, 32]
+    assert threads(32, 3 * 1280 * 1280) == 6 and threads(32, 3 * 9000 * 9000) == 1
 
 
 def test_decoding_reports_its_progress() -> None:

@@ -25,6 +25,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are done, and how many there are."""
 Put = Callable[[int, Tensor], None]
 """Takes the number of a block's first image, and the block: uint8 (B, C, H, W), 32 images or what is left of them."""
+_MOST_HELD = 2**30
 
 
 class Packed:
@@ -46,6 +47,11 @@ class Packed:
         images = self.rows.take(rows.numpy(), axis=0)
         self.mapping.madvise(mmap.MADV_DONTNEED)
         return torch.from_numpy(images).view(-1, *self.shape[1:])
+
+
+def threads(workers: int, image_bytes: int) -> int:
+    """How many threads may each hold a block of images: as many as there are workers, and 1 GiB of blocks at most."""
+    return max(1, min(workers, _MOST_HELD // (BLOCK * image_bytes)))
 
 
 def header_of(samples: Samples, title: str = "") -> Header:
@@ -128,7 +134,7 @@ def _verified(file: BinaryIO, header: Header, checksums: list[int], workers: int
         size = min(block_bytes, header.count * header.image_bytes - number * block_bytes)
         return zlib.crc32(os.pread(file.fileno(), size, header.start + number * block_bytes)) == checksums[number]
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(threads(workers, header.image_bytes)) as pool:
         return all(pool.map(right, range(header.num_blocks)))
 
 

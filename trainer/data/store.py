@@ -1,5 +1,6 @@
 """Where images are read from while training: memory, a file on disk, or worker processes that decode them anew."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from trainer.data.cache import BLOCK, Keep
 from trainer.data.keeping import choose
-from trainer.data.pack import Packed, Progress, Put, header_of, packed
+from trainer.data.pack import Packed, Progress, Put, header_of, packed, threads
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.data.stream import StreamedStore
 from trainer.errors import DataError
@@ -158,7 +159,8 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
 
     starts = range(0, len(samples), BLOCK)
     failures: list[str] = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:  # Pillow releases the GIL while it decodes
+    most = threads(workers, math.prod(samples.shape))
+    with ThreadPoolExecutor(most) as pool:  # Pillow releases the GIL while it decodes
         for start, failed in zip(starts, pool.map(decode, starts) if workers else map(decode, starts), strict=True):
             failures += failed
             if progress:
