@@ -4,6 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -11,6 +13,7 @@ import pytest
 from conftest import Ended
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import _utils
 
 from trainer.data import files as files_module
 from trainer.data import stream
@@ -66,3 +69,34 @@ def test_a_worker_that_fails_dies_or_hangs_ends_the_run_with_its_file_and_no_pro
     ended = train(*words, "workers=2", "epochs=1", "batch_size=4", "model.widths=[2]", tiny=False)
     assert ended.code == 1 and len(ended.err.splitlines()) == 1, ended.err
     golden(f"row32_{fault}", ended.err, r"(?<=worker )\d")
+
+
+@pytest.mark.row(32)
+def test_a_worker_that_cannot_even_be_killed_is_named_and_left_behind(
+    train: Callable[..., Ended], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one is that waits for a disk which is gone."""
+
+    def faulty(path: Path, frame: Frame) -> Tensor:
+        if path.parts[-2:] == ("dog", "5.png") and os.getpid() != MAIN:
+            time.sleep(1000)
+        return decode(path, frame)
+
+    left = set[BaseProcess]()
+    monkeypatch.setattr(BaseProcess, "kill", lambda process: left.add(process))
+    monkeypatch.setattr(files_module, "decode", faulty)
+    monkeypatch.setattr(stream, "PATIENCE_SECONDS", 1.0)
+    for module, name in ((stream, "_LOOK_SECONDS"), (stream, "_END_SECONDS"), (_utils, "MP_STATUS_CHECK_INTERVAL")):
+        monkeypatch.setattr(module, name, 0.2)
+    words = ("data=folder", f"data.root={photos}", "data.cache=none", "data.val=0.2", "data.normalise=imagenet")
+    ended = train(*words, "workers=1", "epochs=1", "batch_size=4", "model.widths=[2]", tiny=False)
+    try:
+        (process,) = left
+        said = f"Is the drive still there? Process {process.pid} cannot be ended until it is."
+        assert ended.code == 1 and said in ended.err and len(ended.err.splitlines()) == 1
+        assert process not in active_children()  # whom Python waits for at exit
+    finally:
+        for process in left:
+            assert process.pid
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()

@@ -23,6 +23,9 @@ from trainer.errors import DataError, TrainerError, first_line
 PATIENCE_SECONDS = 300.0
 """How long a batch may take until its worker is held to hang: on a drive that is gone, say."""
 _TICKS = 100
+_LOOK_SECONDS = 5.0
+"""How often the wait for a batch is broken off to see whether its worker is still there."""
+_END_SECONDS = 5.0
 _NOWHERE = -1
 
 
@@ -56,6 +59,7 @@ class StreamedStore:
             num_workers=len(places),
             collate_fn=_as_it_is,
             worker_init_fn=partial(_begin, places),
+            timeout=_LOOK_SECONDS,
             generator=torch.Generator(),  # else its seed is drawn from torch's global state, which belongs to the run
         )
         with _Workers(loader, places, self.keys) as batches:
@@ -122,7 +126,9 @@ class _Workers:
         del self.iterator  # tells the processes to end, and waits five seconds for each
         self.kill()  # one that hangs has not heard
         for process in self.processes:
-            process.join()
+            process.join(_END_SECONDS)
+            # One that the system cannot end, in the middle of a read that never does, would be waited for at exit too.
+            multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
 
     def kill(self) -> None:
         for process in self.processes:
@@ -132,13 +138,13 @@ class _Workers:
         while True:
             try:
                 with self._watch():
-                    batch = next(self.iterator, None)
+                    batch = self._next()
             except (RuntimeError, ConnectionError, EOFError) as error:
                 ended = wait([process.sentinel for process in self.processes], timeout=1)
                 dead = [process for process in self.processes if process.sentinel in ended]
-                if not dead:
+                if not dead and not self.hung:
                     raise  # all are alive: something else
-                for process in dead:
+                for process in self.processes if self.hung else dead:
                     process.join(1)  # its files are closed before it has an exit code
                 message = self._post_mortem({process.pid: process.exitcode for process in dead})
                 self.kill()  # the dead one's queue may be locked for good: the others could not end by themselves
@@ -150,6 +156,15 @@ class _Workers:
                     raise DataError(batch.message)
                 raise TrainerError(f"{batch.message} HYDRA_FULL_ERROR=1 shows where.") from RuntimeError(batch.trace)
             yield batch
+
+    def _next(self) -> Tensor | _Failure | None:
+        """The next batch, however long it takes, unless its workers were ended and one is left that cannot be."""
+        while True:
+            try:
+                return next(self.iterator, None)
+            except RuntimeError as error:
+                if self.hung or "timed out" not in str(error):
+                    raise
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
@@ -175,8 +190,10 @@ class _Workers:
         """The line that says which worker ended how, and at which sample."""
         if self.hung:
             stuck = ", ".join(f"worker {worker}{self._at(worker)}" for worker in self.hung)
+            alive = ", ".join(str(process.pid) for process in self.processes if process.is_alive())
+            left = f" Process {alive} cannot be ended until it is." if alive else ""
             return (
-                f"No images came for {PATIENCE_SECONDS:g} s: data {stuck} hangs. Is the drive still there? "
+                f"No images came for {PATIENCE_SECONDS:g} s: data {stuck} hangs. Is the drive still there?{left} "
                 "workers=0 reads in the main process."
             )
         pids = self.places[:, 0].tolist()
