@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 import shutil
 import tarfile
 import tempfile
@@ -277,16 +278,28 @@ def _tars() -> list[bytes]:
     return found
 
 
+_UNPACKED = re.compile(r"cache(/unpacking\.lock|/a-[0-9a-f]{16}(\.whole|(/.*)?))?", re.DOTALL)
+"""What may lie in the box beside the archive, once it was tried."""
+
+
 def _archive(suffix: str) -> Callable[[bytes, Path], None]:
     def attempt(data: bytes, folder: Path) -> None:
         path = folder / f"a{suffix}"
         path.write_bytes(data)
+        before = _names(folder)
         try:
             scan(unpacked(path, folder / "cache"))
         finally:
+            beside = [name for name in _names(folder) - before if not _UNPACKED.fullmatch(name)]
+            changed = path.read_bytes() != data
             shutil.rmtree(folder / "cache", ignore_errors=True)
+            assert not beside and not changed, f"files outside its folder: {beside or [path.name]}"
 
     return attempt
+
+
+def _names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def _idx_files() -> list[bytes]:

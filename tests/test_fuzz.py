@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fuzz import targets
 from fuzz.child import finding, input_of
 from fuzz.mutate import mutated
 from fuzz.targets import TARGETS, Target
+from trainer.data.archive import unpacked
 
 _TRIED = 40
 
@@ -64,3 +66,19 @@ def test_a_checkpoint_that_claims_to_be_one_disk_of_several_is_refused(tmp_path:
     (tmp_path / "box").mkdir()
     locator = b"PK\6\7" + (1).to_bytes(4, "little") + bytes(8) + (2).to_bytes(4, "little")
     assert finding("checkpoint", data[:-22] + locator + bytes(end), tmp_path / "box") is None
+
+
+@pytest.mark.parametrize("evil", ["cache/evil", "cache/a-0123456789abcdef.tmp", "evil", "a.zip"])
+def test_what_an_archive_writes_beside_its_place_is_found(
+    evil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def escape(path: Path, cache: Path) -> Path:
+        place = unpacked(path, cache)
+        (path.parent / evil).write_text("evil")
+        return place
+
+    (tmp_path / "box").mkdir()
+    (data, *_) = TARGETS["zip"].seeds()
+    assert finding("zip", data, tmp_path / "box") is None  # the control
+    monkeypatch.setattr(targets, "unpacked", escape)
+    assert f"files outside its folder: ['{evil}']" in (finding("zip", data, tmp_path / "box") or "")
