@@ -67,6 +67,19 @@ def golden(tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
+def taken() -> Callable[[], float]:
+    """MiB by which this process has at most grown since the test began, whatever it took before."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _peak_mib()
+    return lambda: _peak_mib() - before
+
+
+def _peak_mib() -> float:
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) / 1024
+
+
+@pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that this user may not look into. Root may look into any: so it is played."""
     folder = tmp_path / "locked"
