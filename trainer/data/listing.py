@@ -123,7 +123,7 @@ def _affordable(groups: list[Sides], most: int, cost: Callable[[Listed], int]) -
         return groups
     kept: list[Sides] = []
     for index in sorted(range(len(groups)), key=costs.__getitem__):
-        step = -(-costs[index] // max(1, most))
+        step = max(1, -(-costs[index] // most))
         kept.append((groups[index][0][::step], groups[index][1][::step]))
         most -= costs[index]
         if most <= 0:
