@@ -330,9 +330,9 @@ def test_what_another_run_is_writing_counts_in_full_and_nothing_is_deleted_in_va
     with cache.writing(keep.folder / f"{0:032}.tmp", size, lambda _: None):
         with pytest.raises(DataError, match="other runs are using"):
             pixels([two], keep)
-        with cache.writing(keep.folder / f"{1:032}.tmp", size, lambda _: None):  # both have looked before they began
-            with pytest.raises(DataError, match="other runs are using"):
-                cache.make_room(keep.folder / f"{1:032}.pixels", size, keep.limit)
+        began = cache.writing(keep.folder / f"{1:032}.tmp", size, lambda _: None)  # both have looked before
+        with began, pytest.raises(DataError, match="other runs are using"):
+            cache.make_room(keep.folder / f"{1:032}.pixels", size, keep.limit)
     assert only(keep.folder).suffix == ".pixels"
     pixels([two], keep)
 
@@ -361,7 +361,9 @@ def test_a_store_that_this_user_may_not_read_is_done_without(
     parts = parts_of(folder(root=str(photos)))
     pixels(parts)
     access = os.access
-    monkeypatch.setattr(os, "access", lambda path, how: not str(path).endswith(".pixels") and access(path, how))
+    monkeypatch.setattr(
+        os, "access", lambda path, how: (how == os.F_OK or path.suffix != ".pixels") and access(path, how)
+    )
     assert "in memory" in open_stores(parts, Keep("auto"), workers=0)[1]
     with pytest.raises(DataError, match=r"\.pixels belongs to another user"):
         pixels(parts)
@@ -378,6 +380,7 @@ def test_two_that_look_at_once_do_not_take_each_other_for_runs(
         fcntl.flock(other, fcntl.LOCK_SH)
         monkeypatch.undo()
         assert cache.stores(place)[0].in_use  # the control
+
 
 def test_a_disk_that_is_full_says_what_to_do(
     photos: Path, place: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[..., None]

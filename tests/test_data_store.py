@@ -154,7 +154,9 @@ def test_unreadable_image_is_named(samples: Samples, cache: str, workers: int) -
 @pytest.mark.row(32)
 def test_killed_worker_is_one_clear_line_and_leaves_no_process(samples: Samples) -> None:
     orders = [torch.tensor([index]) for index in range(20)]
-    with pytest.raises(TrainerError, match=r"^Data worker \d died at .*killed from outside by SIGKILL; out of memory\?"):
+    with pytest.raises(
+        TrainerError, match=r"^Data worker \d died at .*killed from outside by SIGKILL; out of memory\?"
+    ):
         list(open_store(Faulty(samples, 9, "killed"), cache="none", workers=2).gather(orders))
     assert not children()
 

@@ -65,6 +65,7 @@ def test_a_worker_that_fails_dies_or_hangs_ends_the_run_with_its_file_and_no_pro
 
     monkeypatch.setattr(files_module, "decode", faulty)
     monkeypatch.setattr(stream, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(stream, "_LOOK_SECONDS", 0.5)
     words = ("data=folder", f"data.root={photos}", "data.cache=none", "data.val=0.2", "data.normalise=imagenet")
     ended = train(*words, "workers=2", "epochs=1", "batch_size=4", "model.widths=[2]", tiny=False)
     assert ended.code == 1 and len(ended.err.splitlines()) == 1, ended.err
@@ -90,13 +91,14 @@ def test_a_worker_that_cannot_even_be_killed_is_named_and_left_behind(
         monkeypatch.setattr(module, name, 0.2)
     words = ("data=folder", f"data.root={photos}", "data.cache=none", "data.val=0.2", "data.normalise=imagenet")
     ended = train(*words, "workers=1", "epochs=1", "batch_size=4", "model.widths=[2]", tiny=False)
+    stuck = [process for process in left if process.is_alive()]
     try:
-        (process,) = left
+        (process,) = stuck
         said = f"Is the drive still there? Process {process.pid} cannot be ended until it is."
         assert ended.code == 1 and said in ended.err and len(ended.err.splitlines()) == 1
         assert process not in active_children()  # whom Python waits for at exit
     finally:
-        for process in left:
+        for process in stuck:
             assert process.pid
             os.kill(process.pid, signal.SIGKILL)
             process.join()

@@ -35,7 +35,7 @@ _OURS = re.compile(r".{0,40}-[0-9a-f]{16}", re.DOTALL)
 
 def is_archive(path: Path) -> bool:
     """Whether this is a file whose name ends as an archive's that can be unpacked."""
-    return os.path.isfile(path) and path.name.lower().endswith(SUFFIXES)
+    return os.access(path, os.F_OK) and path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
 def unpacked(archive: Path, cache: Path) -> Path:
@@ -72,13 +72,13 @@ def _record(place: Path) -> Path:
 def _is_whole(place: Path) -> bool:
     """Whether all is there that was unpacked: whoever cleans up by age takes single files."""
     record = _record(place)
-    there = os.path.isdir(place) and os.path.isfile(record)
+    there = os.access(record, os.R_OK) and place.is_dir()
     return there and record.read_bytes() == repr(_measured(place)).encode()
 
 
 def _measured(place: Path) -> tuple[int, int]:
     """How many files lie in the tree, and their bytes."""
-    sizes = [os.lstat(os.path.join(base, name)).st_size for base, _, names in os.walk(place) for name in names]
+    sizes = [Path(base, name).lstat().st_size for base, _, names in os.walk(place) for name in names]
     return len(sizes), sum(sizes)
 
 

@@ -133,7 +133,7 @@ def default_folder() -> Path:
 
 def stores(folder: Path) -> list[Stored]:
     """All files that are ours, the longest unused first. What a killed process was writing is removed on the way."""
-    if not (os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)):  # Path.is_dir may raise PermissionError
+    if not (os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()):  # is_dir alone may raise PermissionError
         return []
     found = []
     for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
@@ -154,13 +154,13 @@ def obstacle(folder: Path, wanted: Mapping[Path, int], limit: int) -> str | None
     needed = sum(wanted.values())
     if needed > limit:
         return f"data.cache_limit={limit / 2**30:g} (GiB) allows less"
-    if refused := [path for path in wanted if os.path.exists(path) and not os.access(path, os.R_OK)]:
+    if refused := [path for path in wanted if os.access(path, os.F_OK) and not os.access(path, os.R_OK)]:
         return f"{refused[0]} belongs to another user, who alone may read it"
     others = [store for store in stores(folder) if store.path.with_suffix(".pixels") not in wanted]
     used = sum(store.num_bytes for store in others if store.in_use)
     if used + needed > limit:
         return f"other runs are using {gib(used)} of the {limit / 2**30:g} GiB that data.cache_limit allows"
-    missing = sum(num_bytes for path, num_bytes in wanted.items() if not os.path.exists(path))
+    missing = sum(num_bytes for path, num_bytes in wanted.items() if not os.access(path, os.F_OK))
     free = free_bytes(folder)
     if missing > free + sum(store.num_bytes for store in others if not store.in_use):
         return f"{folder} has {gib(free)} free" if free else f"{folder} cannot be written"
@@ -195,7 +195,7 @@ def make_room(store: Path, num_bytes: int, limit: int) -> None:
 
 def free_bytes(folder: Path) -> int:
     """What the disk of a folder has left, which need not be there yet; 0 where it could not be made."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.access(path, os.F_OK))
     return shutil.disk_usage(there).free if there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK) else 0
 
 

@@ -138,14 +138,14 @@ def _files_below(root: Path) -> str:
     digest, entered = hashlib.sha256(), set()
     for base, folders, names in os.walk(root.absolute(), followlinks=True):
         folders.sort()
-        about = os.stat(base)
+        about = Path(base).stat()
         if (about.st_dev, about.st_ino) in entered:  # a link that leads back
             folders.clear()
             continue
         entered.add((about.st_dev, about.st_ino))
-        for path in (os.path.join(base, name) for name in sorted(names)):
+        for path in (Path(base, name) for name in sorted(names)):
             with contextlib.suppress(OSError):  # a link that leads nowhere
-                about = os.stat(path)
+                about = path.stat()
                 digest.update(f"{path}\0{about.st_size}\0{about.st_mtime_ns}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
