@@ -149,6 +149,6 @@ def test_our_words_say_the_task(task: Task, tmp_path: Path) -> None:
 
 
 def test_a_mistyped_word_is_timed_beside_the_import_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "_wall", lambda command: 3.0 if "import torch" in command else 0.5)
+    monkeypatch.setattr(startup, "_wall", lambda command, _: 3.0 if "import torch" in command else 0.5)
     assert set(startup.first_words()) == set(startup.WORDS)
     assert all(ratios == [6.0] * startup.ROUNDS for _, _, ratios in startup.first_words().values())
