@@ -17,7 +17,7 @@ from trainer.records.folder import read_json
 
 SEEDS = 5
 SETS = {
-    "FASHION_MNIST": ("data=fashion_mnist", "limit_train=12000", "epochs=3"),
+    "FASHION_MNIST": ("data=fashion_mnist", "limit_train=6000", "epochs=3"),
     "CIFAR10_MINI": ("data=folder", "epochs=5"),
 }
 
