@@ -1,5 +1,6 @@
 """cache: what decoded images and unpacked archives are kept on disk, and the way to be rid of them."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,8 @@ def _list(folder: Path) -> None:
     total = sum(store.num_bytes for store in kept)
     print(f"{folder}: {_count(kept)} of decoded images, {gib(total)} in all.")
     if kept:
-        print("Delete them with: python -m trainer cache clear. What is deleted is decoded again when it is needed.")
+        where = "" if folder == default_folder() else f" {shlex.quote(f'data.cache_dir={folder}')}"
+        print(f"Delete them with: python -m trainer cache clear{where}. They are decoded again when they are needed.")
 
 
 def _clear(folder: Path) -> None:
