@@ -551,6 +551,17 @@ def test_the_verb_lists_and_deletes_what_no_run_is_using(place: Path, capsys: py
     assert list(place.iterdir()) == []
 
 
+def test_the_verb_names_the_folder_that_clear_must_be_told(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels([glyphs(images=20, size=12, val="test").train])
+    assert main(["cache"]) == 0
+    assert "python -m trainer cache clear. They" in capsys.readouterr().out
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "elsewhere"))
+    assert main(["cache", f"data.cache_dir={place}"]) == 0
+    assert f"python -m trainer cache clear data.cache_dir={place}. They" in capsys.readouterr().out
+
+
 def test_the_verb_names_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "claer"]) == 2
     assert capsys.readouterr().err == (
