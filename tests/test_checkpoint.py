@@ -25,7 +25,7 @@ def three(tmp_path: Path) -> Checkpoints:
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 2, 3):
         checkpoints.save_last(saved(step))
-    checkpoints.save_best(saved(2))
+    checkpoints.keep("best.pt", saved(2))
     return checkpoints
 
 

@@ -9,7 +9,7 @@ import trainer
 
 PACKAGE = Path(trainer.__file__).parent
 RANKS = [
-    ("errors", "schema", "registry", "rng", "fault"),
+    ("errors", "schema", "registry", "rng", "fault", "durable"),
     ("config",),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
     ("engine",),

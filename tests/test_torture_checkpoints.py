@@ -19,8 +19,8 @@ import torch
 from conftest import TINY, Ended, lines_of
 from test_resume import fingerprint
 
+from trainer import durable
 from trainer.cli import main
-from trainer.engine import durable
 from trainer.engine.checkpoint import Checkpoints, SaveError, load
 from trainer.records.metrics import MetricsFile, read_metrics
 

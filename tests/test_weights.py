@@ -60,7 +60,7 @@ def test_what_is_kept_of_the_best_epoch_is_what_is_best(train: Train, tmp_path: 
 
 def test_kept_weights_do_not_push_the_others_out_of_the_manifest(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save_best({"step": 1})
+    checkpoints.keep("best.pt", {"step": 1})
     checkpoints.save_last({"step": 1})
     for number in range(8):
         checkpoints.keep(f"epoch{number}.pt", {"step": number})

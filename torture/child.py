@@ -40,7 +40,7 @@ def train(words: list[str], pipe: int) -> int:
 
     loop.finished = tell_what_follows  # type: ignore[assignment]  # the loop asks before each epoch
     loop.evaluate = told("v", loop.evaluate)
-    for save in ("save_last", "save_best", "keep"):
+    for save in ("save_last", "keep"):
         setattr(Checkpoints, save, told("s", getattr(Checkpoints, save)))
     return cli.main(words)
 

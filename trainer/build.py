@@ -75,16 +75,7 @@ def build(config: Config, progress: Progress) -> Job:
     policy: Policy = _part(config, "aug")
     to_device = partial(upload, device=device)
     transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last, precision.dtype)
-    batches = TrainBatches(
-        train,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        accumulate=settings.accumulate,
-        upload=to_device,
-        transform=transform,
-        item=policy.item,
-        mix=Mixer(policy.mix, len(source.classes)) if policy.mix else None,
-    )
+    batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
     model = build_model(config, len(source.classes), source.channels, looked_at)
@@ -113,10 +104,7 @@ def build(config: Config, progress: Progress) -> Job:
         about={
             **_about_data(source, normalisation),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "device": str(device),
-            "precision": precision.name,
-            "threads": torch.get_num_threads(),
+            **_about_machine(model, precision),
         },
         notes=(
             *source.notes,
@@ -132,6 +120,27 @@ def build(config: Config, progress: Progress) -> Job:
         ),
         files=listing(source),
         left_out=source.left_out,
+    )
+
+
+def _batches(
+    settings: Settings,
+    train: Store,
+    policy: Policy,
+    num_classes: int,
+    to_device: Callable[[Tensor], Tensor],
+    transform: Callable[..., Tensor],
+) -> TrainBatches:
+    """The training images, shuffled, augmented and mixed as the policy says."""
+    return TrainBatches(
+        train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        accumulate=settings.accumulate,
+        upload=to_device,
+        transform=transform,
+        item=policy.item,
+        mix=Mixer(policy.mix, num_classes) if policy.mix else None,
     )
 
 
@@ -162,6 +171,16 @@ def _about_data(source: Source, normalisation: Normalisation) -> dict[str, Any]:
             "normalise": source.normalise,
             **normalisation.plain(),
         },
+    }
+
+
+def _about_machine(model: nn.Module, precision: Precision) -> dict[str, Any]:
+    """What run.json tells of the arithmetic."""
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "device": str(precision.device),
+        "precision": precision.name,
+        "threads": torch.get_num_threads(),
     }
 
 

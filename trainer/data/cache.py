@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import struct
 import tempfile
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from trainer.durable import free_bytes, nearest
 from trainer.errors import DataError
 from trainer.schema import Cache
 
@@ -161,7 +161,7 @@ def obstacle(folder: Path, wanted: Mapping[Path, int], limit: int) -> str | None
     if used + needed > limit:
         return f"other runs are using {gib(used)} of the {limit / 2**30:g} GiB that data.cache_limit allows"
     missing = sum(num_bytes for path, num_bytes in wanted.items() if not os.access(path, os.F_OK))
-    free = free_bytes(folder)
+    free = room(folder)
     if missing > free + sum(store.num_bytes for store in others if not store.in_use):
         return f"{folder} has {gib(free)} free" if free else f"{folder} cannot be written"
     return None
@@ -185,7 +185,7 @@ def make_room(store: Path, num_bytes: int, limit: int) -> None:
     kept = stores(store.parent)
     total = sum(each.num_bytes for each in kept)
     for each in kept:
-        if total <= limit and num_bytes <= free_bytes(store.parent):
+        if total <= limit and num_bytes <= room(store.parent):
             break
         if delete(each.path):
             total -= each.num_bytes
@@ -193,10 +193,10 @@ def make_room(store: Path, num_bytes: int, limit: int) -> None:
         raise no_room(num_bytes, f"{gib(total - num_bytes)} in {store.parent} cannot be deleted by this user")
 
 
-def free_bytes(folder: Path) -> int:
-    """What the disk of a folder has left, which need not be there yet; 0 where it could not be made."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.access(path, os.F_OK))
-    return shutil.disk_usage(there).free if there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK) else 0
+def room(folder: Path) -> int:
+    """What the disk of a folder has left for us, which need not be there yet; 0 where we may not write."""
+    there = nearest(folder)
+    return free_bytes(there) if there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK) else 0
 
 
 def gib(num_bytes: int) -> str:

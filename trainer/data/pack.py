@@ -19,6 +19,7 @@ from torch import Tensor
 import trainer
 from trainer.data.cache import BLOCK, Header, gib, lock, make_room, read_header, writing
 from trainer.data.source import Samples
+from trainer.durable import sync_folder
 from trainer.errors import DataError
 
 Progress = Callable[[str, int, int], None]
@@ -98,7 +99,7 @@ def packed(
                     _write(file, header, fill)
                     lock(file, fcntl.LOCK_SH)  # from now on to be read, but not to be deleted
                     path.with_suffix(".tmp").replace(path)
-                    _sync_folder(folder)
+                    sync_folder(folder)
                     found = _opened(path, header, workers)
     except OSError as error:
         raise DataError(
@@ -155,11 +156,3 @@ def _write_at(file: BinaryIO, content: memoryview, place: int) -> None:
     while content:
         written = os.pwrite(file.fileno(), content, place)
         content, place = content[written:], place + written
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
@@ -22,7 +21,6 @@ from trainer.errors import DataError, TrainerError, first_line
 
 PATIENCE_SECONDS = 300.0
 """How long a batch may take until its worker is held to hang: on a drive that is gone, say."""
-_TICKS = 100
 _LOOK_SECONDS = 5.0
 """How often the wait for a batch is broken off to see whether its worker is still there."""
 _END_SECONDS = 5.0
@@ -137,8 +135,7 @@ class _Workers:
     def _batches(self) -> Iterator[Tensor]:
         while True:
             try:
-                with self._watch():
-                    batch = self._next()
+                batch = self._next()
             except (RuntimeError, ConnectionError, EOFError) as error:
                 ended = wait([process.sentinel for process in self.processes], timeout=1)
                 dead = [process for process in self.processes if process.sentinel in ended]
@@ -158,33 +155,20 @@ class _Workers:
             yield batch
 
     def _next(self) -> Tensor | _Failure | None:
-        """The next batch, however long it takes, unless its workers were ended and one is left that cannot be."""
-        while True:
+        """The next batch. If none comes for too long the workers are ended, and RuntimeError is raised.
+
+        Waits are counted, not seconds: while the program is suspended, no time passes here.
+        """
+        for _ in range(max(1, round(PATIENCE_SECONDS / _LOOK_SECONDS))):
             try:
                 return next(self.iterator, None)
             except RuntimeError as error:
-                if self.hung or "timed out" not in str(error):
+                if "timed out" not in str(error):
                     raise
-
-    @contextmanager
-    def _watch(self) -> Iterator[None]:
-        """Ends the workers if what is done meanwhile takes too long. That is then seen as a worker's death."""
-        done = threading.Event()
-        threading.Thread(target=self._lose_patience, args=(done,), daemon=True).start()
-        try:
-            yield
-        finally:
-            done.set()
-
-    def _lose_patience(self, done: threading.Event) -> None:
-        for _ in range(_TICKS):  # small waits: while the program is suspended, no time passes here
-            if done.wait(PATIENCE_SECONDS / _TICKS):
-                return
-        if wait([process.sentinel for process in self.processes], timeout=0):
-            return  # one has died, which is noticed within seconds: the others wait for it
         at_work = [worker for worker, (_, sample) in enumerate(self.places.tolist()) if sample != _NOWHERE]
         self.hung = at_work or list(range(len(self.places)))
         self.kill()
+        raise RuntimeError(f"no batch came for {PATIENCE_SECONDS:g} s")
 
     def _post_mortem(self, exit_codes: dict[int | None, int | None]) -> str:
         """The line that says which worker ended how, and at which sample."""

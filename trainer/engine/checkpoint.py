@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from trainer import fault
-from trainer.engine import durable
+from trainer import durable, fault
 from trainer.errors import CheckpointError, TrainerError, did_you_mean
 
 FORMAT = 1
@@ -44,12 +43,8 @@ class Checkpoints:
         """Becomes last.pt; what was last.pt becomes previous.pt. Raises SaveError with the old files intact."""
         self._save(LAST, saved)
 
-    def save_best(self, saved: dict[str, Any]) -> None:
-        """Becomes best.pt. Raises SaveError with the old one intact."""
-        self._save(BEST, saved)
-
     def keep(self, name: str, saved: dict[str, Any]) -> None:
-        """Becomes a file of that name, which stays. Raises SaveError."""
+        """Becomes best.pt, or another file of that name, which stays. Raises SaveError with an old one intact."""
         self._save(name, saved)
 
     def load_last(self) -> dict[str, Any] | None:
@@ -94,7 +89,7 @@ class Checkpoints:
 
     def place_of_last(self) -> tuple[int, int] | None:
         """Step and epoch of last.pt, if it is what was written, by a run of this config."""
-        entry = self._listed().get(self._look().get(LAST, ""), {})
+        entry = self._listed().get(self._sha256(LAST), {}) if (self.folder / LAST).exists() else {}
         return (entry["step"], entry["epoch"]) if entry.get("config_sha256") == self._config_sha256 else None
 
     def damaged(self) -> list[str]:
@@ -109,7 +104,7 @@ class Checkpoints:
     @property
     def has_best(self) -> bool:
         """Whether best.pt is there, and is what was written."""
-        return self._look().get(BEST) in self._listed()
+        return (self.folder / BEST).exists() and self._sha256(BEST) in self._listed()
 
     def load_best(self) -> dict[str, Any]:
         """The checkpoint of the best epoch. Raises CheckpointError if it is missing or damaged."""

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainer.engine import durable
+from trainer import durable
 from trainer.records.folder import cannot_write
 
 

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import yaml
 from omegaconf import OmegaConf
 
+from trainer import durable
 from trainer.config import Config, check
-from trainer.engine import durable
 from trainer.errors import CheckpointError, OutputError, did_you_mean
 
 

@@ -37,6 +37,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def nearest(folder: Path) -> Path:
+    """The folder, or where it is not there yet, the nearest one above it that is."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if os.access(path, os.F_OK))
+
+
 def free_bytes(folder: Path) -> int:
-    """What the disk under a folder has left for us."""
-    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
+    """What the disk of a folder has left, which need not be there yet."""
+    return shutil.disk_usage(nearest(folder)).free
