@@ -73,10 +73,7 @@ def custom(
             pixels.salt_and_pepper(salt_pepper) if salt_pepper > 0 else None,
             pixels.erase(erase, _ERASED_AREA if erase_area is None else erase_area) if erase > 0 else None,
         ),
-        mix=_chosen(
-            mixing.mixup(mixup) if mixup > 0 else None,
-            mixing.cutmix(cutmix) if cutmix > 0 else None,
-        ),
+        mix=_chosen(mixing.mixup(mixup) if mixup > 0 else None, mixing.cutmix(cutmix) if cutmix > 0 else None),
     )
 
 
