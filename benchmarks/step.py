@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks import results
 from benchmarks.engine import Pair, Resident, bare_loop
 from benchmarks.tables import shown
-from trainer.engine.convolution import use_matrix_products
+from trainer.kernels.use import are_compiled, use_kernels
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.memory import keep_freed_memory
@@ -58,7 +58,7 @@ def steps() -> dict[str, Counter[str]]:
 
 
 def _engine(model: nn.Module, pair: Pair) -> Callable[[], object]:
-    use_matrix_products(model)
+    use_kernels(model, compiled=are_compiled()[0])
     precision = choose_precision("auto", torch.device("cpu"))
     criterion = LOSSES.builder("cross_entropy")(pair.labels, [str(each) for each in range(10)])
     recipe = Recipe(criterion, lambda step: 1.0, precision)

@@ -12,7 +12,7 @@ RANKS = [
     ("errors", "schema", "registry", "rng", "fault", "durable"),
     ("config",),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
-    ("engine",),
+    ("engine", "kernels"),
     ("records",),
     ("doctor", "report", "sweep"),
     ("build",),

@@ -22,7 +22,6 @@ from trainer.data.pack import Progress
 from trainer.data.source import Samples, Source
 from trainer.data.splits import limit
 from trainer.data.store import Store, open_stores
-from trainer.engine.convolution import use_matrix_products
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
@@ -30,6 +29,7 @@ from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError
 from trainer.finetune.freezing import BeginEpoch
+from trainer.kernels.use import are_compiled, use_kernels
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check, check_single
@@ -85,8 +85,9 @@ def build(config: Config, progress: Progress) -> Job:
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
-    if device.type == "cpu" and not settings.compile:
-        use_matrix_products(model)
+    compiled, uncompiled = _kernels(settings, precision)
+    if device.type == "cpu" and settings.kernels == "auto" and not settings.compile:
+        use_kernels(model, compiled=compiled)
     optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
@@ -105,6 +106,7 @@ def build(config: Config, progress: Progress) -> Job:
             **_about_data(source, normalisation),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
+            "kernels": "compiled" if compiled else "torch",
         },
         notes=(
             *source.notes,
@@ -114,6 +116,7 @@ def build(config: Config, progress: Progress) -> Job:
             *new_head,
             *getattr(finetune, "notes", ()),
             *_idle(config, source),
+            *uncompiled,
             *_rates(optimizer),
             *_pace(steps_per_epoch(batches, settings.accumulate)),
             *_weights(criterion, source),
@@ -266,6 +269,18 @@ def _open_all(
         progress=progress,
     )
     return (stores[0], stores[1], stores[2] if stores[2:] else None), (note,) if note else ()
+
+
+def _kernels(settings: Settings, precision: Precision) -> tuple[bool, tuple[str, ...]]:
+    """Whether compiled kernels serve this run, and a word where they would and there are none.
+
+    They know float32 on a CPU, in the layout of channels last.
+    """
+    serve = precision.device.type == "cpu" and precision.name == "fp32" and settings.channels_last
+    if not serve or settings.kernels != "auto" or settings.compile:
+        return False, ()
+    compiled, why_not = are_compiled()
+    return compiled, () if compiled else (why_not,)
 
 
 def _pace(steps: int) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from trainer import __version__, help
 from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
-from trainer.config import GROUPS, conf_folder
+from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
+from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
 
 VERBS = {
@@ -95,12 +96,22 @@ def _dispatch(words: list[str]) -> int:
         from trainer.multirun import run_many
 
         first = compose(arguments.overrides, origin, multirun=True)
+        _prepare(first)
         return run_many([*flags, *map(forced, arguments.overrides)], arguments.overrides, first)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))
     config = compose(arguments.overrides, _stored(arguments.overrides) or origin)
+    if verb == DEFAULT_VERB:
+        _prepare(config)
     return int(import_module(f"trainer.commands.{verb}").run(config))
+
+
+def _prepare(config: Config) -> None:
+    """Lets a compiler work while torch is imported, where a training may use what it makes."""
+    settings = config.settings
+    if settings.kernels == "auto" and settings.device in ("auto", "cpu") and settings.precision in ("auto", "fp32"):
+        begin_compiling()
 
 
 def _take_verb(words: list[str]) -> str:

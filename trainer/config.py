@@ -33,6 +33,7 @@ class Settings:
     ema: BelowOne = 0.0
     channels_last: bool = True
     compile: bool = False
+    kernels: Literal["auto", "torch"] = "auto"
     limit_train: Count | None = None
     limit_val: Count | None = None
     name: str | None = None

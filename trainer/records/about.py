@@ -10,6 +10,7 @@ _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow
 _BIT_EXACT_ON = {
     "device": "the device",
     "precision": "the precision",
+    "kernels": "what the layers are computed by",
     "threads": "the number of threads",
     "processor": "the kind of processor",
     "versions.torch": "the version of torch",
@@ -32,6 +33,7 @@ def environment() -> dict[str, Any]:
 
 def not_bit_exact(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed between two run.json so that the same steps may give other bits; one phrase each."""
+    before = {"kernels": "torch", **before}  # it was, before there were others
     pairs = {words: (_at(before, key), _at(now, key)) for key, words in _BIT_EXACT_ON.items()}
     return [f"{words} was {old}, and is {new}" for words, (old, new) in pairs.items() if old != new]
 

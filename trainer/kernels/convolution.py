@@ -1,4 +1,4 @@
-"""Convolutions on small maps as one matrix product: on a CPU with matrix tiles (AMX) much faster than oneDNN's own."""
+"""Convolutions by the way that is fastest on this processor: Winograd's algorithm, or one matrix product."""
 
 from typing import Any
 
@@ -7,36 +7,44 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from trainer.kernels import winograd
+
 _LARGEST_MAP, _FEWEST_CHANNELS = 16, 128
 """Where the product pays, in pixels of an output map and input channels. Forward and backward of one layer, 3 x 3, 32
 images, one thread with AMX: 2.8 times faster for 512 channels at 4 x 4, 1.4 times for 128, even for 64; at 8 x 8 it
 gains nothing. Without AMX it gains nothing anywhere."""
 
 
-class MatrixConvolution(nn.Conv2d):
-    """A convolution that is computed as a matrix product where its output is small and in bf16, and as ever elsewhere.
+class FastConvolution(nn.Conv2d):
+    """A convolution that chooses, for the images it is given, between the ways that it may take and torch's own."""
 
-    The sums are the same and are rounded to bf16 once, as oneDNN does; their order differs.
-    """
+    compiled = False
+    """Whether there are kernels for Winograd's algorithm, which is for float32."""
+    tiled = False
+    """Whether the processor has matrix tiles (AMX), for products in bf16. Sums are rounded to bf16 once, as oneDNN's."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        stride, padding = self.stride[0], int(self.padding[0])
-        height, width = _map_sides(input, self.kernel_size[0], stride, padding)
-        if dtype != torch.bfloat16 or height * width > _LARGEST_MAP:
-            result: Tensor = super()._conv_forward(input, weight, bias)
-            return result
-        product: Tensor = _Product.apply(input.to(dtype), weight.to(dtype), stride, padding)
-        return product if bias is None else product + bias.to(dtype)[:, None, None]
+        if self.compiled and dtype == torch.float32 and winograd.suits(input, self):
+            result: Tensor = winograd.Winograd.apply(input, weight)
+        elif self.tiled and dtype == torch.bfloat16 and self._has_small_maps(input):
+            result = _Product.apply(input.to(dtype), weight.to(dtype), self.stride[0], int(self.padding[0]))
+        else:
+            return super()._conv_forward(input, weight, bias)
+        return result if bias is None else result + bias.to(dtype)[:, None, None]
+
+    def _has_small_maps(self, images: Tensor) -> bool:
+        height, width = _map_sides(images, self.kernel_size[0], self.stride[0], int(self.padding[0]))
+        return self.in_channels >= _FEWEST_CHANNELS and height * width <= _LARGEST_MAP
 
 
-def use_matrix_products(model: nn.Module) -> None:
-    """Lets convolutions of the model be matrix products where that pays. Names, weights and copies stay as they are."""
-    if not torch.cpu._is_amx_tile_supported():  # torch has no public name for it in its oldest supported release
-        return
-    for module in model.modules():
-        if type(module) is nn.Conv2d and module.in_channels >= _FEWEST_CHANNELS and _is_plain(module):
-            module.__class__ = MatrixConvolution
+def choose_convolutions(model: nn.Module, *, compiled: bool) -> None:
+    """Lets convolutions of the model take the fastest way. Names, weights and copies of the model stay as they are."""
+    tiled = torch.cpu._is_amx_tile_supported()  # torch has no public name for it in its oldest supported release
+    for module in model.modules() if compiled or tiled else ():
+        if type(module) is nn.Conv2d and _is_plain(module):
+            module.__class__ = FastConvolution
+            module.compiled, module.tiled = compiled, tiled  # type: ignore[assignment]
 
 
 def _is_plain(module: nn.Conv2d) -> bool:

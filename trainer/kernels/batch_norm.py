@@ -1,0 +1,101 @@
+"""Batch norm in training, with the ReLU after it, in one pass each way where torch takes three: see batch_norm.c."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.kernels.compiled import call
+
+_PANEL = 16
+
+
+class FusedNorm(nn.BatchNorm2d):
+    """Batch norm that rectifies as well, if `rectifies`; by the kernel in float32 training, else as ever."""
+
+    rectifies = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self._suits(images):
+            normalised = super().forward(images)
+            return F.relu_(normalised) if self.rectifies else normalised
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        result: Tensor = _Norm.apply(
+            *(images, self.weight, self.bias, self.running_mean, self.running_var),
+            *(self.eps, self.momentum, self.rectifies),
+        )
+        return result
+
+    def _suits(self, images: Tensor) -> bool:
+        return (
+            self.training
+            and images.device.type == "cpu"
+            and images.dtype == self.weight.dtype == torch.float32
+            and self.num_features % _PANEL == 0
+            and images.is_contiguous(memory_format=torch.channels_last)
+            and images.numel() > self.num_features  # of a single value a channel torch says what is wrong
+        )
+
+
+class Rectified(nn.ReLU):
+    """The ReLU that the norm before it has done already."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images
+
+
+def fuse_norms(model: nn.Module) -> None:
+    """Lets batch norms of the model use the kernel, and do the ReLU that follows. Names and weights stay."""
+    for module in model.modules():
+        children = list(module.children()) if type(module) is nn.Sequential else []
+        for norm, activation in zip(children, children[1:], strict=False):
+            if _is_plain(norm) and type(activation) is nn.ReLU:
+                norm.rectifies, norm.__class__ = True, FusedNorm  # type: ignore[assignment]
+                activation.__class__ = Rectified
+    for module in model.modules():
+        if _is_plain(module):
+            module.__class__ = FusedNorm
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it learns a weight and a bias, and follows the running figures by a fixed momentum."""
+    return (
+        type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats and module.momentum is not None
+    )
+
+
+class _Norm(torch.autograd.Function):
+    """images (B, C, H, W) float32, channels last -> the same shape; the running figures are moved in place."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        eps: float,
+        momentum: float,
+        rectify: bool,
+    ) -> Tensor:
+        result, mean, inverse_std = torch.empty_like(images), torch.empty_like(weight), torch.empty_like(weight)
+        channels = len(weight)
+        figures = (mean, inverse_std, running_mean, running_var)
+        rows = images.numel() // channels
+        call("batch_norm_forward", images, result, weight, bias, *figures, rows, channels, eps, momentum, rectify)
+        ctx.save_for_backward(images, weight, bias, mean, inverse_std)
+        ctx.rectify = rectify
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        images, weight, bias, mean, inverse_std = ctx.saved_tensors
+        grad = grads[0].contiguous(memory_format=torch.channels_last)
+        of_images, of_weight, of_bias = torch.empty_like(images), torch.empty_like(weight), torch.empty_like(bias)
+        channels = len(weight)
+        seen, found = (grad, images, weight, bias, mean, inverse_std), (of_images, of_weight, of_bias)
+        call("batch_norm_backward", *seen, *found, images.numel() // channels, channels, ctx.rectify)
+        return of_images, of_weight, of_bias, None, None, None, None, None
