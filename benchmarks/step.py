@@ -15,12 +15,12 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks import results
 from benchmarks.engine import Pair, Resident, bare_loop
 from benchmarks.tables import shown
-from trainer.kernels.use import are_compiled, use_kernels
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
+from trainer.kernels.use import are_compiled, use_kernels
 from trainer.optim.sgd import sgd
 from trainer.registry import LOSSES, MODELS
 

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products give what convolutions give."""
+"""Convolutions as matrix products, for bf16 on processors with matrix tiles, give what convolutions give."""
 
 from copy import deepcopy
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainer.engine import convolution
-from trainer.engine.convolution import MatrixConvolution, use_matrix_products
+from trainer.kernels import convolution
+from trainer.kernels.convolution import FastConvolution, choose_convolutions
 
 
 def _rounded(*shape: int) -> Tensor:
@@ -32,11 +32,11 @@ def test_a_small_map_and_its_gradients_are_those_of_the_convolution_in_double_pr
     side: int, kernel: int, stride: int, padding: int, bias: bool
 ) -> None:
     torch.manual_seed(0)
-    exact = nn.Conv2d(24, 20, kernel, stride, padding, bias=bias).double()
+    exact = nn.Conv2d(128, 20, kernel, stride, padding, bias=bias).double()
     exact.weight.data = _rounded(*exact.weight.shape)
     product = deepcopy(exact).bfloat16()
-    product.__class__ = MatrixConvolution
-    images = _rounded(3, 24, side, side)
+    product.__class__, product.tiled = FastConvolution, True
+    images = _rounded(3, 128, side, side)
     seed = _rounded(*exact(images).shape)
     assert seed[0, 0].numel() <= convolution._LARGEST_MAP
 
@@ -45,23 +45,25 @@ def test_a_small_map_and_its_gradients_are_those_of_the_convolution_in_double_pr
         assert (ours.double() - true).norm() < 0.005 * true.norm()  # bf16 keeps 8 bits: 0.004 at most, once
 
 
-def test_a_large_map_or_fp32_stays_as_it_is() -> None:
+def test_a_large_map_or_few_channels_or_fp32_stay_as_they_are() -> None:
     torch.manual_seed(0)
-    module = nn.Conv2d(8, 8, 3, padding=1)
-    product = deepcopy(module)
-    product.__class__ = MatrixConvolution
-    small, large = torch.randn(2, 8, 4, 4), torch.randn(2, 8, 5, 5)
-    assert torch.equal(product(small), module(small))
+    module, thin = nn.Conv2d(128, 8, 3, padding=1), nn.Conv2d(64, 8, 3, padding=1)
+    small, large = torch.randn(2, 128, 4, 4), torch.randn(2, 128, 5, 5)
+    model = nn.ModuleList([deepcopy(module), deepcopy(thin)])
+    for product in model:
+        product.__class__, product.tiled = FastConvolution, True
+    assert torch.equal(model[0](small), module(small))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(product(large), module(large))
+        assert torch.equal(model[0](large), module(large))
+        assert torch.equal(model[1](small[:, :64]), thin(small[:, :64]))
 
 
 def test_autocast_decides_the_arithmetic_as_for_any_convolution() -> None:
     torch.manual_seed(0)
-    module = nn.Conv2d(8, 8, 3, padding=1)
+    module = nn.Conv2d(128, 8, 3, padding=1)
     product = deepcopy(module)
-    product.__class__ = MatrixConvolution
-    images = torch.randn(2, 8, 4, 4)
+    product.__class__, product.tiled = FastConvolution, True
+    images = torch.randn(2, 128, 4, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours, theirs = product(images), module(images)
     assert ours.dtype == theirs.dtype == torch.bfloat16
@@ -70,11 +72,10 @@ def test_autocast_decides_the_arithmetic_as_for_any_convolution() -> None:
     assert product.weight.grad is not None and product.weight.grad.dtype == torch.float32
 
 
-def test_only_plain_convolutions_with_many_channels_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_plain_convolutions_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     plain = nn.Conv2d(128, 4, 3)
     others = [
-        nn.Conv2d(64, 4, 3),
         nn.Conv2d(128, 4, 3, groups=2),
         nn.Conv2d(128, 4, 3, dilation=2),
         nn.Conv2d(128, 4, (1, 3)),
@@ -83,14 +84,14 @@ def test_only_plain_convolutions_with_many_channels_are_changed(monkeypatch: pyt
     ]
     model = nn.Sequential(plain, *others)
     names = list(model.state_dict())
-    use_matrix_products(model)
-    assert type(plain) is MatrixConvolution
+    choose_convolutions(model, compiled=False)
+    assert type(plain) is FastConvolution
     assert all(type(other) is nn.Conv2d for other in others)
     assert list(deepcopy(model).state_dict()) == names
 
 
-def test_nothing_is_changed_where_the_processor_has_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_changed_without_kernels_where_the_processor_has_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     model = nn.Sequential(nn.Conv2d(128, 4, 3))
-    use_matrix_products(model)
+    choose_convolutions(model, compiled=False)
     assert type(model[0]) is nn.Conv2d

@@ -1,5 +1,7 @@
 """Batch norm in training, with the ReLU after it, in one pass each way where torch takes three: see batch_norm.c."""
 
+from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -48,10 +50,10 @@ class Rectified(nn.ReLU):
 
 def fuse_norms(model: nn.Module) -> None:
     """Lets batch norms of the model use the kernel, and do the ReLU that follows. Names and weights stay."""
+    places = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     for module in model.modules():
-        children = list(module.children()) if type(module) is nn.Sequential else []
-        for norm, activation in zip(children, children[1:], strict=False):
-            if _is_plain(norm) and type(activation) is nn.ReLU:
+        for norm, activation in pairwise(module.children() if type(module) is nn.Sequential else ()):
+            if _is_plain(norm) and type(activation) is nn.ReLU and places[id(activation)] == places[id(norm)] == 1:
                 norm.rectifies, norm.__class__ = True, FusedNorm  # type: ignore[assignment]
                 activation.__class__ = Rectified
     for module in model.modules():

@@ -21,7 +21,7 @@ class FastConvolution(nn.Conv2d):
     compiled = False
     """Whether there are kernels for Winograd's algorithm, which is for float32."""
     tiled = False
-    """Whether the processor has matrix tiles (AMX), for products in bf16. Sums are rounded to bf16 once, as oneDNN's."""
+    """Whether the processor has matrix tiles (AMX), for products in bf16: rounded to it once, as oneDNN's sums are."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
@@ -30,7 +30,8 @@ class FastConvolution(nn.Conv2d):
         elif self.tiled and dtype == torch.bfloat16 and self._has_small_maps(input):
             result = _Product.apply(input.to(dtype), weight.to(dtype), self.stride[0], int(self.padding[0]))
         else:
-            return super()._conv_forward(input, weight, bias)
+            result = super()._conv_forward(input, weight, bias)
+            return result
         return result if bias is None else result + bias.to(dtype)[:, None, None]
 
     def _has_small_maps(self, images: Tensor) -> bool:

@@ -19,4 +19,7 @@ def are_compiled() -> tuple[bool, str]:
     found = library()
     if found.kernels is not None:
         return True, ""
-    return False, f"kernels=auto: {found.reason}, so torch's own are used; gcc makes a step in fp32 about twice as fast."
+    return (
+        False,
+        f"kernels=auto: {found.reason}, so torch's own are used; gcc makes a step in fp32 about twice as fast.",
+    )

@@ -1,0 +1,211 @@
+"""The compiled kernels: what they give against torch in double precision, and how they come to be there."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import Ended, lines_of
+from torch import Tensor, nn
+
+from trainer.kernels import compiled
+from trainer.kernels.batch_norm import FusedNorm, Rectified
+from trainer.kernels.use import are_compiled, use_kernels
+from trainer.kernels.winograd import Winograd, suits
+from trainer.records.folder import read_json
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("gcc") is None, reason="the kernels are compiled by gcc, on Linux"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels() -> None:
+    there, why_not = are_compiled()
+    assert there, why_not
+
+
+def _last(*shape: int) -> Tensor:
+    return torch.randn(*shape).contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(
+    ("batch", "channels", "out", "height", "width"),
+    [(2, 16, 16, 14, 14), (3, 32, 48, 7, 7), (16, 16, 32, 4, 4), (1, 16, 16, 17, 30), (2, 64, 16, 13, 9)],
+)
+def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_precision(
+    batch: int, channels: int, out: int, height: int, width: int, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    images = _last(batch, channels, height, width).requires_grad_()
+    weight = torch.randn(out, channels, 3, 3).contiguous(memory_format=layout).requires_grad_()
+    seed = torch.randn(batch, out, height, width)  # of another layout, as a pooling's gradient may be
+    result = Winograd.apply(images, weight)
+    result.backward(seed)
+
+    exact_images, exact_weight = (each.detach().double().requires_grad_() for each in (images, weight))
+    exact = F.conv2d(exact_images, exact_weight, padding=1)
+    exact.backward(seed.double())
+    pairs = ((result, exact), (images.grad, exact_images.grad), (weight.grad, exact_weight.grad))
+    for ours, true in pairs:
+        assert ours is not None and true is not None
+        assert (ours.double() - true).abs().max() < 3e-4 * true.std()
+
+
+def test_a_batch_of_many_stretches_is_the_sum_of_its_parts() -> None:
+    torch.manual_seed(0)
+    images, weight = _last(24, 64, 48, 48), torch.randn(64, 64, 3, 3)  # 3,456 tiles: far more than one stretch holds
+    whole = Winograd.apply(images, weight)
+    assert torch.equal(whole[7:8], Winograd.apply(images[7:8], weight))
+    assert (whole.double() - F.conv2d(images.double(), weight.double(), padding=1)).abs().max() < 3e-4 * whole.std()
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Conv2d(16, 16, 3, stride=2, padding=1), (4, 16, 16, 16)),
+        (nn.Conv2d(16, 16, 3), (4, 16, 16, 16)),
+        (nn.Conv2d(16, 16, 5, padding=1), (4, 16, 16, 16)),
+        (nn.Conv2d(3, 16, 3, padding=1), (4, 3, 16, 16)),
+        (nn.Conv2d(16, 10, 3, padding=1), (4, 16, 16, 16)),
+        (nn.Conv2d(16, 16, 3, padding=1), (1, 16, 4, 4)),
+        (nn.Conv2d(16, 16, 3, padding=1), (64, 16, 2, 2)),
+        (nn.Conv2d(16, 16, 3, padding=1).double(), (4, 16, 16, 16)),
+    ],
+    ids=["strided", "unpadded", "another kernel", "three channels", "ten channels", "few tiles", "tiny maps", "double"],
+)
+def test_what_the_kernel_does_not_know_or_would_not_hasten_is_left_to_torch(
+    module: nn.Conv2d, shape: tuple[int, ...]
+) -> None:
+    images = _last(*shape).to(module.weight.dtype)
+    assert not suits(images, module)
+    known = nn.Conv2d(16, 16, 3, padding=1)
+    assert suits(_last(4, 16, 16, 16), known)
+    assert not suits(torch.randn(4, 16, 16, 16), known)  # another layout
+    fast = nn.Sequential(deepcopy(module))
+    use_kernels(fast, compiled=True)
+    assert torch.equal(fast(images), module(images))
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("shape", [(2, 16, 3, 3), (32, 16, 9, 9), (5, 48, 20, 20)])
+def test_the_norm_and_its_gradients_are_those_of_torch_in_double_precision(
+    shape: tuple[int, ...], rectify: bool
+) -> None:
+    torch.manual_seed(0)
+    layers = [nn.BatchNorm2d(shape[1]), *([nn.ReLU(inplace=True)] if rectify else [])]
+    torch.nn.init.uniform_(layers[0].weight, -1, 1)  # type: ignore[arg-type]
+    torch.nn.init.normal_(layers[0].bias)  # type: ignore[arg-type]
+    exact = nn.Sequential(*layers).double()
+    fast = deepcopy(exact).float()
+    use_kernels(fast, compiled=True)
+    images, seed = _last(*shape) * 3 + 100, _last(*shape)  # a mean that costs digits
+    results = []
+    for model, dtype in ((fast, torch.float32), (exact, torch.float64)):
+        given = images.to(dtype, copy=True).requires_grad_()
+        result = model(given)
+        result.backward(seed.to(dtype))
+        grads = [parameter.grad for parameter in model.parameters()]
+        results.append([result, given.grad, *grads, *model.buffers()])
+    for ours, true in zip(*results, strict=True):
+        torch.testing.assert_close(ours.double(), true.double(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_norm_that_is_evaluated_or_frozen_does_what_torch_does() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
+    fast = deepcopy(model)
+    use_kernels(fast, compiled=True)
+    assert [type(layer) for layer in fast] == [FusedNorm, Rectified]
+    images = _last(4, 16, 5, 5)
+    fast(images)  # so that the running figures differ from zero and one
+    model.load_state_dict(fast.state_dict())
+    assert torch.equal(fast.eval()(images), model.eval()(images))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_hidden(value: float) -> None:
+    model = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+    use_kernels(model, compiled=True)
+    images = _last(4, 16, 8, 8)
+    images[2, 3, 4, 5] = value
+    assert model(images).isnan().any()
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_norms_of_another_kind_are_left_to_torch(affine: bool) -> None:
+    other = nn.BatchNorm2d(16, momentum=None) if affine else nn.BatchNorm2d(16, affine=False)
+    model = nn.Sequential(other, nn.ReLU())
+    use_kernels(model, compiled=True)
+    assert [type(layer) for layer in model] == [nn.BatchNorm2d, nn.ReLU]
+
+
+@pytest.fixture
+def anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine on which nothing is compiled yet: the folder where kernels will lie."""
+    caches = (compiled.library, compiled._path, compiled._compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for each in caches:
+        each.cache_clear()
+    yield tmp_path / "trainer" / "kernels"
+    monkeypatch.undo()
+    for each in caches:
+        each.cache_clear()
+
+
+def test_kernels_are_compiled_once_and_found_by_the_next_process(anew: Path) -> None:
+    assert compiled.library().kernels is not None
+    (library,) = anew.glob("*.so")
+    before = library.stat().st_mtime_ns
+    compiled.library.cache_clear()
+    assert compiled.library().kernels is not None
+    assert library.stat().st_mtime_ns == before
+    assert sorted(path.suffix for path in anew.iterdir()) == [".lock", ".so"]  # nothing half-made
+
+
+def test_a_run_says_so_and_goes_on_where_there_is_no_compiler(
+    anew: Path, train: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, golden: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    ended = train("name=run", "epochs=1")
+    assert ended.code == 0
+    golden("kernels_no_compiler", "\n".join(line for line in ended.out.splitlines() if line.startswith("kernels")))
+    assert not anew.exists()
+
+
+def test_a_compiler_that_fails_costs_a_line(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_FLAGS", ("--no-such-flag",))
+    there, why_not = are_compiled()
+    assert not there and "cannot compile" in why_not and "no-such-flag" in why_not
+    assert not list(anew.glob("*.so"))
+
+
+def test_a_library_in_a_folder_of_another_user_is_not_loaded(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    there, why_not = are_compiled()
+    assert not there and "another user" in why_not
+
+
+def test_a_run_with_kernels_learns_as_one_without_but_for_rounding(train: Callable[..., Ended], tmp_path: Path) -> None:
+    words = ("model.widths=[16,32]", "data.size=16", "epochs=1", "optim.lr=1e-4", "log_every=1")
+    losses = []
+    for kernels in ("auto", "torch"):
+        assert train(f"name={kernels}", f"kernels={kernels}", *words).code == 0
+        folder = tmp_path / "outputs" / kernels
+        assert read_json(folder / "run.json")["kernels"] == {"auto": "compiled", "torch": "torch"}[kernels]
+        losses.append([line["loss"] for line in lines_of(folder / "metrics.jsonl", "step")])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != losses[1]  # else the kernels were not used
+
+
+def test_the_kernels_bring_no_threads_of_their_own() -> None:
+    found = subprocess.run(["readelf", "-d", str(compiled._path())], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip("no readelf")
+    assert "libgomp" not in found.stdout and "NEEDED" in found.stdout
