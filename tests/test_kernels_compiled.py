@@ -34,23 +34,24 @@ def _last(*shape: int) -> Tensor:
     return torch.randn(*shape).contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize(
     ("batch", "channels", "out", "height", "width"),
     [(2, 16, 16, 14, 14), (3, 32, 48, 7, 7), (16, 16, 32, 4, 4), (1, 16, 16, 17, 30), (2, 64, 16, 13, 9)],
 )
 def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_precision(
-    batch: int, channels: int, out: int, height: int, width: int, layout: torch.memory_format
+    batch: int, channels: int, out: int, height: int, width: int, layout: torch.memory_format, stride: int
 ) -> None:
     torch.manual_seed(0)
     images = _last(batch, channels, height, width).requires_grad_()
     weight = torch.randn(out, channels, 3, 3).contiguous(memory_format=layout).requires_grad_()
-    seed = torch.randn(batch, out, height, width)  # of another layout, as a pooling's gradient may be
-    result = Winograd.apply(images, weight)
+    result = Winograd.apply(images, weight, stride)
+    seed = torch.randn(*result.shape)  # of another layout, as a pooling's gradient may be
     result.backward(seed)
 
     exact_images, exact_weight = (each.detach().double().requires_grad_() for each in (images, weight))
-    exact = F.conv2d(exact_images, exact_weight, padding=1)
+    exact = F.conv2d(exact_images, exact_weight, stride=stride, padding=1)
     exact.backward(seed.double())
     pairs = ((result, exact), (images.grad, exact_images.grad), (weight.grad, exact_weight.grad))
     for ours, true in pairs:
@@ -58,27 +59,48 @@ def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_preci
         assert (ours.double() - true).abs().max() < 3e-4 * true.std()
 
 
-def test_a_batch_of_many_stretches_is_the_sum_of_its_parts() -> None:
+def test_a_batch_of_many_stretches_gives_what_its_images_give_alone() -> None:
     torch.manual_seed(0)
     images, weight = _last(24, 64, 48, 48), torch.randn(64, 64, 3, 3)  # 3,456 tiles: far more than one stretch holds
-    whole = Winograd.apply(images, weight)
-    assert torch.equal(whole[7:8], Winograd.apply(images[7:8], weight))
-    assert (whole.double() - F.conv2d(images.double(), weight.double(), padding=1)).abs().max() < 3e-4 * whole.std()
+    whole = Winograd.apply(images, weight, 1)
+    assert all(
+        torch.equal(whole[each : each + 1], Winograd.apply(images[each : each + 1], weight, 1)) for each in (0, 7, 23)
+    )
+    grads = [_weight_grad(part, weight) for part in (images, *images.split(8))]
+    torch.testing.assert_close(grads[0], grads[1] + grads[2] + grads[3], rtol=1e-3, atol=1e-3 * float(grads[0].std()))
+
+
+def _weight_grad(images: Tensor, weight: Tensor) -> Tensor:
+    weight = weight.clone().requires_grad_()
+    Winograd.apply(images, weight, 1).sum().backward()
+    assert weight.grad is not None
+    return weight.grad
 
 
 @pytest.mark.parametrize(
     ("module", "shape"),
     [
-        (nn.Conv2d(16, 16, 3, stride=2, padding=1), (4, 16, 16, 16)),
+        (nn.Conv2d(16, 16, 3, stride=3, padding=1), (4, 16, 16, 16)),
         (nn.Conv2d(16, 16, 3), (4, 16, 16, 16)),
         (nn.Conv2d(16, 16, 5, padding=1), (4, 16, 16, 16)),
         (nn.Conv2d(3, 16, 3, padding=1), (4, 3, 16, 16)),
         (nn.Conv2d(16, 10, 3, padding=1), (4, 16, 16, 16)),
         (nn.Conv2d(16, 16, 3, padding=1), (1, 16, 4, 4)),
+        (nn.Conv2d(16, 16, 3, stride=2, padding=1), (4, 16, 16, 16)),
         (nn.Conv2d(16, 16, 3, padding=1), (64, 16, 2, 2)),
         (nn.Conv2d(16, 16, 3, padding=1).double(), (4, 16, 16, 16)),
     ],
-    ids=["strided", "unpadded", "another kernel", "three channels", "ten channels", "few tiles", "tiny maps", "double"],
+    ids=[
+        "stride 3",
+        "unpadded",
+        "another kernel",
+        "three channels",
+        "ten channels",
+        "few tiles",
+        "few of stride 2",
+        "tiny maps",
+        "double",
+    ],
 )
 def test_what_the_kernel_does_not_know_or_would_not_hasten_is_left_to_torch(
     module: nn.Conv2d, shape: tuple[int, ...]

@@ -26,12 +26,11 @@ class FastConvolution(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
         if self.compiled and dtype == torch.float32 and winograd.suits(input, self):
-            result: Tensor = winograd.Winograd.apply(input, weight)
+            result: Tensor = winograd.Winograd.apply(input, weight, self.stride[0])
         elif self.tiled and dtype == torch.bfloat16 and self._has_small_maps(input):
             result = _Product.apply(input.to(dtype), weight.to(dtype), self.stride[0], int(self.padding[0]))
         else:
-            result = super()._conv_forward(input, weight, bias)
-            return result
+            return super()._conv_forward(input, weight, bias)  # type: ignore[no-any-return]
         return result if bias is None else result + bias.to(dtype)[:, None, None]
 
     def _has_small_maps(self, images: Tensor) -> bool:

@@ -1,40 +1,44 @@
-/* 3x3 convolutions, stride 1, padding 1, by Winograd's F(4x4, 3x3): a quarter of the multiplications.
+/* 3x3 convolutions, padding 1, stride 1 or 2, by Winograd's algorithm: a quarter, or 0.56, of the multiplications.
 
    Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks", section 4.3. An image is cut into tiles of
-   4x4 output pixels; each is seen through 6x6 input pixels. With the transforms below
+   4x4 output pixels. With the transforms below, on rows and then on columns,
 
-       y = A' [ (G w G') * (B' x B) ] A          forward, and for the images' gradient with w turned round
-       dw = G' [ (A dy A') * (B' x B) ] G        the weights' gradient, summed over the tiles
+       y = gather[ widen(w) * see(x) ]            forward, and for the images' gradient with w turned round
+       dw = narrow[ spread(dy) * see(x) ]         the weights' gradient, summed over the tiles
 
-   and at each of the 36 places of a tile the product over channels is one matrix product.
+   and at each of the places of a tile the product over channels is one matrix product. At stride 1 a line of a tile has
+   6 places: F(4, 3). At stride 2 it has 9: the pixels between those of the output meet the middle weight alone, 4
+   places; the others meet the outer two, as in a convolution of stride 1 with two weights: F(4, 2), 5 places.
 
-   Images are (B, H, W, C) in memory. What is transformed lies in panels of 16 channels: (36, C / 16, rows, 16), the
+   Images are (B, H, W, C) in memory. What is transformed lies in panels of 16 channels: (places, C / 16, rows, 16), the
    rows being tiles or, of weights, channels: so every kernel reads its memory in order. All channel counts are multiples
    of 16. A stretch of tiles is dealt with at a time, so that what is transformed stays in the caches. */
 
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "vectors.h"
 
-#define PLACES 36
 #define TILE 4
-#define SEEN 6
+#define MOST 9
 #define STRETCH_BYTES (6 << 20)
+#define INLINE static inline __attribute__((always_inline))
 
-/* Sums over the last axis, in the order of the text. */
-static inline void see(const vec d[SEEN], vec r[SEEN]) {
-    vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], near = d[4] - d[2], far = 2 * (d[3] - d[1]);
-    r[0] = 4 * d[0] - 5 * d[2] + d[4];
+typedef void transform(const vec *from, vec *to);
+
+/* F(4, 3), at the points 0, 1, -1, 2, -2 and infinity. */
+
+INLINE void see3(const vec *x, vec *r) {
+    vec even = x[4] - 4 * x[2], odd = x[3] - 4 * x[1], near = x[4] - x[2], far = 2 * (x[3] - x[1]);
+    r[0] = 4 * x[0] - 5 * x[2] + x[4];
     r[1] = even + odd;
     r[2] = even - odd;
     r[3] = near + far;
     r[4] = near - far;
-    r[5] = 4 * d[1] - 5 * d[3] + d[5];
+    r[5] = 4 * x[1] - 5 * x[3] + x[5];
 }
 
-static inline void gather(const vec m[SEEN], vec r[TILE]) {
+INLINE void gather3(const vec *m, vec *r) {
     vec sum = m[1] + m[2], difference = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
     r[0] = m[0] + sum + sum2;
     r[1] = difference + 2 * difference2;
@@ -42,7 +46,7 @@ static inline void gather(const vec m[SEEN], vec r[TILE]) {
     r[3] = difference + 8 * difference2 + m[5];
 }
 
-static inline void spread(const vec y[TILE], vec r[SEEN]) {
+INLINE void spread3(const vec *y, vec *r) {
     vec even = y[0] + y[2], odd = y[1] + y[3], even2 = y[0] + 4 * y[2], odd2 = 2 * y[1] + 8 * y[3];
     r[0] = y[0];
     r[1] = even + odd;
@@ -52,7 +56,7 @@ static inline void spread(const vec y[TILE], vec r[SEEN]) {
     r[5] = y[3];
 }
 
-static inline void widen(const vec w[3], vec r[SEEN]) {
+INLINE void widen3(const vec *w, vec *r) {
     vec even = w[0] + w[2], even2 = w[0] + 4 * w[2];
     r[0] = w[0] * (1 / 4.f);
     r[1] = (even + w[1]) * (-1 / 6.f);
@@ -62,157 +66,230 @@ static inline void widen(const vec w[3], vec r[SEEN]) {
     r[5] = w[2];
 }
 
-static inline void narrow(const vec u[SEEN], vec r[3]) {
+INLINE void narrow3(const vec *u, vec *r) {
     vec sum = u[1] + u[2], difference = u[2] - u[1], sum2 = u[3] + u[4], difference2 = u[3] - u[4];
     r[0] = u[0] * (1 / 4.f) - sum * (1 / 6.f) + sum2 * (1 / 24.f);
     r[1] = difference * (1 / 6.f) + difference2 * (1 / 12.f);
     r[2] = (sum2 - sum) * (1 / 6.f) + u[5];
 }
 
-/* Tiles first to first + count of all the images' tiles. */
+/* F(4, 2), at the points 0, 1, -1, 2 and infinity; x, y and w are `step` apart. */
+
+INLINE void see2(const vec *x, int step, vec *r) {
+    vec a = x[step], b = x[2 * step], c = x[3 * step];
+    r[0] = 2 * (x[0] - b) + c - a;
+    r[1] = c - b - 2 * a;
+    r[2] = c - 3 * b + 2 * a;
+    r[3] = c - a;
+    r[4] = 2 * (a - c) + x[4 * step] - b;
+}
+
+INLINE void gather2(const vec *m, vec *r) {
+    vec sum = m[1] + m[2], difference = m[1] - m[2];
+    r[0] = m[0] + sum + m[3];
+    r[1] = difference + 2 * m[3];
+    r[2] = sum + 4 * m[3];
+    r[3] = difference + 8 * m[3] + m[4];
+}
+
+/* Stride 2: 4 places of the middle weight, then the 5 of F(4, 2). */
+
+INLINE void see_strided(const vec *x, vec *r) {
+    for (int k = 0; k < TILE; k++) r[k] = x[2 * k + 1];
+    see2(x, 2, r + TILE);
+}
+
+INLINE void gather_strided(const vec *m, vec *r) {
+    gather2(m + TILE, r);
+    for (int k = 0; k < TILE; k++) r[k] += m[k];
+}
+
+INLINE void spread_strided(const vec *y, vec *r) {
+    vec even = y[0] + y[2], odd = y[1] + y[3];
+    for (int k = 0; k < TILE; k++) r[k] = y[k];
+    r[4] = y[0];
+    r[5] = even + odd;
+    r[6] = even - odd;
+    r[7] = y[0] + 2 * y[1] + 4 * y[2] + 8 * y[3];
+    r[8] = y[3];
+}
+
+INLINE void widen_strided(const vec *w, vec *r) {
+    for (int k = 0; k < TILE; k++) r[k] = w[1];
+    r[4] = w[0] * (1 / 2.f);
+    r[5] = (w[0] + w[2]) * (-1 / 2.f);
+    r[6] = (w[2] - w[0]) * (1 / 6.f);
+    r[7] = (w[0] + 2 * w[2]) * (1 / 6.f);
+    r[8] = w[2];
+}
+
+INLINE void narrow_strided(const vec *u, vec *r) {
+    r[0] = (u[4] - u[5]) * (1 / 2.f) + (u[7] - u[6]) * (1 / 6.f);
+    r[1] = u[0] + u[1] + u[2] + u[3];
+    r[2] = u[5] * (-1 / 2.f) + u[6] * (1 / 6.f) + u[7] * (1 / 3.f) + u[8];
+}
+
+/* And its way back: 5 pixels of the small image give 8 of the large one, in turn by the middle and by the outer weights. */
+
+INLINE void see_back(const vec *y, vec *r) {
+    for (int k = 0; k < TILE; k++) r[k] = y[k];
+    see2(y, 1, r + TILE);
+}
+
+INLINE void gather_back(const vec *m, vec *r) {
+    vec between[TILE];
+    gather2(m + TILE, between);
+    for (int k = 0; k < TILE; k++) r[2 * k] = m[k], r[2 * k + 1] = between[k];
+}
+
+/* Images (height, width, channels), and of all their tiles (down by across each) those from first on. */
 struct stretch {
     ptrdiff_t height, width, channels, down, across, first, count;
 };
 
-static struct stretch stretch_of(ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t count) {
-    return (struct stretch){height, width, channels, (height + TILE - 1) / TILE, (width + TILE - 1) / TILE, first, count};
-}
+/* Each function below deals with one tile, or block of weights. The macros after them make the loops over all tiles, one
+   for each transform: so that the compiler sees the transform, and the lengths of its lines, as constants. */
 
-/* B' x B of every tile. */
-static void see_images(const float *images, float *seen, struct stretch s) {
+/* change, on rows and columns, of what a tile sees: `in` pixels a line, the first `before` the tile's own, which are
+   `step` apart. result: (out * out, channels / 16, tiles, 16). */
+INLINE void take(const float *images, float *result, const struct stretch *s, ptrdiff_t tile, transform *change, int in,
+                 int out, int step, int before) {
     static const float nothing[LANES];
-    ptrdiff_t panel = s.count * PANEL, place = s.channels / PANEL * panel;
-#pragma omp parallel for schedule(static)
-    for (ptrdiff_t tile = 0; tile < s.count; tile++) {
-        ptrdiff_t column = (s.first + tile) % s.across, row = (s.first + tile) / s.across % s.down;
-        ptrdiff_t left = column * TILE - 1, top = row * TILE - 1;
-        const float *image = images + (s.first + tile) / (s.across * s.down) * s.height * s.width * s.channels;
-        for (ptrdiff_t channel = 0; channel < s.channels; channel += LANES) {
-            vec halfway[SEEN][SEEN], x[SEEN], r[SEEN];
-            for (int i = 0; i < SEEN; i++) {
-                for (int j = 0; j < SEEN; j++) {
-                    ptrdiff_t y = top + i, z = left + j;
-                    int inside = y >= 0 && y < s.height && z >= 0 && z < s.width;
-                    x[j] = load(inside ? image + (y * s.width + z) * s.channels + channel : nothing);
-                }
-                see(x, halfway[i]);
+    ptrdiff_t panel = s->count * PANEL, place = s->channels / PANEL * panel, at = s->first + tile;
+    ptrdiff_t left = at % s->across * step - before, top = at / s->across % s->down * step - before;
+    const float *image = images + at / (s->across * s->down) * s->height * s->width * s->channels;
+    for (ptrdiff_t channel = 0; channel < s->channels; channel += LANES) {
+        vec halfway[MOST][MOST], x[MOST], r[MOST];
+        for (int i = 0; i < in; i++) {
+            for (int j = 0; j < in; j++) {
+                ptrdiff_t y = top + i, z = left + j;
+                int inside = y >= 0 && y < s->height && z >= 0 && z < s->width;
+                x[j] = load(inside ? image + (y * s->width + z) * s->channels + channel : nothing);
             }
-            float *to = seen + channel / PANEL * panel + tile * PANEL + channel % PANEL;
-            for (int j = 0; j < SEEN; j++) {
-                for (int i = 0; i < SEEN; i++) x[i] = halfway[i][j];
-                see(x, r);
-                for (int i = 0; i < SEEN; i++) store(to + (i * SEEN + j) * place, r[i]);
+            change(x, halfway[i]);
+        }
+        float *to = result + channel / PANEL * panel + tile * PANEL + channel % PANEL;
+        for (int j = 0; j < out; j++) {
+            for (int i = 0; i < in; i++) x[i] = halfway[i][j];
+            change(x, r);
+            for (int i = 0; i < out; i++) store(to + (i * out + j) * place, r[i]);
+        }
+    }
+}
+
+/* The way back: change of `in` places a line to `out` pixels, which lie side by side in the images. */
+INLINE void put(const float *products, float *images, const struct stretch *s, ptrdiff_t tile, transform *change, int in,
+                int out) {
+    ptrdiff_t panel = s->count * PANEL, place = s->channels / PANEL * panel, at = s->first + tile;
+    ptrdiff_t left = at % s->across * out, top = at / s->across % s->down * out;
+    float *image = images + at / (s->across * s->down) * s->height * s->width * s->channels;
+    for (ptrdiff_t channel = 0; channel < s->channels; channel += LANES) {
+        const float *from = products + channel / PANEL * panel + tile * PANEL + channel % PANEL;
+        vec halfway[MOST][MOST], m[MOST], r[MOST];
+        for (int i = 0; i < in; i++) {
+            for (int j = 0; j < in; j++) m[j] = load(from + (i * in + j) * place);
+            change(m, halfway[i]);
+        }
+        for (int j = 0; j < out && left + j < s->width; j++) {
+            for (int i = 0; i < in; i++) m[i] = halfway[i][j];
+            change(m, r);
+            for (int i = 0; i < out && top + i < s->height; i++)
+                store(image + ((top + i) * s->width + left + j) * s->channels + channel, r[i]);
+        }
+    }
+}
+
+/* Weights (to, from, 3, 3) with these strides, in floats; turned: by half a turn. */
+struct weights {
+    const float *first;
+    ptrdiff_t to, from, strides[4];
+    int turned;
+};
+
+/* change of 16 by 16 weights, into (out * out, to / 16, from, 16). They are copied first: read in any other order, their
+   lines would drive each other out of the caches. */
+INLINE void widen(const struct weights *w, float *wide, ptrdiff_t panel, ptrdiff_t block, transform *change, int out) {
+    float copy[3][3][PANEL][PANEL];
+    const float *corner = w->first + panel * PANEL * w->strides[0] + block * PANEL * w->strides[1];
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            int row = w->turned ? 2 - i : i, column = w->turned ? 2 - j : j;
+            const float *place = corner + row * w->strides[2] + column * w->strides[3];
+            for (int lane = 0; lane < PANEL; lane++)
+                for (int channel = 0; channel < PANEL; channel++)
+                    copy[i][j][channel][lane] = place[lane * w->strides[0] + channel * w->strides[1]];
+        }
+    for (int channel = 0; channel < PANEL; channel++) {
+        for (int part = 0; part < PANEL; part += LANES) {
+            vec halfway[3][MOST], x[3], r[MOST];
+            for (int i = 0; i < 3; i++) {
+                for (int j = 0; j < 3; j++) x[j] = load(copy[i][j][channel] + part);
+                change(x, halfway[i]);
+            }
+            float *to = wide + (panel * w->from + block * PANEL + channel) * PANEL + part;
+            for (int j = 0; j < out; j++) {
+                for (int i = 0; i < 3; i++) x[i] = halfway[i][j];
+                change(x, r);
+                for (int i = 0; i < out; i++) store(to + (i * out + j) * w->to * w->from, r[i]);
             }
         }
     }
 }
 
-/* A dy A' of every tile. */
-static void spread_images(const float *images, float *result, struct stretch s) {
-    static const float nothing[LANES];
-    ptrdiff_t panel = s.count * PANEL, place = s.channels / PANEL * panel;
-#pragma omp parallel for schedule(static)
-    for (ptrdiff_t tile = 0; tile < s.count; tile++) {
-        ptrdiff_t left = (s.first + tile) % s.across * TILE, top = (s.first + tile) / s.across % s.down * TILE;
-        const float *image = images + (s.first + tile) / (s.across * s.down) * s.height * s.width * s.channels;
-        for (ptrdiff_t channel = 0; channel < s.channels; channel += LANES) {
-            vec halfway[TILE][SEEN], y[TILE], r[SEEN];
-            for (int i = 0; i < TILE; i++) {
-                for (int j = 0; j < TILE; j++) {
-                    int inside = top + i < s.height && left + j < s.width;
-                    y[j] = load(inside ? image + ((top + i) * s.width + left + j) * s.channels + channel : nothing);
-                }
-                spread(y, halfway[i]);
-            }
-            float *to = result + channel / PANEL * panel + tile * PANEL + channel % PANEL;
-            for (int j = 0; j < SEEN; j++) {
-                for (int i = 0; i < TILE; i++) y[i] = halfway[i][j];
-                spread(y, r);
-                for (int i = 0; i < SEEN; i++) store(to + (i * SEEN + j) * place, r[i]);
-            }
+/* change of (in * in, from / 16, to, 16) into weights (to, 3, 3, from), for one of `to`. */
+INLINE void narrow(const float *wide, float *weights, ptrdiff_t to, ptrdiff_t from, ptrdiff_t channel, transform *change,
+                   int in) {
+    for (ptrdiff_t other = 0; other < from; other += LANES) {
+        const float *first = wide + (other / PANEL * to + channel) * PANEL + other % PANEL;
+        vec halfway[MOST][3], u[MOST], r[3];
+        for (int i = 0; i < in; i++) {
+            for (int j = 0; j < in; j++) u[j] = load(first + (i * in + j) * from * to);
+            change(u, halfway[i]);
+        }
+        for (int j = 0; j < 3; j++) {
+            for (int i = 0; i < in; i++) u[i] = halfway[i][j];
+            change(u, r);
+            for (int i = 0; i < 3; i++) store(weights + ((channel * 3 + i) * 3 + j) * from + other, r[i]);
         }
     }
 }
 
-/* A' m A of every tile, into the images. */
-static void gather_images(const float *products, float *images, struct stretch s) {
-    ptrdiff_t panel = s.count * PANEL, place = s.channels / PANEL * panel;
-#pragma omp parallel for schedule(static)
-    for (ptrdiff_t tile = 0; tile < s.count; tile++) {
-        ptrdiff_t left = (s.first + tile) % s.across * TILE, top = (s.first + tile) / s.across % s.down * TILE;
-        float *image = images + (s.first + tile) / (s.across * s.down) * s.height * s.width * s.channels;
-        for (ptrdiff_t channel = 0; channel < s.channels; channel += LANES) {
-            const float *from = products + channel / PANEL * panel + tile * PANEL + channel % PANEL;
-            vec halfway[SEEN][TILE], m[SEEN], r[TILE];
-            for (int i = 0; i < SEEN; i++) {
-                for (int j = 0; j < SEEN; j++) m[j] = load(from + (i * SEEN + j) * place);
-                gather(m, halfway[i]);
-            }
-            for (int j = 0; j < TILE && left + j < s.width; j++) {
-                for (int i = 0; i < SEEN; i++) m[i] = halfway[i][j];
-                gather(m, r);
-                for (int i = 0; i < TILE && top + i < s.height; i++)
-                    store(image + ((top + i) * s.width + left + j) * s.channels + channel, r[i]);
-            }
-        }
+#define TAKE(CHANGE, ...)                                                                          \
+    static void take_##CHANGE(const float *images, float *result, const struct stretch *s) {       \
+        _Pragma("omp parallel for schedule(static)") for (ptrdiff_t t = 0; t < s->count; t++)      \
+            take(images, result, s, t, CHANGE, __VA_ARGS__);                                       \
     }
-}
+#define PUT(CHANGE, ...)                                                                           \
+    static void put_##CHANGE(const float *products, float *images, const struct stretch *s) {      \
+        _Pragma("omp parallel for schedule(static)") for (ptrdiff_t t = 0; t < s->count; t++)      \
+            put(products, images, s, t, CHANGE, __VA_ARGS__);                                      \
+    }
+#define WIDEN(CHANGE, OUT)                                                                         \
+    static void all_##CHANGE(const struct weights *w, float *wide) {                               \
+        _Pragma("omp parallel for collapse(2) schedule(static)")                                   \
+        for (ptrdiff_t panel = 0; panel < w->to / PANEL; panel++)                                  \
+            for (ptrdiff_t block = 0; block < w->from / PANEL; block++)                            \
+                widen(w, wide, panel, block, CHANGE, OUT);                                         \
+    }
+#define NARROW(CHANGE, IN)                                                                         \
+    static void all_##CHANGE(const float *wide, float *weights, ptrdiff_t to, ptrdiff_t from) {    \
+        _Pragma("omp parallel for schedule(static)") for (ptrdiff_t each = 0; each < to; each++)   \
+            narrow(wide, weights, to, from, each, CHANGE, IN);                                     \
+    }
 
-/* G w G', as (36, to / 16, from, 16). weights: (to, from, 3, 3) with these strides, in floats; turned: by half a turn.
-   A block of 16 by 16 channels is copied first: read in any other order, its lines would drive each other out. */
-static void widen_weights(const float *weights, float *wide, ptrdiff_t to, ptrdiff_t from, const ptrdiff_t strides[4],
-                          int turned) {
-#pragma omp parallel for collapse(2) schedule(static)
-    for (ptrdiff_t panel = 0; panel < to / PANEL; panel++) {
-        for (ptrdiff_t block = 0; block < from / PANEL; block++) {
-            float copy[3][3][PANEL][PANEL];
-            const float *corner = weights + panel * PANEL * strides[0] + block * PANEL * strides[1];
-            for (int i = 0; i < 3; i++)
-                for (int j = 0; j < 3; j++) {
-                    const float *place = corner + (turned ? 2 - i : i) * strides[2] + (turned ? 2 - j : j) * strides[3];
-                    for (int lane = 0; lane < PANEL; lane++)
-                        for (int channel = 0; channel < PANEL; channel++)
-                            copy[i][j][channel][lane] = place[lane * strides[0] + channel * strides[1]];
-                }
-            for (int channel = 0; channel < PANEL; channel++) {
-                for (int part = 0; part < PANEL; part += LANES) {
-                    vec halfway[3][SEEN], w[3], r[SEEN];
-                    for (int i = 0; i < 3; i++) {
-                        for (int j = 0; j < 3; j++) w[j] = load(copy[i][j][channel] + part);
-                        widen(w, halfway[i]);
-                    }
-                    ptrdiff_t row = block * PANEL + channel;
-                    for (int j = 0; j < SEEN; j++) {
-                        for (int i = 0; i < 3; i++) w[i] = halfway[i][j];
-                        widen(w, r);
-                        for (int i = 0; i < SEEN; i++)
-                            store(wide + (((i * SEEN + j) * (to / PANEL) + panel) * from + row) * PANEL + part, r[i]);
-                    }
-                }
-            }
-        }
-    }
-}
+TAKE(see3, 6, 6, TILE, 1)
+TAKE(spread3, TILE, 6, TILE, 0)
+PUT(gather3, 6, TILE)
+WIDEN(widen3, 6)
+NARROW(narrow3, 6)
 
-/* G' u G, from (36, from / 16, to, 16) into (to, 3, 3, from). */
-static void narrow_weights(const float *wide, float *weights, ptrdiff_t to, ptrdiff_t from) {
-#pragma omp parallel for schedule(static)
-    for (ptrdiff_t channel = 0; channel < to; channel++) {
-        for (ptrdiff_t other = 0; other < from; other += LANES) {
-            vec halfway[SEEN][3], u[SEEN], r[3];
-            for (int i = 0; i < SEEN; i++) {
-                for (int j = 0; j < SEEN; j++)
-                    u[j] = load(wide + (((i * SEEN + j) * (from / PANEL) + other / PANEL) * to + channel) * PANEL + other % PANEL);
-                narrow(u, halfway[i]);
-            }
-            for (int j = 0; j < 3; j++) {
-                for (int i = 0; i < SEEN; i++) u[i] = halfway[i][j];
-                narrow(u, r);
-                for (int i = 0; i < 3; i++) store(weights + ((channel * 3 + i) * 3 + j) * from + other, r[i]);
-            }
-        }
-    }
-}
+TAKE(see_strided, 9, 9, 2 * TILE, 1)
+TAKE(spread_strided, TILE, 9, TILE, 0)
+PUT(gather_strided, 9, TILE)
+TAKE(see_back, 5, 9, TILE, 0)
+PUT(gather_back, 9, 2 * TILE)
+WIDEN(widen_strided, 9)
+NARROW(narrow_strided, 9)
 
 /* A few rows of 16 sums: sums[row] += rows' own a[row * stride + depth * step] times b[depth][16], over one panel. */
 #define PRODUCT(ROWS)                                                                                               \
@@ -238,11 +315,12 @@ PRODUCT(6)
 PRODUCT(4)
 PRODUCT(1)
 
-/* (36, to / 16, tiles, 16) = (36, from / 16, tiles, 16) times (36, to / 16, from, 16). */
-static void multiply(const float *seen, const float *wide, float *products, ptrdiff_t tiles, ptrdiff_t from, ptrdiff_t to) {
+/* (places, to / 16, tiles, 16) = (places, from / 16, tiles, 16) times (places, to / 16, from, 16). */
+static void multiply(const float *seen, const float *wide, float *products, ptrdiff_t places, ptrdiff_t tiles,
+                     ptrdiff_t from, ptrdiff_t to) {
     const ptrdiff_t most = 48, chunks = (tiles + most - 1) / most;
 #pragma omp parallel for collapse(2) schedule(static)
-    for (ptrdiff_t place = 0; place < PLACES; place++) {
+    for (ptrdiff_t place = 0; place < places; place++) {
         for (ptrdiff_t chunk = 0; chunk < chunks; chunk++) {
             ptrdiff_t first = chunk * most, last = first + most < tiles ? first + most : tiles;
             const float *a = seen + place * from * tiles;
@@ -261,12 +339,13 @@ static void multiply(const float *seen, const float *wide, float *products, ptrd
     }
 }
 
-/* (36, from / 16, to, 16) += over tiles, (36, to / 16, tiles, 16) transposed times (36, from / 16, tiles, 16). */
-static void correlate(const float *spread, const float *seen, float *sums, ptrdiff_t tiles, ptrdiff_t from, ptrdiff_t to,
-                      int add) {
+/* (places, from / 16, to, 16), or more on top of it, = over the tiles, (places, to / 16, tiles, 16) transposed times
+   (places, from / 16, tiles, 16). */
+static void correlate(const float *spread, const float *seen, float *sums, ptrdiff_t places, ptrdiff_t tiles,
+                      ptrdiff_t from, ptrdiff_t to, int add) {
     const ptrdiff_t most = 256;
 #pragma omp parallel for collapse(2) schedule(static)
-    for (ptrdiff_t place = 0; place < PLACES; place++) {
+    for (ptrdiff_t place = 0; place < places; place++) {
         for (ptrdiff_t rows = 0; rows < to / PANEL; rows++) {
             for (ptrdiff_t first = 0; first < tiles; first += most) {
                 ptrdiff_t depth = first + most < tiles ? most : tiles - first;
@@ -283,12 +362,9 @@ static void correlate(const float *spread, const float *seen, float *sums, ptrdi
     }
 }
 
-static ptrdiff_t tiles_of(ptrdiff_t batch, ptrdiff_t height, ptrdiff_t width) {
-    return batch * ((height + TILE - 1) / TILE) * ((width + TILE - 1) / TILE);
-}
-
-static ptrdiff_t stretch_length(ptrdiff_t tiles, ptrdiff_t channels) {
-    ptrdiff_t most = STRETCH_BYTES / (ptrdiff_t)(PLACES * sizeof(float) * channels);
+/* Tiles to deal with at a time: few enough for the caches, enough for the weights to be worth their reading. */
+static ptrdiff_t stretch_length(ptrdiff_t tiles, ptrdiff_t places, ptrdiff_t channels) {
+    ptrdiff_t most = STRETCH_BYTES / (ptrdiff_t)(places * sizeof(float) * channels);
     most = most < 48 ? 48 : most;
     ptrdiff_t stretches = (tiles + most - 1) / most;
     return (tiles + stretches - 1) / stretches;
@@ -296,40 +372,51 @@ static ptrdiff_t stretch_length(ptrdiff_t tiles, ptrdiff_t channels) {
 
 static float *room(ptrdiff_t floats) { return aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64); }
 
-/* results (B, H, W, to) of images (B, H, W, from); weights as for widen_weights. 0 if memory runs out. */
+/* A convolution whose input is (batch, height, width, from) and whose output has every stride-th pixel of it.
+   back = 0: results (B, H', W', to) of images (B, H, W, from), with weights (to, from, 3, 3) of any strides.
+   back = 1: results (B, H, W, to), the gradient of the input, of images (B, H', W', from), that of the output.
+   0 if memory runs out. */
 int winograd_convolve(const float *images, const float *weights, float *results, ptrdiff_t batch, ptrdiff_t height,
-                      ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, const ptrdiff_t *strides, int turned) {
-    ptrdiff_t tiles = tiles_of(batch, height, width), length = stretch_length(tiles, from + to);
-    float *wide = room(PLACES * from * to), *seen = room(PLACES * length * from), *products = room(PLACES * length * to);
+                      ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, const ptrdiff_t *strides, ptrdiff_t stride, int back) {
+    ptrdiff_t small_height = (height + stride - 1) / stride, small_width = (width + stride - 1) / stride;
+    ptrdiff_t down = (small_height + TILE - 1) / TILE, across = (small_width + TILE - 1) / TILE;
+    ptrdiff_t places = stride == 1 ? 36 : 81, tiles = batch * down * across;
+    ptrdiff_t length = stretch_length(tiles, places, from + to);
+    float *wide = room(places * from * to), *seen = room(places * length * from), *products = room(places * length * to);
     int enough = wide && seen && products;
-    if (enough) {
-        widen_weights(weights, wide, to, from, strides, turned);
-        for (ptrdiff_t first = 0; first < tiles; first += length) {
-            ptrdiff_t count = first + length < tiles ? length : tiles - first;
-            see_images(images, seen, stretch_of(height, width, from, first, count));
-            multiply(seen, wide, products, count, from, to);
-            gather_images(products, results, stretch_of(height, width, to, first, count));
-        }
+    struct weights w = {weights, to, from, {strides[0], strides[1], strides[2], strides[3]}, back};
+    if (enough) (stride == 1 ? all_widen3 : all_widen_strided)(&w, wide);
+    for (ptrdiff_t first = 0; enough && first < tiles; first += length) {
+        ptrdiff_t count = first + length < tiles ? length : tiles - first;
+        struct stretch large = {height, width, back ? to : from, down, across, first, count};
+        struct stretch little = {small_height, small_width, back ? from : to, down, across, first, count};
+        const struct stretch *in = back ? &little : &large, *out = back ? &large : &little;
+        (stride == 1 ? take_see3 : back ? take_see_back : take_see_strided)(images, seen, in);
+        multiply(seen, wide, products, places, count, from, to);
+        (stride == 1 ? put_gather3 : back ? put_gather_back : put_gather_strided)(products, results, out);
     }
     free(wide), free(seen), free(products);
     return enough;
 }
 
-/* weights (to, 3, 3, from): the gradient, of images (B, H, W, from) and the results' gradient (B, H, W, to). */
+/* weights (to, 3, 3, from): their gradient, of images (B, H, W, from) and the output's gradient (B, H', W', to). */
 int winograd_weights(const float *images, const float *gradient, float *weights, ptrdiff_t batch, ptrdiff_t height,
-                     ptrdiff_t width, ptrdiff_t from, ptrdiff_t to) {
-    ptrdiff_t tiles = tiles_of(batch, height, width), length = stretch_length(tiles, from + to);
-    float *wide = room(PLACES * from * to), *seen = room(PLACES * length * from), *spread = room(PLACES * length * to);
+                     ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, ptrdiff_t stride) {
+    ptrdiff_t small_height = (height + stride - 1) / stride, small_width = (width + stride - 1) / stride;
+    ptrdiff_t down = (small_height + TILE - 1) / TILE, across = (small_width + TILE - 1) / TILE;
+    ptrdiff_t places = stride == 1 ? 36 : 81, tiles = batch * down * across;
+    ptrdiff_t length = stretch_length(tiles, places, from + to);
+    float *wide = room(places * from * to), *seen = room(places * length * from), *spread = room(places * length * to);
     int enough = wide && seen && spread;
-    if (enough) {
-        for (ptrdiff_t first = 0; first < tiles; first += length) {
-            ptrdiff_t count = first + length < tiles ? length : tiles - first;
-            see_images(images, seen, stretch_of(height, width, from, first, count));
-            spread_images(gradient, spread, stretch_of(height, width, to, first, count));
-            correlate(spread, seen, wide, count, from, to, first > 0);
-        }
-        narrow_weights(wide, weights, to, from);
+    for (ptrdiff_t first = 0; enough && first < tiles; first += length) {
+        ptrdiff_t count = first + length < tiles ? length : tiles - first;
+        struct stretch in = {height, width, from, down, across, first, count};
+        struct stretch out = {small_height, small_width, to, down, across, first, count};
+        (stride == 1 ? take_see3 : take_see_strided)(images, seen, &in);
+        (stride == 1 ? take_spread3 : take_spread_strided)(gradient, spread, &out);
+        correlate(spread, seen, wide, places, count, from, to, first > 0);
     }
+    if (enough) (stride == 1 ? all_narrow3 : all_narrow_strided)(wide, weights, to, from);
     free(wide), free(seen), free(spread);
     return enough;
 }
