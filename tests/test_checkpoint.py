@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from trainer.engine import checkpoint
-from trainer.engine.checkpoint import BEST, LAST, PREVIOUS, Checkpoints, load
+from trainer.engine.checkpoint import BEST, LAST, PREVIOUS, Checkpoints, SaveError, load
 from trainer.errors import CheckpointError
 
 
@@ -85,6 +86,33 @@ def test_a_damaged_best_checkpoint_is_told(three: Checkpoints, damage: Callable[
     damage(three.folder / BEST)
     with pytest.raises(CheckpointError, match=r"best\.pt is missing or damaged"):
         three.load_best()
+
+
+def big(step: int) -> dict[str, Any]:
+    return {"model": {"weight": torch.zeros(2**24)}, "step": step}
+
+
+def test_a_save_makes_no_copy_of_the_weights_in_memory(tmp_path: Path, taken: Callable[[], float]) -> None:
+    weights = big(1)
+    before = taken()
+    Checkpoints(tmp_path).save_last(weights)
+    assert taken() - before < 16
+    assert (tmp_path / LAST).stat().st_size > 2**26
+
+
+@pytest.mark.row(7)
+def test_a_save_in_the_midst_of_which_the_disk_is_full_tells_that_and_what_it_needs(tmp_path: Path) -> None:
+    checkpoints, limits = Checkpoints(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        with pytest.raises(SaveError) as error:
+            checkpoints.save_last(big(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    checkpoints.save_last(big(1))
+    needed = (tmp_path / LAST).stat().st_size / 1e6
+    assert f"last.pt cannot be written: File too large (it needs {needed:.1f} MB, the disk has " in str(error.value)
 
 
 class Crash(BaseException):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY, Ended
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig
 from PIL import Image
 
 Train = Callable[..., Ended]
@@ -63,3 +66,21 @@ def test_a_multirun_is_ranked_and_its_folder_is_not_taken_twice(train: Train, tm
     assert sorted(row["optim.lr"] for row in rows) == ["0.001", "0.05"]
     assert rows[0]["val_accuracy"] >= rows[1]["val_accuracy"]
     assert train(*words).code == 5
+
+
+def test_each_job_is_composed_once_when_it_starts(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[str] = []
+
+    def counted(loader: ConfigLoaderImpl, master: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        runs_before = len(list(tmp_path.rglob("summary.json")))
+        composed.append(f"{sweep_overrides[-1]} after {runs_before}")
+        return compose(loader, master, sweep_overrides)
+
+    compose = ConfigLoaderImpl.load_sweep_config
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
+    validate = Sweeper.validate_batch_is_legal
+    assert train("-m", "epochs=1", "name=x", "optim.lr=0.01,0.02").code == 0
+    assert composed == ["++optim.lr=0.01 after 0", "++optim.lr=0.02 after 1"]
+    assert Sweeper.validate_batch_is_legal is validate

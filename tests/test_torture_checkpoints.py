@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -146,12 +146,12 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def fill(*numbers: int) -> None:
         count = 0
 
-        def write(path: Path, data: bytes) -> Path:
+        def write(path: Path, content: Callable[[BinaryIO], object]) -> Path:
             nonlocal count
             count += path.suffix == ".pt"
             if path.suffix == ".pt" and count in numbers:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return write_beside(path, data)
+            return write_beside(path, content)
 
         write_beside = durable.write_beside
         monkeypatch.setattr(durable, "write_beside", write)

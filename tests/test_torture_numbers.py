@@ -11,12 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 import pytest
 import torch
 from conftest import Ended, lines_of
 from PIL import Image
+from PIL._util import DeferredError
 from test_data_sets import idx_bytes, write_idx
 from torch import Tensor, nn
 
@@ -32,6 +32,7 @@ from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.loss.cross_entropy import cross_entropy
 from trainer.registry import OPTIMS
+from trainer.report import chart
 from trainer.run.diverged import go_back
 
 Train = Callable[..., Ended]
@@ -635,12 +636,12 @@ def test_a_picture_that_cannot_be_drawn_leaves_a_finished_run_finished(
     fault: str, train: Train, tmp_path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
-        raise ValueError("no such backend")
+        raise ValueError("no such format")
 
     if fault == "breaks":
-        monkeypatch.setattr(matplotlib.figure.Figure, "savefig", broken)
-    else:
-        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        monkeypatch.setattr(Image.Image, "save", broken)
+    else:  # as in a Pillow that was built without FreeType
+        monkeypatch.setattr(chart, "ImageFont", DeferredError.new(ImportError("no module _imagingft")))
     ended = train("name=x", "epochs=1")
     assert (ended.code, ended.err) == (0, "")
     told = [line for line in ended.out.splitlines() if "curves.png" in line]

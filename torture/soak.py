@@ -19,7 +19,7 @@ from torture.child import PHASES
 from torture.play import Outcome, play
 from torture.runs import follow, start
 
-_NEEDED = ("torchvision", "matplotlib.figure", "matplotlib.backends.backend_agg", "hydra.core.plugins")
+_NEEDED = ("torchvision", "hydra.core.plugins")
 
 _CLASSES = ("gravel", "leaves", "sand")
 

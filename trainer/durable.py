@@ -2,29 +2,34 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 SUFFIX = ".tmp"
 """Ends the name of a file that is being written. One that lies there at the start of a run is left of a killed one."""
 
 
-def write_beside(path: Path, data: bytes | memoryview) -> Path:
-    """Puts data on the disk beside path, to be renamed over it; gives the name. Raises OSError, and leaves nothing."""
+def write_beside(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """Puts what `write` writes on the disk beside path, to be renamed over it; gives the name.
+
+    Raises OSError if the disk does not take it, and what `write` raises; then it leaves nothing.
+    """
     temporary = path.with_name(path.name + SUFFIX)
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except Exception:
         temporary.unlink(missing_ok=True)  # the room it took may be what others lack
         raise
     return temporary
 
 
-def replace(path: Path, data: bytes | memoryview) -> None:
+def replace(path: Path, data: bytes) -> None:
     """Makes data the content of the file: readers see the old or the new, whole. Raises OSError with the old intact."""
-    write_beside(path, data).replace(path)
+    write_beside(path, lambda file: file.write(data)).replace(path)
     sync_folder(path.parent)
 
 

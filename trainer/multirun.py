@@ -3,11 +3,13 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.compose import number_of_jobs, plain
@@ -51,7 +53,8 @@ def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> i
         if not _run_job(composed, run):
             failed.append(run)
 
-    hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"], job)
+    with _composed_once():
+        hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"], job)
     print_table(folder, settings.monitor)
     if not failed:
         return 0
@@ -61,6 +64,17 @@ def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> i
         file=sys.stderr,
     )
     return TrainerError.exit_code
+
+
+@contextmanager
+def _composed_once() -> Iterator[None]:
+    """While it lasts, Hydra composes a job as it starts it, and not also all jobs before: their values are checked."""
+    before = Sweeper.validate_batch_is_legal
+    Sweeper.validate_batch_is_legal = lambda *_: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
 
 
 def _claim(output: Path, settings: Settings, overrides: Sequence[str]) -> Path:

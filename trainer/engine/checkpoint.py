@@ -1,13 +1,14 @@
 """Checkpoints that are either whole or not there, and that can carry nothing but tensors and plain Python."""
 
 import hashlib
-import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -131,14 +132,13 @@ class Checkpoints:
     def _save(self, name: str, saved: dict[str, Any]) -> None:
         step = saved["step"]
         fault.reach(f"{name}:begin", step)
-        buffer = io.BytesIO()
-        torch.save({"format": FORMAT, **self.about, **saved}, buffer)  # to memory: its size is known, and its checksum
-        data = buffer.getbuffer()
-        checksum = hashlib.sha256(data).hexdigest()
+        content = {"format": FORMAT, **self.about, **saved}
+        sink = _Sink()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lying = self._look() if self._lying is None else self._lying
-            temporary = durable.write_beside(self.folder / name, data)
+            temporary = durable.write_beside(self.folder / name, partial(sink.save, content))
+            checksum = sink.sha256.hexdigest()
             fault.reach(f"{name}:written", step)
             entry = {"file": name, "step": step, "epoch": saved.get("epoch"), "config_sha256": self._config_sha256}
             listed = self._list(checksum, entry, lying)
@@ -153,9 +153,10 @@ class Checkpoints:
             durable.sync_folder(self.folder)
         except OSError as error:
             (self.folder / (name + durable.SUFFIX)).unlink(missing_ok=True)
+            needed, left = _megabytes(_size(content)), _megabytes(durable.free_bytes(self.folder))
             raise SaveError(
                 f"{self.folder / name} cannot be written: {error.strerror} "
-                f"(it needs {_megabytes(len(data))}, the disk has {_megabytes(durable.free_bytes(self.folder))} left)"
+                f"(it needs {needed}, the disk has {left} left)"
             ) from error
 
     @property
@@ -192,6 +193,45 @@ class Checkpoints:
     def _sha256(self, name: str) -> str:
         with (self.folder / name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Sink:
+    """What torch.save writes to: a file, with the checksum and the size of what went into it, and no copy in memory."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+        self._file: BinaryIO
+        self._error: OSError | None = None
+
+    def save(self, content: dict[str, Any], file: BinaryIO) -> None:
+        """Writes the content. Raises OSError if the file does not take it."""
+        self._file = file
+        try:
+            torch.save(content, self)  # type: ignore[arg-type]  # of a file it wants no more than this
+        except RuntimeError as error:
+            raise self._error or error from None  # torch tells of a wrong position where the disk is full
+
+    def write(self, data: memoryview) -> int:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._error = self._error or error
+            raise
+        self.sha256.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _size(content: dict[str, Any]) -> int:
+    """The bytes that the content takes as a file."""
+    sink = _Sink()
+    with Path(os.devnull).open("wb") as nowhere:
+        sink.save(content, nowhere)
+    return sink.size
 
 
 def load(path: Path) -> dict[str, Any]:
