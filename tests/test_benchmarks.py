@@ -1,16 +1,17 @@
 """The benchmarks run; how fast is for `make bench` to say."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from benchmarks import __main__ as bench
 from benchmarks import engine, feeding, results, startup, tables
 from benchmarks.measure import cost
-from benchmarks.peers import images, with_ours
+from benchmarks.peers import arithmetic, images, with_ours
 from benchmarks.peers.__main__ import CONTESTANTS, schedule
 from benchmarks.peers.kept import Kept, Key
 from benchmarks.peers.summary import summarise
@@ -120,24 +121,58 @@ def test_a_missed_target_is_told_in_the_table() -> None:
     assert [line.split("|")[-2].strip() for line in lines if "fastest peer at its best" in line] == ["yes", "**no**"]
 
 
-def test_the_page_says_what_the_results_file_says() -> None:
+def test_the_page_says_what_the_results_files_say() -> None:
     page = tables.PAGE.read_text()
-    assert tables.fill(page, json.loads(tables.source(page).read_text())) == page
+    assert tables.fill(page) == page
 
 
-def test_a_table_that_differs_from_its_file_is_noticed() -> None:
-    page = "<!-- table: bench -->\nan old table\n<!-- end -->"
-    assert tables.fill(page, {"bench": {"heads": ["a"], "rows": [["b"]]}}) == (
-        "<!-- table: bench -->\n| a |\n| --- |\n| b |\n<!-- end -->"
+def test_every_results_file_has_a_part_of_the_page() -> None:
+    page = tables.PAGE.read_text()
+    assert all(f"<!-- results: {file.name} -->" in page for file in results.FOLDER.glob("*.json"))
+
+
+def test_each_part_of_the_page_draws_from_its_own_file() -> None:
+    files = {f"{name}.json": {"bench": {"heads": ["a"], "rows": [[name]]}} for name in ("one", "two")}
+    slot = "<!-- table: bench -->\nan old table\n<!-- end -->"
+    page = f"<!-- results: one.json -->\n{slot}\n<!-- results: two.json -->\n{slot}"
+    assert tables.fill(page, files.__getitem__) == "\n".join(
+        f"<!-- results: {name}.json -->\n<!-- table: bench -->\n| a |\n| --- |\n| {name} |\n<!-- end -->"
+        for name in ("one", "two")
     )
+
+
+def test_a_part_says_what_was_not_measured_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    page = "<!-- results: none.json -->\n<!-- table: step -->\n<!-- end -->"
+    assert "Not measured on this machine yet: step." in tables.fill(page)
 
 
 def test_results_keep_the_other_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     results.write("bench", 1)
     results.write("scaling", 2)
-    content = json.loads(results.path().read_text())
+    content = results.read()
     assert (content["bench"], content["scaling"], content["machine"]["cores"]) == (1, 2, results.machine()["cores"])
+
+
+def test_a_section_measured_again_keeps_the_rows_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = iter("123")
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setitem(bench.SECTIONS, "starts", lambda: iter([("a start", next(rounds))]))
+    monkeypatch.setitem(bench.SECTIONS, "steps", lambda: iter([("a step", next(rounds))]))
+    bench.main("starts", "steps")
+    bench.main("starts")
+    assert results.read()["bench"]["rows"] == [["a start", "3"], ["a step", "2"]]
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("fast", [False, True])
+def test_peers_at_their_best_compute_in_bf16_only_where_it_is_fast(
+    best: bool, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arithmetic, "BF16", fast)
+    with arithmetic.precision(best)():
+        assert torch.is_autocast_enabled("cpu") == (best and fast)
 
 
 @pytest.mark.parametrize("task", [FASHION, PHOTOGRAPHS])
