@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as bench
-from benchmarks import engine, feeding, results, startup, tables
+from benchmarks import engine, feeding, precision, results, startup, tables
 from benchmarks.measure import cost
 from benchmarks.peers import arithmetic, images, with_ours
 from benchmarks.peers.__main__ import CONTESTANTS, schedule
@@ -145,6 +145,15 @@ def test_a_part_says_what_was_not_measured_yet(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     page = "<!-- results: none.json -->\n<!-- table: step -->\n<!-- end -->"
     assert "Not measured on this machine yet: step." in tables.fill(page)
+
+
+def test_what_bf16_costs_is_told_beside_the_noise_of_the_seeds() -> None:
+    assert precision.compared(fp32=[0.74, 0.75, 0.76], bf16=[0.75, 0.75, 0.75]) == [
+        "75.00% (74.00% to 76.00%)",
+        "75.00% (75.00% to 75.00%)",
+        "+0.00 points",
+        "0.71 points",
+    ]
 
 
 def test_results_keep_the_other_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
