@@ -23,6 +23,7 @@ from trainer.config import conf_folder
 
 def test_the_engine_is_measured_beside_the_bare_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "STEPS", 1)
+    monkeypatch.setattr(engine, "TURNS", 1)
     monkeypatch.setattr(engine, "BATCH", 4)
     ratio = engine.engine_over_bare("small_cnn", 8)
     assert 0 < ratio.least <= ratio.median <= ratio.greatest
@@ -45,6 +46,20 @@ def test_contestants_run_in_turn_after_a_warm_up_each() -> None:
 
     in_turn(lambda: contestant("a"), lambda: contestant("b"), rounds=4)
     assert "".join(calls) == "ab" + "ba" + "ab" + "ba" + "ab"
+
+
+def test_a_rate_is_taken_over_all_turns_of_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def working(seconds: float) -> int:
+        nonlocal clock
+        clock += seconds
+        return 1
+
+    monkeypatch.setattr("benchmarks.rates.time.perf_counter", lambda: clock)
+    slow_then_fast = iter([0, 3, 1, 3, 1])  # the first warms up
+    ratio = in_turn(lambda: working(1), lambda: working(next(slow_then_fast)), rounds=2, turns=2)
+    assert (ratio.ours, ratio.theirs, ratio.least, ratio.greatest) == (1, 0.5, 2, 2)
 
 
 def test_a_process_costs_what_its_children_cost_too() -> None:
