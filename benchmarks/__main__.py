@@ -1,6 +1,10 @@
-"""make bench: speed and memory on this machine, as a table with the targets beside the figures."""
+"""make bench: speed and memory on this machine, as a table with the targets beside the figures.
+
+python -m benchmarks [starts] [steps] [feeding] [augmentation] [memory] measures the sections that it names, or all.
+"""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -26,14 +30,15 @@ FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashio
 HEADS = ["measured", "ours", "beside", "ratio (least, greatest)", "target"]
 
 
-def main() -> None:
-    """Prints the table at the end, and keeps each row as soon as it is measured."""
+def main(*sections: str) -> None:
+    """Keeps each row as soon as it is measured, beside those that were measured before; prints them all at the end."""
+    kept = {row[0]: row for row in results.read().get("bench", {}).get("rows", [])}
+    for row in chain.from_iterable(SECTIONS[name]() for name in sections or SECTIONS):
+        kept[row[0]] = list(row)
+        results.write("bench", {"heads": HEADS, "rows": list(kept.values())})
     table = Table(*HEADS, title=_machine())
-    measured: list[list[str]] = []
-    for row in chain(_starts(), _speeds(), _memory()):
-        measured.append(list(row))
+    for row in kept.values():
         table.add_row(*row)
-        results.write("bench", {"heads": HEADS, "rows": measured})
     Console(width=130).print(table)
 
 
@@ -51,9 +56,12 @@ def _starts() -> Iterator[Sequence[str]]:
     yield what, f"{together:.2f} s", f"{alone:.2f} s", f"{together / alone:.2f}", "at most 0.25"
 
 
-def _speeds() -> Iterator[Sequence[str]]:
+def _steps() -> Iterator[Sequence[str]]:
     for name, size in (("small_cnn", 32), ("xresnet18", 64)):
         yield _row(f"engine step, {name} at {size} px, over a bare loop", engine_over_bare(name, size), "0.97")
+
+
+def _feeding() -> Iterator[Sequence[str]]:
     if FASHION_MNIST.is_dir():
         yield _row("Fashion-MNIST, fed and augmented, over the bare step", fed_over_bare(FASHION_MNIST), "0.80")
     else:
@@ -63,6 +71,9 @@ def _speeds() -> Iterator[Sequence[str]]:
     first = first_run()
     filled = f"{first.filling_seconds:.1f} s", f"{first.epoch_seconds:.1f} s"
     yield "decoding 300 photographs, share of a first run of one epoch", *filled, f"{first.share:.2f}", ""
+
+
+def _augmentation() -> Iterator[Sequence[str]]:
     yield _row("strong stack with noise and mixing, over a small_cnn step", stack_over_step(), "4.00")
     for name, ratio in beside_others():
         yield _row(name, ratio, "")
@@ -85,5 +96,14 @@ def _machine() -> str:
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores"
 
 
+SECTIONS = {
+    "starts": _starts,
+    "steps": _steps,
+    "feeding": _feeding,
+    "augmentation": _augmentation,
+    "memory": _memory,
+}
+
+
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

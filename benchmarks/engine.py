@@ -17,7 +17,8 @@ from trainer.engine.state import State
 from trainer.optim.sgd import sgd
 from trainer.registry import LOSSES, MODELS
 
-STEPS = 12
+STEPS, TURNS = 2, 6
+"""Of each contestant: steps in a turn, and turns in a round."""
 BATCH = 128
 
 
@@ -78,4 +79,4 @@ def engine_over_bare(name: str, size: int) -> Ratio:
         state.step, state.epoch = 0, 0
         return sum(train_epoch(state, batches, recipe, Interrupt()))
 
-    return in_turn(engine, lambda: bare_loop(model, pair, STEPS))
+    return in_turn(engine, lambda: bare_loop(model, pair, STEPS), turns=TURNS)

@@ -17,14 +17,15 @@ class Ratio:
     greatest: float
 
 
-def in_turn(ours: Callable[[], int], theirs: Callable[[], int], rounds: int = 7) -> Ratio:
-    """Runs both once to warm up, then in turn. Each call returns the number of images it has dealt with."""
+def in_turn(ours: Callable[[], int], theirs: Callable[[], int], rounds: int = 7, turns: int = 1) -> Ratio:
+    """Runs both once to warm up, then in turn, every other time in the other order; a round is `turns` calls of each.
+
+    The more and the shorter the turns of a round are, the less a drift of the machine's speed tells in its ratio.
+    Each call returns the number of images it has dealt with.
+    """
     ours()
     theirs()
-    pairs = [
-        (_rate(ours), _rate(theirs)) if each % 2 else tuple(reversed((_rate(theirs), _rate(ours))))
-        for each in range(rounds)
-    ]
+    pairs = [_rates(ours, theirs, range(each * turns, (each + 1) * turns)) for each in range(rounds)]
     ratios = [mine / other for mine, other in pairs]
     return Ratio(
         statistics.median(mine for mine, _ in pairs),
@@ -35,7 +36,28 @@ def in_turn(ours: Callable[[], int], theirs: Callable[[], int], rounds: int = 7)
     )
 
 
-def _rate(work: Callable[[], int]) -> float:
-    begun = time.perf_counter()
-    images = work()
-    return images / (time.perf_counter() - begun)
+def _rates(ours: Callable[[], int], theirs: Callable[[], int], turns: range) -> tuple[float, float]:
+    """Images per second of both over these turns; ours begins the odd ones."""
+    mine, other = _Clock(ours), _Clock(theirs)
+    for turn in turns:
+        for clock in (mine, other) if turn % 2 else (other, mine):
+            clock.run()
+    return mine.rate, other.rate
+
+
+class _Clock:
+    """Counts the images of its work, and the seconds that it takes."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        self.work = work
+        self.images = 0
+        self.seconds = 0.0
+
+    def run(self) -> None:
+        begun = time.perf_counter()
+        self.images += self.work()
+        self.seconds += time.perf_counter() - begun
+
+    @property
+    def rate(self) -> float:
+        return self.images / self.seconds

@@ -29,10 +29,16 @@ def path() -> Path:
     return FOLDER / f"{'-'.join(re.findall(r'[a-z0-9]+', words))}-{os.cpu_count()}-cores.json"
 
 
+def read(name: str | None = None) -> dict[str, Any]:
+    """The sections of the named file, or of this machine's; none where nothing was measured yet."""
+    file = FOLDER / name if name else path()
+    content: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return content
+
+
 def write(section: str, value: Any) -> None:
     """Puts a section into this machine's file; the others stay. Versions of packages that are not here stay, too."""
-    file = path()
-    before = json.loads(file.read_text()) if file.exists() else {}
+    file, before = path(), read()
     now = machine()
     now["versions"] = {**before.get("machine", {}).get("versions", {}), **now["versions"]}
     file.parent.mkdir(exist_ok=True)

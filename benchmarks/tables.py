@@ -1,13 +1,11 @@
-"""The tables of docs/performance.md, written from a results file, so that the page cannot say anything else.
+"""The tables of docs/performance.md, written from the results files, so that the page cannot say anything else.
 
-python -m benchmarks.tables [FILE.json] writes them between the page's markers, <!-- table: NAME --> and <!-- end -->,
-and names the file in <!-- results: FILE.json -->. Without a file it takes this machine's.
+python -m benchmarks.tables writes them between the page's markers, <!-- table: NAME --> and <!-- end -->. A line
+<!-- results: FILE.json --> opens the part of a machine: the tables below it, down to the next such line, are its own.
 """
 
-import json
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,24 @@ from benchmarks import results
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_SOURCE = re.compile(r"<!-- results: ([\w.-]*) -->")
+_PART = re.compile(r"(<!-- results: ([\w.-]+) -->)")
 _NAMES = {"ours": "**this trainer**", "plain": "PyTorch + torchvision", "lightning": "Lightning", "timm": "timm"}
 _SETTINGS = {"default": "defaults", "best": "at its best", "again": "defaults, images kept by an earlier run"}
 
 
-def fill(page: str, content: dict[str, Any]) -> str:
-    """The page with each table drawn anew. A section that was not measured leaves a line that says so."""
-    return _SLOT.sub(lambda slot: f"{slot[1]}{shown(content, slot[2])}\n{slot[3]}", page)
+def fill(page: str, read: Callable[[str], dict[str, Any]] = results.read) -> str:
+    """The page with each table drawn anew from its machine's file, which `read` finds by name.
+
+    A section that was not measured there leaves a line that says so.
+    """
+    words, *parts = _PART.split(page)
+    for opening, file, part in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        words += opening + _filled(part, read(file))
+    return words
+
+
+def _filled(part: str, content: dict[str, Any]) -> str:
+    return _SLOT.sub(lambda slot: f"{slot[1]}{shown(content, slot[2])}\n{slot[3]}", part)
 
 
 def shown(content: dict[str, Any], name: str) -> str:
@@ -124,17 +132,8 @@ def _figures(figure: dict[str, float], form: str) -> str:
     return f"{figure['median']:{form}} ({figure['least']:{form}} to {figure['greatest']:{form}})"
 
 
-def source(page: str) -> Path:
-    """The results file that the page says it was written from."""
-    named = _SOURCE.search(page)
-    assert named, "the page has lost its line <!-- results: FILE.json -->"
-    return results.FOLDER / named[1]
-
-
 def main() -> None:
-    file = Path(sys.argv[1]) if sys.argv[1:] else results.path()
-    page = _SOURCE.sub(f"<!-- results: {file.name} -->", PAGE.read_text())
-    PAGE.write_text(fill(page, json.loads(file.read_text())))
+    PAGE.write_text(fill(PAGE.read_text()))
 
 
 if __name__ == "__main__":

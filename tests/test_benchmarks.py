@@ -1,16 +1,17 @@
 """The benchmarks run; how fast is for `make bench` to say."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from benchmarks import engine, feeding, results, startup, tables
+from benchmarks import __main__ as bench
+from benchmarks import engine, feeding, precision, results, startup, tables
 from benchmarks.measure import cost
-from benchmarks.peers import images, with_ours
+from benchmarks.peers import arithmetic, images, with_ours
 from benchmarks.peers.__main__ import CONTESTANTS, schedule
 from benchmarks.peers.kept import Kept, Key
 from benchmarks.peers.summary import summarise
@@ -22,6 +23,7 @@ from trainer.config import conf_folder
 
 def test_the_engine_is_measured_beside_the_bare_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "STEPS", 1)
+    monkeypatch.setattr(engine, "TURNS", 1)
     monkeypatch.setattr(engine, "BATCH", 4)
     ratio = engine.engine_over_bare("small_cnn", 8)
     assert 0 < ratio.least <= ratio.median <= ratio.greatest
@@ -44,6 +46,20 @@ def test_contestants_run_in_turn_after_a_warm_up_each() -> None:
 
     in_turn(lambda: contestant("a"), lambda: contestant("b"), rounds=4)
     assert "".join(calls) == "ab" + "ba" + "ab" + "ba" + "ab"
+
+
+def test_a_rate_is_taken_over_all_turns_of_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def working(seconds: float) -> int:
+        nonlocal clock
+        clock += seconds
+        return 1
+
+    monkeypatch.setattr("benchmarks.rates.time.perf_counter", lambda: clock)
+    slow_then_fast = iter([0, 3, 1, 3, 1])  # the first warms up
+    ratio = in_turn(lambda: working(1), lambda: working(next(slow_then_fast)), rounds=2, turns=2)
+    assert (ratio.ours, ratio.theirs, ratio.least, ratio.greatest) == (1, 0.5, 2, 2)
 
 
 def test_a_process_costs_what_its_children_cost_too() -> None:
@@ -120,24 +136,67 @@ def test_a_missed_target_is_told_in_the_table() -> None:
     assert [line.split("|")[-2].strip() for line in lines if "fastest peer at its best" in line] == ["yes", "**no**"]
 
 
-def test_the_page_says_what_the_results_file_says() -> None:
+def test_the_page_says_what_the_results_files_say() -> None:
     page = tables.PAGE.read_text()
-    assert tables.fill(page, json.loads(tables.source(page).read_text())) == page
+    assert tables.fill(page) == page
 
 
-def test_a_table_that_differs_from_its_file_is_noticed() -> None:
-    page = "<!-- table: bench -->\nan old table\n<!-- end -->"
-    assert tables.fill(page, {"bench": {"heads": ["a"], "rows": [["b"]]}}) == (
-        "<!-- table: bench -->\n| a |\n| --- |\n| b |\n<!-- end -->"
+def test_every_results_file_has_a_part_of_the_page() -> None:
+    page = tables.PAGE.read_text()
+    assert all(f"<!-- results: {file.name} -->" in page for file in results.FOLDER.glob("*.json"))
+
+
+def test_each_part_of_the_page_draws_from_its_own_file() -> None:
+    files = {f"{name}.json": {"bench": {"heads": ["a"], "rows": [[name]]}} for name in ("one", "two")}
+    slot = "<!-- table: bench -->\nan old table\n<!-- end -->"
+    page = f"<!-- results: one.json -->\n{slot}\n<!-- results: two.json -->\n{slot}"
+    assert tables.fill(page, files.__getitem__) == "\n".join(
+        f"<!-- results: {name}.json -->\n<!-- table: bench -->\n| a |\n| --- |\n| {name} |\n<!-- end -->"
+        for name in ("one", "two")
     )
+
+
+def test_a_part_says_what_was_not_measured_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    page = "<!-- results: none.json -->\n<!-- table: step -->\n<!-- end -->"
+    assert "Not measured on this machine yet: step." in tables.fill(page)
+
+
+def test_what_bf16_costs_is_told_beside_the_noise_of_the_seeds() -> None:
+    assert precision.compared(fp32=[0.74, 0.75, 0.76], bf16=[0.75, 0.75, 0.75]) == [
+        "75.00% (74.00% to 76.00%)",
+        "75.00% (75.00% to 75.00%)",
+        "+0.00 points",
+        "0.71 points",
+    ]
 
 
 def test_results_keep_the_other_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     results.write("bench", 1)
     results.write("scaling", 2)
-    content = json.loads(results.path().read_text())
+    content = results.read()
     assert (content["bench"], content["scaling"], content["machine"]["cores"]) == (1, 2, results.machine()["cores"])
+
+
+def test_a_section_measured_again_keeps_the_rows_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = iter("123")
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setitem(bench.SECTIONS, "starts", lambda: iter([("a start", next(rounds))]))
+    monkeypatch.setitem(bench.SECTIONS, "steps", lambda: iter([("a step", next(rounds))]))
+    bench.main("starts", "steps")
+    bench.main("starts")
+    assert results.read()["bench"]["rows"] == [["a start", "3"], ["a step", "2"]]
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("fast", [False, True])
+def test_peers_at_their_best_compute_in_bf16_only_where_it_is_fast(
+    best: bool, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arithmetic, "BF16", fast)
+    with arithmetic.precision(best)():
+        assert torch.is_autocast_enabled("cpu") == (best and fast)
 
 
 @pytest.mark.parametrize("task", [FASHION, PHOTOGRAPHS])

@@ -57,7 +57,7 @@ def main() -> None:
         return
     results.write("peers", section)
     kept.forget()
-    print(shown(json.loads(results.path().read_text()), "peers"))
+    print(shown(results.read(), "peers"))
     print(f"Written to {results.path().relative_to(ROOT)}. For docs/performance.md: python -m benchmarks.tables")
 
 

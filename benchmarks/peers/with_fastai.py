@@ -1,7 +1,8 @@
 """fastai's Learner: as its tutorials have it, and at its fastest.
 
 At best: the flip on the item instead of the batch, drafts of the JPEGs, whole batches taken from arrays, channels-last,
-a fused optimizer and autocast in bf16. to_bf16() names CUDA alone, so a callback of the same three lines names the CPU.
+a fused optimizer, and autocast where bf16 is fast. to_bf16() names CUDA alone, so a callback of the same three lines
+names the CPU.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchvision.datasets import FashionMNIST
 
+from benchmarks.peers.arithmetic import BF16, precision
 from benchmarks.peers.task import PREPARED, Task
 
 WORKERS = {"photographs": 2, "fashion": 0}
@@ -49,7 +51,7 @@ class Autocast(Callback):
     order = 10
 
     def before_batch(self) -> None:
-        self.autocast = torch.autocast("cpu", torch.bfloat16)
+        self.autocast = precision(best=True)()
         self.autocast.__enter__()
 
     def after_pred(self) -> None:
@@ -78,7 +80,9 @@ def train(task: Task, folder: Path, best: bool) -> float:
     optimizer = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)) if best else Adam
     learner = Learner(loaders, task.network(), cross_entropy, optimizer, metrics=accuracy, wd=task.weight_decay)
     if best:
-        learner.to_channelslast(use_amp=False).add_cb(Autocast())
+        learner.to_channelslast(use_amp=False)
+        if BF16:
+            learner.add_cb(Autocast())
     with learner.no_bar() if best else nullcontext():
         learner.fit_one_cycle(
             task.epochs,

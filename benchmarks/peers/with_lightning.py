@@ -1,4 +1,4 @@
-"""Lightning's Trainer: as it comes, and with bf16, channels-last and nothing that its `barebones` leaves out.
+"""Lightning's Trainer: as it comes, and `barebones`, with channels-last and bf16 where that is fast.
 
 It has no transforms, loaders or models of its own; its users take torchvision's and PyTorch's.
 """
@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from benchmarks.peers.arithmetic import BF16
 from benchmarks.peers.task import Task
 from benchmarks.peers.with_plain import epochs as plain_epochs
 from benchmarks.peers.with_plain import finish, loaders, one_cycle
+
+PRECISION = "bf16-mixed" if BF16 else "32-true"
+"""At best; 32-true is its default."""
 
 
 class Classifier(lightning.LightningModule):
@@ -55,7 +59,7 @@ def train(task: Task, folder: Path, best: bool) -> float:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     module = Classifier(task, best)
     with TemporaryDirectory() as output:
-        fast = {"barebones": True, "precision": "bf16-mixed"} if best else {"default_root_dir": output}
+        fast = {"barebones": True, "precision": PRECISION} if best else {"default_root_dir": output}
         trainer = lightning.Trainer(max_epochs=task.epochs, accelerator="cpu", **fast)
         trainer.fit(module, *loaders(task, folder, best))
     return int(module.correct) / task.val

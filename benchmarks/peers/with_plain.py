@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import FashionMNIST, ImageFolder
 from torchvision.transforms import InterpolationMode, v2
 
+from benchmarks.peers.arithmetic import precision
 from benchmarks.peers.task import PREPARED, Task
 
 WORKERS = {"photographs": 2, "fashion": 2}
@@ -27,17 +28,17 @@ def train(task: Task, folder: Path, best: bool) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), task.lr, weight_decay=task.weight_decay, fused=best or None)
     schedule = one_cycle(task, optimizer)
     training, validation = loaders(task, folder, best)
-    ready, precision = finish(task, best), partial(torch.autocast, "cpu", torch.bfloat16, enabled=best)
+    ready, autocast = finish(task, best), precision(best)
     for _ in range(task.epochs):
         model.train()
         for images, labels in training:
-            with precision():
+            with autocast():
                 loss = cross_entropy(model(ready(images)), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-        correct = _correct(model, validation, ready, precision)
+        correct = _correct(model, validation, ready, autocast)
     return correct / task.val
 
 
@@ -46,12 +47,12 @@ def _correct(
     model: nn.Module,
     loader: "DataLoader[Tensor]",
     ready: Callable[[Tensor], Tensor],
-    precision: partial[torch.autocast],
+    autocast: partial[torch.autocast],
 ) -> int:
     model.eval()
     correct = torch.zeros((), dtype=torch.long)
     for images, labels in loader:
-        with precision():
+        with autocast():
             correct += (model(ready(images)).argmax(1) == labels).sum()
     return int(correct)
 

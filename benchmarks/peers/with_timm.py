@@ -1,8 +1,8 @@
 """timm's training as its train.py goes about it. The wheel ships no script, so the loop is written here from its parts.
 
 Dataset, loader with its own collation and normalising prefetcher, optimizer, schedule, scaler, meters and checkpoints
-are timm's. At best: bf16 and channels-last (--amp --amp-dtype bfloat16 --channels-last), a fused optimizer, drafts of
-the JPEGs, and nothing saved. timm has no affine augmentation: torchvision's stands in.
+are timm's. At best: channels-last (--channels-last), bf16 where it is fast (--amp --amp-dtype bfloat16), a fused
+optimizer, drafts of the JPEGs, and nothing saved. timm has no affine augmentation: torchvision's stands in.
 """
 
 import time
@@ -21,6 +21,7 @@ from timm.utils import AverageMeter, CheckpointSaver, accuracy
 from torch import Tensor, nn
 from torchvision.transforms import Compose, InterpolationMode, RandomAffine, RandomHorizontalFlip
 
+from benchmarks.peers.arithmetic import precision
 from benchmarks.peers.task import PREPARED, Task
 
 DEFAULT_WORKERS = 4
@@ -49,12 +50,12 @@ def train(task: Task, folder: Path, best: bool) -> float:
         updates_per_epoch=len(training),
     )
     schedule.step_update(0)
-    precision = partial(torch.autocast, "cpu", torch.bfloat16, enabled=best)
+    autocast = precision(best)
     with TemporaryDirectory() as output:
         saver = None if best else CheckpointSaver(model, optimizer, checkpoint_dir=output, recovery_dir=output)
         for epoch in range(task.epochs):
-            train_epoch(epoch, model, training, optimizer, schedule, precision, best)
-            top1 = validate(model, validation, precision, best)
+            train_epoch(epoch, model, training, optimizer, schedule, autocast, best)
+            top1 = validate(model, validation, autocast, best)
             if saver:
                 saver.save_checkpoint(epoch, metric=top1)
     return top1 / 100
@@ -66,7 +67,7 @@ def train_epoch(
     batches: "torch.utils.data.DataLoader[Tensor]",
     optimizer: torch.optim.Optimizer,
     schedule: object,
-    precision: "partial[torch.autocast]",
+    autocast: "partial[torch.autocast]",
     best: bool,
 ) -> None:
     criterion, losses, seconds, updates = nn.CrossEntropyLoss(), AverageMeter(), AverageMeter(), epoch * len(batches)
@@ -75,7 +76,7 @@ def train_epoch(
     for index, (images, labels) in enumerate(batches):
         if best:
             images = images.contiguous(memory_format=torch.channels_last)
-        with precision():
+        with autocast():
             loss = criterion(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -93,7 +94,7 @@ def train_epoch(
 def validate(
     model: nn.Module,
     batches: "torch.utils.data.DataLoader[Tensor]",
-    precision: "partial[torch.autocast]",
+    autocast: "partial[torch.autocast]",
     best: bool,
 ) -> float:
     top1 = AverageMeter()
@@ -101,7 +102,7 @@ def validate(
     for images, labels in batches:
         if best:
             images = images.contiguous(memory_format=torch.channels_last)
-        with precision():
+        with autocast():
             output = model(images)
         top1.update(accuracy(output, labels)[0].item(), len(images))
     return float(top1.avg)
