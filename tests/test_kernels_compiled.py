@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from conftest import Ended, lines_of
 from torch import Tensor, nn
 
-from trainer.kernels import compiled
-from trainer.kernels.batch_norm import FusedNorm, Rectified
+from trainer.kernels import batch_norm, compiled
 from trainer.kernels.use import are_compiled, use_kernels
 from trainer.kernels.winograd import Winograd, suits
 from trainer.records.folder import read_json
@@ -144,7 +143,7 @@ def test_a_norm_that_is_evaluated_or_frozen_does_what_torch_does() -> None:
     model = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
     fast = deepcopy(model)
     use_kernels(fast, compiled=True)
-    assert [type(layer) for layer in fast] == [FusedNorm, Rectified]
+    assert [type(layer) for layer in fast] == [batch_norm.BatchNorm2d, batch_norm.ReLU]
     images = _last(4, 16, 5, 5)
     fast(images)  # so that the running figures differ from zero and one
     model.load_state_dict(fast.state_dict())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.kernels import convolution
-from trainer.kernels.convolution import FastConvolution, choose_convolutions
+from trainer.kernels.convolution import Conv2d, choose_convolutions
 
 
 def _rounded(*shape: int) -> Tensor:
@@ -35,7 +35,7 @@ def test_a_small_map_and_its_gradients_are_those_of_the_convolution_in_double_pr
     exact = nn.Conv2d(128, 20, kernel, stride, padding, bias=bias).double()
     exact.weight.data = _rounded(*exact.weight.shape)
     product = deepcopy(exact).bfloat16()
-    product.__class__, product.tiled = FastConvolution, True
+    product.__class__, product.tiled = Conv2d, True
     images = _rounded(3, 128, side, side)
     seed = _rounded(*exact(images).shape)
     assert seed[0, 0].numel() <= convolution._LARGEST_MAP
@@ -51,7 +51,7 @@ def test_a_large_map_or_few_channels_or_fp32_stay_as_they_are() -> None:
     small, large = torch.randn(2, 128, 4, 4), torch.randn(2, 128, 5, 5)
     model = nn.ModuleList([deepcopy(module), deepcopy(thin)])
     for product in model:
-        product.__class__, product.tiled = FastConvolution, True
+        product.__class__, product.tiled = Conv2d, True
     assert torch.equal(model[0](small), module(small))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(model[0](large), module(large))
@@ -62,7 +62,7 @@ def test_autocast_decides_the_arithmetic_as_for_any_convolution() -> None:
     torch.manual_seed(0)
     module = nn.Conv2d(128, 8, 3, padding=1)
     product = deepcopy(module)
-    product.__class__, product.tiled = FastConvolution, True
+    product.__class__, product.tiled = Conv2d, True
     images = torch.randn(2, 128, 4, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours, theirs = product(images), module(images)
@@ -85,7 +85,7 @@ def test_only_plain_convolutions_are_changed(monkeypatch: pytest.MonkeyPatch) ->
     model = nn.Sequential(plain, *others)
     names = list(model.state_dict())
     choose_convolutions(model, compiled=False)
-    assert type(plain) is FastConvolution
+    assert type(plain) is Conv2d
     assert all(type(other) is nn.Conv2d for other in others)
     assert list(deepcopy(model).state_dict()) == names
 

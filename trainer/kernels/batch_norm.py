@@ -13,7 +13,7 @@ from trainer.kernels.compiled import call
 _PANEL = 16
 
 
-class FusedNorm(nn.BatchNorm2d):
+class BatchNorm2d(nn.BatchNorm2d):
     """Batch norm that rectifies as well, if `rectifies`; by the kernel in float32 training, else as ever."""
 
     rectifies = False
@@ -41,7 +41,7 @@ class FusedNorm(nn.BatchNorm2d):
         )
 
 
-class Rectified(nn.ReLU):
+class ReLU(nn.ReLU):
     """The ReLU that the norm before it has done already."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -54,11 +54,11 @@ def fuse_norms(model: nn.Module) -> None:
     for module in model.modules():
         for norm, activation in pairwise(module.children() if type(module) is nn.Sequential else ()):
             if _is_plain(norm) and type(activation) is nn.ReLU and places[id(activation)] == places[id(norm)] == 1:
-                norm.rectifies, norm.__class__ = True, FusedNorm  # type: ignore[assignment]
-                activation.__class__ = Rectified
+                norm.rectifies, norm.__class__ = True, BatchNorm2d  # type: ignore[assignment]
+                activation.__class__ = ReLU
     for module in model.modules():
         if _is_plain(module):
-            module.__class__ = FusedNorm
+            module.__class__ = BatchNorm2d
 
 
 def _is_plain(module: nn.Module) -> bool:

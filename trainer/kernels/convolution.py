@@ -15,7 +15,7 @@ images, one thread with AMX: 2.8 times faster for 512 channels at 4 x 4, 1.4 tim
 gains nothing. Without AMX it gains nothing anywhere."""
 
 
-class FastConvolution(nn.Conv2d):
+class Conv2d(nn.Conv2d):
     """A convolution that chooses, for the images it is given, between the ways that it may take and torch's own."""
 
     compiled = False
@@ -43,7 +43,7 @@ def choose_convolutions(model: nn.Module, *, compiled: bool) -> None:
     tiled = torch.cpu._is_amx_tile_supported()  # torch has no public name for it in its oldest supported release
     for module in model.modules() if compiled or tiled else ():
         if type(module) is nn.Conv2d and _is_plain(module):
-            module.__class__ = FastConvolution
+            module.__class__ = Conv2d
             module.compiled, module.tiled = compiled, tiled  # type: ignore[assignment]
 
 
