@@ -67,7 +67,7 @@ def photographs_beside_torchvision() -> Iterator[tuple[str, Ratio]]:
         pixels = torch.randint(0, 256, (PHOTOGRAPHS, 3, STORED, STORED), dtype=torch.uint8)
         labels, rows = torch.arange(PHOTOGRAPHS) % 10, torch.arange(PHOTOGRAPHS)
         batches = TrainBatches(
-            ResidentStore(labels, [str(row) for row in rows.tolist()], pixels, rows),
+            ResidentStore(labels, [str(row) for row in rows.tolist()], pixels.numpy(), rows),
             batch_size=64,
             seed=0,
             upload=lambda tensor: tensor,

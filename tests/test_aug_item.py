@@ -70,7 +70,7 @@ def test_the_global_generator_is_left_where_it_was():
 def test_resident_and_streamed_images_come_out_the_same():
     samples = ArraySamples(images_of(24), torch.arange(24) % 3, [str(each) for each in range(24)])
     stores = (
-        ResidentStore(samples.labels, samples.keys, samples.pixels, torch.arange(24)),
+        ResidentStore(samples.labels, samples.keys, samples.pixels.numpy(), torch.arange(24)),
         StreamedStore(samples, samples.labels, samples.keys, 0),
         StreamedStore(samples, samples.labels, samples.keys, 1),
     )

@@ -188,7 +188,7 @@ def store(streamed=False):
     samples = ArraySamples(pixels, torch.arange(40) % 4, [str(each) for each in range(40)])
     if streamed:
         return StreamedStore(samples, samples.labels, samples.keys, 0)
-    return ResidentStore(samples.labels, samples.keys, pixels, torch.arange(40))
+    return ResidentStore(samples.labels, samples.keys, pixels.numpy(), torch.arange(40))
 
 
 def batches(policy, **options):

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import open_store
@@ -20,7 +22,7 @@ from trainer.data import keeping
 from trainer.data.batches import Batch, EvalBatches, TrainBatches
 from trainer.data.glyphs import glyphs
 from trainer.data.normalise import mean_and_std
-from trainer.data.pack import threads
+from trainer.data.pack import blocks_held
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.data.store import ResidentStore, Store
 from trainer.errors import DataError, TrainerError
@@ -104,7 +106,7 @@ def test_every_store_gives_the_same_bytes_in_the_order_asked(samples: Samples, c
 def test_subset_of_an_array_shares_its_memory() -> None:
     whole = random_arrays()
     store = open_store(Subset(Subset(whole, torch.tensor([8, 2, 5])), torch.tensor([2, 0])), cache="none", workers=2)
-    assert isinstance(store, ResidentStore) and store.pixels is whole.pixels
+    assert isinstance(store, ResidentStore) and np.shares_memory(store.pixels, whole.pixels.numpy())
     assert torch.equal(next(store.gather([torch.tensor([0, 1])])), whole.pixels[[5, 8]])
     assert store.labels.tolist() == [5, 8] and list(store.keys) == ["5", "8"]
 
@@ -122,9 +124,23 @@ def test_files_that_a_container_has_read_do_not_fill_it(tmp_path: Path, monkeypa
     assert keeping.available_memory() == 748576
 
 
-def test_threads_hold_a_gibibyte_of_decoded_images_at_most() -> None:
-    assert [threads(each, 3 * 160 * 160) for each in (0, 1, 32)] == [1, 1, 32]
-    assert threads(32, 3 * 1280 * 1280) == 6 and threads(32, 3 * 9000 * 9000) == 1
+def test_a_gibibyte_of_decoded_images_waits_for_its_place_at_most() -> None:
+    assert [blocks_held(each, 3 * 160 * 160) for each in (0, 1, 32)] == [1, 1, 32]
+    assert blocks_held(32, 3 * 1280 * 1280) == 6 and blocks_held(32, 3 * 9000 * 9000) == 1
+
+
+def test_threads_share_the_last_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = random_arrays(9)
+    meeting = threading.Barrier(2, timeout=60)  # broken unless two threads come
+
+    def image(self: Faulty, index: int) -> Tensor:
+        if index in (0, 8):
+            meeting.wait()
+        return samples.image(index)
+
+    monkeypatch.setattr(Faulty, "image", image)
+    store = open_store(Faulty(samples, at=-1, fault=""), cache="ram", workers=2)
+    assert torch.equal(next(store.gather([torch.arange(9)])), samples.pixels)
 
 
 def test_decoding_reports_its_progress() -> None:

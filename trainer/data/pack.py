@@ -13,8 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 import trainer
 from trainer.data.cache import BLOCK, Header, gib, lock, make_room, read_header, writing
@@ -24,8 +23,11 @@ from trainer.errors import DataError
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are done, and how many there are."""
-Put = Callable[[int, Tensor], None]
-"""Takes the number of a block's first image, and the block: uint8 (B, C, H, W), 32 images or what is left of them."""
+Pixels = NDArray[np.uint8]
+"""Images, (N, C, H, W). Arrays rather than tensors: to copy one, torch wakes all its threads, and they wait for each
+other where cores are busy, be it with decoding."""
+Put = Callable[[int, Pixels], None]
+"""Takes the number of a block's first image, and the block: 32 images, or what is left of them."""
 _MOST_HELD = 2**30
 
 
@@ -42,17 +44,17 @@ class Packed:
         rows = np.frombuffer(self.mapping, np.uint8, offset=header.start)
         self.rows = rows.reshape(header.count, header.image_bytes)
 
-    def index_select(self, dimension: int, rows: Tensor) -> Tensor:
-        """As a tensor's, of the images alone: uint8 (B, C, H, W) of these rows, (B,) int64."""
-        assert dimension == 0
-        images = self.rows.take(rows.numpy(), axis=0)
+    def take(self, rows: NDArray[np.int64], axis: int) -> Pixels:
+        """As an array's, along its first axis."""
+        assert axis == 0
+        images = self.rows.take(rows, axis)
         self.mapping.madvise(mmap.MADV_DONTNEED)
-        return torch.from_numpy(images).view(-1, *self.shape[1:])
+        return images.reshape(-1, *self.shape[1:])
 
 
-def threads(workers: int, image_bytes: int) -> int:
-    """How many threads may each hold a block of images: as many as there are workers, and 1 GiB of blocks at most."""
-    return max(1, min(workers, _MOST_HELD // (BLOCK * image_bytes)))
+def blocks_held(wanted: int, image_bytes: int) -> int:
+    """How many blocks of images may be in memory beside the store: as many as are wanted, but 1 GiB at most."""
+    return max(1, min(wanted, _MOST_HELD // (BLOCK * image_bytes)))
 
 
 def header_of(samples: Samples, title: str = "") -> Header:
@@ -78,9 +80,8 @@ def packed(
 ) -> Packed:
     """The samples' store, verified; where it is missing or is not what it should be, it is built first.
 
-    limit: bytes that the folder may hold in all. fill: decodes all blocks, in any order and from any thread, and gives
-    them to what it is handed. If another process is building the same store, that is waited for. Raises DataError if it
-    cannot be written.
+    limit: bytes that the folder may hold in all. fill: decodes all blocks, and gives them to what it is handed. If
+    another process is building the same store, that is waited for. Raises DataError if it cannot be written.
     """
     path = path_of(header, folder)
 
@@ -135,15 +136,15 @@ def _verified(file: BinaryIO, header: Header, checksums: list[int], workers: int
         size = min(block_bytes, header.count * header.image_bytes - number * block_bytes)
         return zlib.crc32(os.pread(file.fileno(), size, header.start + number * block_bytes)) == checksums[number]
 
-    with ThreadPoolExecutor(threads(workers, header.image_bytes)) as pool:
+    with ThreadPoolExecutor(blocks_held(workers, header.image_bytes)) as pool:
         return all(pool.map(right, range(header.num_blocks)))
 
 
 def _write(file: BinaryIO, header: Header, fill: Callable[[Put], None]) -> None:
     checksums = [0] * header.num_blocks
 
-    def put(first: int, images: Tensor) -> None:
-        pixels = images.contiguous().numpy().data.cast("B")
+    def put(first: int, images: Pixels) -> None:
+        pixels = images.data.cast("B")
         checksums[first // BLOCK] = zlib.crc32(pixels)
         _write_at(file, pixels, header.start + first * header.image_bytes)
 

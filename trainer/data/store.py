@@ -1,23 +1,28 @@
 """Where images are read from while training: memory, a file on disk, or worker processes that decode them anew."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.data.cache import BLOCK, Keep
 from trainer.data.keeping import choose
-from trainer.data.pack import Packed, Progress, Put, header_of, packed, threads
+from trainer.data.pack import Packed, Pixels, Progress, Put, blocks_held, header_of, packed
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.data.stream import StreamedStore
 from trainer.errors import DataError
 
 _FAILURES_SHOWN = 10
+_TURN = 4
+"""Images that a thread decodes before it takes the next ones."""
 
 
 class Store(Protocol):
@@ -62,7 +67,7 @@ def open_stores(
     kept, note = choose(keep, list(headers.values()), to_decode[0], workers) if headers else ("ram", "")
     if kept == "none":
         return [StreamedStore(part, part.labels, part.keys, workers) for part in parts], note
-    pixels: dict[int, Tensor | Packed] = {}
+    pixels: dict[int, Pixels | Packed] = {}
     errors = []
     for whole in distinct:
         fill = partial(_decode_all, whole, workers, progress)
@@ -90,7 +95,7 @@ class ResidentStore:
 
     labels: Tensor
     keys: Sequence[str]
-    pixels: Tensor | Packed
+    pixels: Pixels | Packed
     rows: Tensor
     resident = True
 
@@ -101,7 +106,7 @@ class ResidentStore:
 
     def gather(self, orders: Sequence[Tensor]) -> Iterator[Tensor]:
         for order in orders:
-            yield self.pixels.index_select(0, self.rows[order])
+            yield torch.from_numpy(self.pixels.take(self.rows[order].numpy(), axis=0))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -130,13 +135,13 @@ def _whole(samples: Samples) -> tuple[Samples, Tensor]:
     return whole, rows[samples.indices]
 
 
-def _in_memory(samples: Samples, fill: Callable[[Put], None]) -> Tensor:
-    """The samples' images, uint8 (N, C, H, W)."""
+def _in_memory(samples: Samples, fill: Callable[[Put], None]) -> Pixels:
+    """The samples' images, in the memory of the samples themselves if they are an array."""
     if isinstance(samples, ArraySamples):
-        return samples.pixels
-    pixels = torch.empty(len(samples), *samples.shape, dtype=torch.uint8)
+        return samples.pixels.contiguous().numpy()
+    pixels = np.empty((len(samples), *samples.shape), np.uint8)
 
-    def put(first: int, images: Tensor) -> None:
+    def put(first: int, images: Pixels) -> None:
         pixels[first : first + len(images)] = images
 
     fill(put)
@@ -144,27 +149,39 @@ def _in_memory(samples: Samples, fill: Callable[[Put], None]) -> Tensor:
 
 
 def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: Put) -> None:
-    """Puts all images, a block at a time. Raises DataError with those that cannot be read."""
+    """Puts all images, a block at a time, in order. Raises DataError with those that cannot be read.
 
-    def decode(start: int) -> list[str]:
+    The threads share each block, and begin the next ones before it is whole: none is idle until the last few images.
+    """
+
+    def decode(block: Pixels, start: int, turn: int) -> list[str]:
         failures = []
-        images = torch.zeros(min(BLOCK, len(samples) - start), *samples.shape, dtype=torch.uint8)
-        for place, image in enumerate(images):
+        for place in range(turn, min(turn + _TURN, len(block))):
             try:
-                image.copy_(samples.image(start + place))
+                block[place] = samples.image(start + place).numpy()
             except DataError as error:
                 failures.append(str(error))
-        put(start, images)
         return failures
 
     starts = range(0, len(samples), BLOCK)
+    held = blocks_held(1 + math.ceil(workers * _TURN / BLOCK), math.prod(samples.shape))
     failures: list[str] = []
-    most = threads(workers, math.prod(samples.shape))
-    with ThreadPoolExecutor(most) as pool:  # Pillow releases the GIL while it decodes
-        for start, failed in zip(starts, pool.map(decode, starts) if workers else map(decode, starts), strict=True):
-            failures += failed
+    with ThreadPoolExecutor(max(1, workers)) as pool:  # Pillow releases the GIL while it decodes
+
+        def begin(start: int) -> tuple[Pixels, Iterator[list[str]]]:
+            block = np.zeros((min(BLOCK, len(samples) - start), *samples.shape), np.uint8)
+            turns, work = range(0, len(block), _TURN), partial(decode, block, start)
+            return block, pool.map(work, turns) if workers else map(work, turns)
+
+        to_come = map(begin, starts)
+        begun = deque(islice(to_come, held - 1))
+        for start in starts:
+            begun.extend(islice(to_come, 1))
+            block, failed = begun.popleft()
+            failures += chain.from_iterable(failed)
+            put(start, block)
             if progress:
-                progress("Reading images", min(start + BLOCK, len(samples)), len(samples))
+                progress("Reading images", start + len(block), len(samples))
     if failures:
         advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
         raise DataError(f"{unreadable_in_words(failures, len(samples))}\n{advice}")
