@@ -29,7 +29,7 @@ train: setup     ## train the default: coloured glyphs, a small CNN
 bench: setup     ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks
 
-bench-peers: $(PEERS)/installed   ## beside fastai, Lightning, timm and plain PyTorch; half an hour; PHOTOS=FOLDER FASHION_MNIST=FOLDER
+bench-peers: $(PEERS)/installed   ## beside fastai, Lightning, timm and plain PyTorch; half an hour to an hour; PHOTOS=FOLDER FASHION_MNIST=FOLDER
 	$(PEERS)/bin/python -u -m benchmarks.peers
 
 bench-scaling: setup   ## how time and memory grow with images, pixels and workers
