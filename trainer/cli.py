@@ -14,6 +14,7 @@ from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
+from trainer.threads import wait_without_spinning
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -60,6 +61,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    wait_without_spinning()
     from hydra._internal.utils import get_args_parser  # Hydra's own words: -m, --help, --cfg, --config-dir, …
 
     if "--version" in words:

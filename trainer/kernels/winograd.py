@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainer.kernels.compiled import call
 
 _PANEL, _TILE = 16, 4
-_FEWEST_TILES = {1: 16, 2: 64}
+_FEWEST_TILES = {1: 16, 2: 128}
 """Of a batch, by stride. With fewer, transforming the weights costs what it saves in multiplications."""
 _LARGEST_SHARE = 2.0
 """Pixels of the tiles over those of the output, at most: tiles stand over at the edges, for nothing."""
