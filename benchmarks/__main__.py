@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks import results
 from benchmarks.augmentation import beside_others, stack_over_step
+from benchmarks.compiling import break_even
 from benchmarks.engine import engine_over_bare
 from benchmarks.feeding import fed_over_bare, photographs_beside_torchvision
 from benchmarks.first_epoch import first_run
@@ -23,6 +24,7 @@ from benchmarks.memory import FEW, MANY, growth, peak_gib
 from benchmarks.rates import Ratio
 from benchmarks.startup import first_step, first_words
 from benchmarks.sweeping import RUNS, beyond_training
+from trainer.engine.device import choose_device
 
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
@@ -59,6 +61,12 @@ def _starts() -> Iterator[Sequence[str]]:
 def _steps() -> Iterator[Sequence[str]]:
     for name, size in (("small_cnn", 32), ("xresnet18", 64)):
         yield _row(f"engine step, {name} at {size} px, over a bare loop", engine_over_bare(name, size), "0.97")
+    for name, size in (("small_cnn", 32), ("xresnet18", 64)) if choose_device("auto").type == "cpu" else ():
+        ratio = engine_over_bare(name, size, kernels=True)
+        yield _row(f"the same with our kernels, {name} at {size} px", ratio, "")
+    found = break_even()
+    speeds = f"{found.compiled_ms:.0f} ms a step", f"{found.plain_ms:.0f} ms a step"
+    yield "compile=true, small_cnn at 28 px, beside our kernels", *speeds, found.words, ""
 
 
 def _feeding() -> Iterator[Sequence[str]]:

@@ -14,6 +14,7 @@ from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
+from trainer.kernels.use import are_compiled, use_kernels
 from trainer.optim.sgd import sgd
 from trainer.registry import LOSSES, MODELS
 
@@ -61,8 +62,11 @@ def bare_loop(model: nn.Module, pair: Pair, steps: int) -> int:
     return steps * len(pair.labels)
 
 
-def engine_over_bare(name: str, size: int) -> Ratio:
-    """images/s of the engine over those of the bare loop, both fed with one resident batch."""
+def engine_over_bare(name: str, size: int, *, kernels: bool = False) -> Ratio:
+    """images/s of the engine over those of the bare loop, both fed with one resident batch.
+
+    Of the same layers: what the loop itself costs. kernels: ours with the kernels that a run uses on a CPU.
+    """
     device = choose_device("auto")
     torch.manual_seed(0)
     model = MODELS.builder(name)(10, 3).to(device, memory_format=torch.channels_last)
@@ -72,6 +76,8 @@ def engine_over_bare(name: str, size: int) -> Ratio:
     precision = choose_precision("auto", device)
     recipe = Recipe(criterion.to(device), lambda step: 1.0, precision)
     ours = deepcopy(model)
+    if kernels:
+        use_kernels(ours, compiled=precision.name == "fp32" and are_compiled()[0])
     state = State.begin(ours, sgd(ours, lr=0.01), precision.scaler(), averaging=False)
     batches = Resident(pair, STEPS)
 

@@ -1,4 +1,4 @@
-"""One training step under the profiler: a plain loop's, and the engine's with what it does on a CPU.
+"""One training step under the profiler: a plain loop's, and the engine's with its kernels.
 
 python -m benchmarks.step
 """
@@ -6,6 +6,7 @@ python -m benchmarks.step
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -25,12 +26,18 @@ from trainer.optim.sgd import sgd
 from trainer.registry import LOSSES, MODELS
 
 STEPS, ROUNDS = 4, 3
-BATCH, SIZE = 32, 128
+STEPS_OF = (("xresnet18", 3, 32, 128), ("small_cnn", 1, 128, 28))
+"""Model, channels, images in a batch, and pixels of a side."""
 KINDS = {
-    "convolutions, forward": ("aten::mkldnn_convolution",),
-    "convolutions, backward": ("aten::convolution_backward",),
+    "convolutions, forward": ("aten::mkldnn_convolution", "Winograd"),
+    "convolutions, backward": ("aten::convolution_backward", "WinogradBackward"),
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
-    "batch norm": ("aten::native_batch_norm", "aten::native_batch_norm_backward"),
+    "batch norm (ours in fp32: with ReLU)": (
+        "aten::native_batch_norm",
+        "aten::native_batch_norm_backward",
+        "_Norm",
+        "_NormBackward",
+    ),
     "ReLU": ("aten::clamp_min_", "aten::threshold_backward"),
     "copies and casts": ("aten::copy_",),
     "pooling": (
@@ -44,17 +51,23 @@ KINDS = {
 
 
 def steps() -> dict[str, Counter[str]]:
-    """Milliseconds a step by kind, of the bare loop and of the engine; the least of the rounds.
+    """Milliseconds a step by kind, of bare loops and of the engine; the least of the rounds.
 
-    The bare loop comes first, for the memory that the engine keeps would serve it as well.
+    The bare loops come first, for the memory that the engine keeps would serve them as well.
     """
     torch.manual_seed(0)
-    model = MODELS.builder("xresnet18")(10, 3).to(memory_format=torch.channels_last)
-    images = torch.randn(BATCH, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
-    pair = Pair(images, torch.randint(0, 10, (BATCH,)))
-    bare = _profiled(lambda: bare_loop(deepcopy(model), pair, STEPS))
+    works = {}
+    for name, channels, batch, size in STEPS_OF:
+        model = MODELS.builder(name)(10, channels).to(memory_format=torch.channels_last)
+        images = torch.randn(batch, channels, size, size).to(memory_format=torch.channels_last)
+        works[f"{name}, {batch} x {size} px"] = model, Pair(images, torch.randint(0, 10, (batch,)))
+    found = {}
+    for work, (model, pair) in works.items():
+        found[f"{work}: plain loop"] = _profiled(partial(bare_loop, deepcopy(model), pair, STEPS))
     keep_freed_memory()
-    return {"plain": bare, "ours": _profiled(_engine(deepcopy(model), pair))}
+    for work, (model, pair) in works.items():
+        found[f"{work}: ours"] = _profiled(_engine(deepcopy(model), pair))
+    return {work: found[work] for work in sorted(found, reverse=True)}
 
 
 def _engine(model: nn.Module, pair: Pair) -> Callable[[], object]:
@@ -89,9 +102,10 @@ def _by_kind(milliseconds: dict[str, float]) -> Counter[str]:
 
 def main() -> None:
     found = steps()
-    rows = [[kind, *(f"{found[who][kind]:.0f}" for who in found)] for kind in found["plain"]]
+    kinds = dict.fromkeys(kind for each in found.values() for kind in each)
+    rows = [[kind, *(f"{found[who][kind]:.0f}" for who in found)] for kind in kinds]
     rows.append(["the step", *(f"{found[who].total():.0f}" for who in found)])
-    heads = [f"ms, xresnet18, {BATCH} images of {SIZE} px, {torch.get_num_threads()} threads", "plain loop", "ours"]
+    heads = [f"ms, {torch.get_num_threads()} threads", *found]
     results.write("step", {"heads": heads, "rows": rows})
     Console(width=130).print(shown({"step": {"heads": heads, "rows": rows}}, "step"), highlight=False)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmarks import __main__ as bench
 from benchmarks import engine, feeding, precision, results, startup, tables
+from benchmarks.compiling import BreakEven
 from benchmarks.measure import cost
 from benchmarks.peers import arithmetic, images, with_ours
 from benchmarks.peers.__main__ import CONTESTANTS, schedule
@@ -28,6 +29,14 @@ def test_the_engine_is_measured_beside_the_bare_loop(monkeypatch: pytest.MonkeyP
     ratio = engine.engine_over_bare("small_cnn", 8)
     assert 0 < ratio.least <= ratio.median <= ratio.greatest
     assert ratio.ours > 0 and ratio.theirs > 0
+
+
+@pytest.mark.parametrize(
+    ("compiled_ms", "words"),
+    [(50.0, "30 s more at the start, even after 600 steps"), (120.0, "30 s more at the start, never even")],
+)
+def test_what_the_compiler_costs_is_even_when_its_steps_have_saved_it(compiled_ms: float, words: str) -> None:
+    assert BreakEven(30.0, compiled_ms, 100.0).words == words
 
 
 def test_feeding_photographs_is_measured_beside_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
