@@ -1,6 +1,6 @@
 """The engine's training step beside a plain PyTorch loop: same model, batch, precision and optimizer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
-from trainer.kernels.use import are_compiled, use_kernels
+from trainer.kernels.use import use_kernels
 from trainer.optim.sgd import sgd
 from trainer.registry import LOSSES, MODELS
 
@@ -47,19 +47,23 @@ class Resident:
         return (self.pair for _ in range(start, self.length))
 
 
-def bare_loop(model: nn.Module, pair: Pair, steps: int) -> int:
-    """What one would write by hand: autocast, backward, step."""
+def bare_loop(model: nn.Module, pair: Pair) -> Callable[[int], int]:
+    """What one would write by hand: autocast, backward, step. Called with the number of steps, it tells the images."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, fused=True)
     precision = choose_precision("auto", pair.images.device)
-    model.train()
-    for _ in range(steps):
-        with precision.autocast():
-            logits = model(pair.images)
-        loss = cross_entropy(logits.float(), pair.labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return steps * len(pair.labels)
+
+    def run(steps: int) -> int:
+        model.train()
+        for _ in range(steps):
+            with precision.autocast():
+                logits = model(pair.images)
+            loss = cross_entropy(logits.float(), pair.labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return steps * len(pair.labels)
+
+    return run
 
 
 def engine_over_bare(name: str, size: int, *, kernels: bool = False) -> Ratio:
@@ -77,7 +81,7 @@ def engine_over_bare(name: str, size: int, *, kernels: bool = False) -> Ratio:
     recipe = Recipe(criterion.to(device), lambda step: 1.0, precision)
     ours = deepcopy(model)
     if kernels:
-        use_kernels(ours, compiled=precision.name == "fp32" and are_compiled()[0])
+        use_kernels(ours, precision.dtype)
     state = State.begin(ours, sgd(ours, lr=0.01), precision.scaler(), averaging=False)
     batches = Resident(pair, STEPS)
 
@@ -85,4 +89,5 @@ def engine_over_bare(name: str, size: int, *, kernels: bool = False) -> Ratio:
         state.step, state.epoch = 0, 0
         return sum(train_epoch(state, batches, recipe, Interrupt()))
 
-    return in_turn(engine, lambda: bare_loop(model, pair, STEPS), turns=TURNS)
+    bare = bare_loop(model, pair)
+    return in_turn(engine, lambda: bare(STEPS), turns=TURNS)

@@ -42,6 +42,7 @@ def fed_over_bare(root: Path) -> Ratio:
         "limit_val=1000",
         "optim=sgd",
         "optim.lr=0.01",
+        "kernels=torch",  # as the bare loop: what is compared is the feeding
     ]
     job = build(compose(words, Origin(conf_folder())), lambda *_: None)
     device = job.state.sums.device
@@ -53,7 +54,8 @@ def fed_over_bare(root: Path) -> Ratio:
         job.state.step, job.state.epoch = 0, 0
         return sum(train_epoch(job.state, job.batches, job.recipe, Interrupt()))
 
-    return in_turn(fed, lambda: bare_loop(model, pair, STEPS), rounds=5)
+    bare = bare_loop(model, pair)
+    return in_turn(fed, lambda: bare(STEPS), rounds=5)
 
 
 def photographs_beside_torchvision() -> Iterator[tuple[str, Ratio]]:

@@ -21,7 +21,7 @@ from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import choose_precision
 from trainer.engine.state import State
-from trainer.kernels.use import are_compiled, use_kernels
+from trainer.kernels.use import use_kernels
 from trainer.optim.sgd import sgd
 from trainer.registry import LOSSES, MODELS
 
@@ -63,7 +63,7 @@ def steps() -> dict[str, Counter[str]]:
         works[f"{name}, {batch} x {size} px"] = model, Pair(images, torch.randint(0, 10, (batch,)))
     found = {}
     for work, (model, pair) in works.items():
-        found[f"{work}: plain loop"] = _profiled(partial(bare_loop, deepcopy(model), pair, STEPS))
+        found[f"{work}: plain loop"] = _profiled(partial(bare_loop(deepcopy(model), pair), STEPS))
     keep_freed_memory()
     for work, (model, pair) in works.items():
         found[f"{work}: ours"] = _profiled(_engine(deepcopy(model), pair))
@@ -71,8 +71,8 @@ def steps() -> dict[str, Counter[str]]:
 
 
 def _engine(model: nn.Module, pair: Pair) -> Callable[[], object]:
-    use_kernels(model, compiled=are_compiled()[0])
     precision = choose_precision("auto", torch.device("cpu"))
+    use_kernels(model, precision.dtype)
     criterion = LOSSES.builder("cross_entropy")(pair.labels, [str(each) for each in range(10)])
     recipe = Recipe(criterion, lambda step: 1.0, precision)
     state = State.begin(model, sgd(model, lr=0.01), precision.scaler(), averaging=False)

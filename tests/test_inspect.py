@@ -111,3 +111,11 @@ def test_summary_lists_layers_with_shapes_parameters_and_multiply_adds_and_write
     multiply_adds = 4 * 144 * 3 * 9 + 8 * 36 * 4 * 9 + 8 * 3
     assert f"{parameters:,} parameters" in out and f"{multiply_adds:,} multiply-adds" in out
     assert not (tmp_path / "none").exists()
+
+
+def test_summary_counts_the_work_of_layers_that_a_run_would_leave_to_the_kernels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["summary", *WORDS, "data.size=32", "model.widths=[16,32]", "model.depth=1"]) == 0
+    multiply_adds = 16 * 32**2 * 3 * 9 + 32 * 16**2 * 16 * 9 + 32 * 3
+    assert f"{multiply_adds:,} multiply-adds" in capsys.readouterr().out

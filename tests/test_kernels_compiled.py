@@ -1,6 +1,8 @@
 """The compiled kernels: what they give against torch in double precision, and how they come to be there."""
 
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from conftest import Ended, lines_of
 from torch import Tensor, nn
 
 from trainer.kernels import batch_norm, compiled
-from trainer.kernels.use import are_compiled, use_kernels
+from trainer.kernels.use import use_kernels
 from trainer.kernels.winograd import Winograd, suits
 from trainer.records.folder import read_json
 
@@ -25,8 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module", autouse=True)
 def kernels() -> None:
-    there, why_not = are_compiled()
-    assert there, why_not
+    assert compiled.library().kernels is not None, compiled.library().reason
 
 
 def _last(*shape: int) -> Tensor:
@@ -67,6 +68,14 @@ def test_a_batch_of_many_stretches_gives_what_its_images_give_alone() -> None:
     )
     grads = [_weight_grad(part, weight) for part in (images, *images.split(8))]
     torch.testing.assert_close(grads[0], grads[1] + grads[2] + grads[3], rtol=1e-3, atol=1e-3 * float(grads[0].std()))
+
+
+def test_many_tiles_of_one_sign_cost_the_weights_gradient_no_digits() -> None:
+    torch.manual_seed(0)
+    images, weight = _last(48, 16, 64, 64).relu(), torch.randn(16, 16, 3, 3)  # 12,288 tiles
+    ours, true = _weight_grad(images, weight), torch.zeros_like(weight, dtype=torch.float64)
+    true = torch.nn.grad.conv2d_weight(images.double(), weight.shape, torch.ones(48, 16, 64, 64).double(), padding=1)
+    assert ((ours.double() - true).abs() / true.abs()).max() < 1e-5
 
 
 def _weight_grad(images: Tensor, weight: Tensor) -> Tensor:
@@ -110,8 +119,44 @@ def test_what_the_kernel_does_not_know_or_would_not_hasten_is_left_to_torch(
     assert suits(_last(4, 16, 16, 16), known)
     assert not suits(torch.randn(4, 16, 16, 16), known)  # another layout
     fast = nn.Sequential(deepcopy(module))
-    use_kernels(fast, compiled=True)
+    use_kernels(fast, torch.float32)
     assert torch.equal(fast(images), module(images))
+
+
+def test_a_weight_of_another_shape_than_its_module_says_is_left_to_torch() -> None:
+    module = nn.Conv2d(32, 32, 3, padding=1, bias=False)
+    module.weight = nn.Parameter(module.weight[:10])  # as pruning leaves it
+    images, pruned = _last(4, 32, 16, 16), nn.Sequential(module)
+    expected = F.conv2d(images, module.weight, padding=1)
+    use_kernels(pruned, torch.float32)
+    assert torch.equal(pruned(images), expected)
+    with pytest.raises(RuntimeError, match="channels"):
+        pruned(_last(4, 48, 16, 16))
+
+
+def test_a_relu_is_done_by_the_norm_right_before_it_alone() -> None:
+    torch.manual_seed(0)
+    pool = nn.AvgPool2d(2)
+    model = nn.Sequential(pool, nn.BatchNorm2d(16), pool, nn.ReLU())
+    fast, images = deepcopy(model), _last(4, 16, 8, 8)
+    use_kernels(fast, torch.float32)
+    torch.testing.assert_close(fast(images), model(images))
+    assert type(fast[3]) is nn.ReLU
+
+
+def test_a_norm_of_momentum_one_follows_the_batch() -> None:
+    norm = nn.Sequential(nn.BatchNorm2d(16, momentum=1))
+    exact, images = deepcopy(norm), _last(4, 16, 8, 8)
+    use_kernels(norm, torch.float32)
+    torch.testing.assert_close(norm(images), exact(images))
+    torch.testing.assert_close(norm[0].running_mean, exact[0].running_mean)
+
+
+def test_a_second_derivative_is_refused_rather_than_lost() -> None:
+    images = _last(4, 16, 8, 8).requires_grad_()
+    (grad,) = torch.autograd.grad(Winograd.apply(images, torch.randn(16, 16, 3, 3), 1).sum(), images, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
 
 
 @pytest.mark.parametrize("rectify", [False, True])
@@ -125,7 +170,7 @@ def test_the_norm_and_its_gradients_are_those_of_torch_in_double_precision(
     torch.nn.init.normal_(layers[0].bias)  # type: ignore[arg-type]
     exact = nn.Sequential(*layers).double()
     fast = deepcopy(exact).float()
-    use_kernels(fast, compiled=True)
+    use_kernels(fast, torch.float32)
     images, seed = _last(*shape) * 3 + 100, _last(*shape)  # a mean that costs digits
     results = []
     for model, dtype in ((fast, torch.float32), (exact, torch.float64)):
@@ -142,7 +187,7 @@ def test_a_norm_that_is_evaluated_or_frozen_does_what_torch_does() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
     fast = deepcopy(model)
-    use_kernels(fast, compiled=True)
+    use_kernels(fast, torch.float32)
     assert [type(layer) for layer in fast] == [batch_norm.BatchNorm2d, batch_norm.ReLU]
     images = _last(4, 16, 5, 5)
     fast(images)  # so that the running figures differ from zero and one
@@ -153,7 +198,7 @@ def test_a_norm_that_is_evaluated_or_frozen_does_what_torch_does() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_not_hidden(value: float) -> None:
     model = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-    use_kernels(model, compiled=True)
+    use_kernels(model, torch.float32)
     images = _last(4, 16, 8, 8)
     images[2, 3, 4, 5] = value
     assert model(images).isnan().any()
@@ -163,7 +208,7 @@ def test_what_is_not_finite_is_not_hidden(value: float) -> None:
 def test_norms_of_another_kind_are_left_to_torch(affine: bool) -> None:
     other = nn.BatchNorm2d(16, momentum=None) if affine else nn.BatchNorm2d(16, affine=False)
     model = nn.Sequential(other, nn.ReLU())
-    use_kernels(model, compiled=True)
+    use_kernels(model, torch.float32)
     assert [type(layer) for layer in model] == [nn.BatchNorm2d, nn.ReLU]
 
 
@@ -190,27 +235,60 @@ def test_kernels_are_compiled_once_and_found_by_the_next_process(anew: Path) -> 
     assert sorted(path.suffix for path in anew.iterdir()) == [".lock", ".so"]  # nothing half-made
 
 
-def test_a_run_says_so_and_goes_on_where_there_is_no_compiler(
-    anew: Path, train: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, golden: Callable[..., None]
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    ended = train("name=run", "epochs=1")
-    assert ended.code == 0
-    golden("kernels_no_compiler", "\n".join(line for line in ended.out.splitlines() if line.startswith("kernels")))
-    assert not anew.exists()
+def test_vectors_as_wide_as_on_other_processors_give_the_same(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    images, weight = _last(4, 32, 9, 9), torch.randn(16, 32, 3, 3)
+    norm = nn.Sequential(nn.BatchNorm2d(32), nn.ReLU())
+    use_kernels(norm, torch.float32)
+    results = []
+    for lanes in (8, 16):
+        monkeypatch.setattr(compiled, "_FLAGS", (*compiled._FLAGS[:5], "-Wno-psabi", f"-DLANES={lanes}"))
+        compiled.library.cache_clear()
+        compiled._path.cache_clear()
+        given = [each.clone().requires_grad_() for each in (images, weight)]
+        outputs = [Winograd.apply(*given, 1), Winograd.apply(*given, 2), norm(given[0])]
+        sum(each.square().sum() for each in outputs).backward()
+        results.append([*outputs, given[0].grad, given[1].grad])
+    assert len(list(anew.glob("*.so"))) == 2
+    for narrow, wide in zip(*results, strict=True):
+        torch.testing.assert_close(narrow, wide, rtol=1e-4, atol=1e-3)
 
 
 def test_a_compiler_that_fails_costs_a_line(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_FLAGS", ("--no-such-flag",))
-    there, why_not = are_compiled()
-    assert not there and "cannot compile" in why_not and "no-such-flag" in why_not
+    used = use_kernels(nn.Sequential(), torch.float32)
+    assert used.name == "torch" and "cannot compile" in used.note and "no-such-flag" in used.note
     assert not list(anew.glob("*.so"))
 
 
 def test_a_library_in_a_folder_of_another_user_is_not_loaded(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 4711)
-    there, why_not = are_compiled()
-    assert not there and "another user" in why_not
+    assert "belongs to others" in use_kernels(nn.Sequential(), torch.float32).note
+
+
+def test_the_cache_folder_is_its_owners_alone(anew: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert compiled.library().kernels is not None
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (anew, anew.parent)] == [0o700, 0o700]
+
+
+def test_a_cache_folder_that_cannot_be_looked_into_costs_a_line(
+    locked: Path, monkeypatch: pytest.MonkeyPatch, train: Callable[..., Ended]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(locked / "within"))
+    for each in (compiled.library, compiled._path):
+        each.cache_clear()
+    try:
+        ended = train("name=run", "epochs=1", "data.cache=ram")
+    finally:
+        monkeypatch.undo()
+        for each in (compiled.library, compiled._path):
+            each.cache_clear()
+    assert ended.code == 0, ended.err
+    assert "cannot be used (Permission denied)" in ended.out
 
 
 def test_a_run_with_kernels_learns_as_one_without_but_for_rounding(train: Callable[..., Ended], tmp_path: Path) -> None:
@@ -219,7 +297,8 @@ def test_a_run_with_kernels_learns_as_one_without_but_for_rounding(train: Callab
     for kernels in ("auto", "torch"):
         assert train(f"name={kernels}", f"kernels={kernels}", *words).code == 0
         folder = tmp_path / "outputs" / kernels
-        assert read_json(folder / "run.json")["kernels"] == {"auto": "compiled", "torch": "torch"}[kernels]
+        told = read_json(folder / "run.json")["kernels"]
+        assert told == {"auto": f"compiled {compiled.library().name}", "torch": "torch"}[kernels]
         losses.append([line["loss"] for line in lines_of(folder / "metrics.jsonl", "step")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[0] != losses[1]  # else the kernels were not used

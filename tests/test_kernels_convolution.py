@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainer.kernels import convolution
 from trainer.kernels.convolution import Conv2d, choose_convolutions
+from trainer.kernels.use import use_kernels
 
 
 def _rounded(*shape: int) -> Tensor:
@@ -72,8 +73,7 @@ def test_autocast_decides_the_arithmetic_as_for_any_convolution() -> None:
     assert product.weight.grad is not None and product.weight.grad.dtype == torch.float32
 
 
-def test_only_plain_convolutions_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+def test_only_plain_convolutions_are_changed() -> None:
     plain = nn.Conv2d(128, 4, 3)
     others = [
         nn.Conv2d(128, 4, 3, groups=2),
@@ -84,14 +84,17 @@ def test_only_plain_convolutions_are_changed(monkeypatch: pytest.MonkeyPatch) ->
     ]
     model = nn.Sequential(plain, *others)
     names = list(model.state_dict())
-    choose_convolutions(model, compiled=False)
+    choose_convolutions(model, tiled=True)
     assert type(plain) is Conv2d
     assert all(type(other) is nn.Conv2d for other in others)
     assert list(deepcopy(model).state_dict()) == names
 
 
-def test_nothing_is_changed_without_kernels_where_the_processor_has_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    model = nn.Sequential(nn.Conv2d(128, 4, 3))
-    choose_convolutions(model, compiled=False)
-    assert type(model[0]) is nn.Conv2d
+@pytest.mark.parametrize(("there", "name"), [(True, "matrix products"), (False, "torch")])
+def test_bf16_is_computed_by_products_where_the_processor_has_tiles(
+    monkeypatch: pytest.MonkeyPatch, there: bool, name: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: there)
+    model = nn.Sequential(nn.Conv2d(128, 4, 3), nn.BatchNorm2d(4))
+    assert use_kernels(model, torch.bfloat16).name == name
+    assert type(model[0]) is (Conv2d if there else nn.Conv2d) and type(model[1]) is nn.BatchNorm2d

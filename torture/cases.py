@@ -8,7 +8,7 @@ from typing import get_args
 from trainer.schema import Cache
 
 _PARTS = Path(__file__).parent / "conf"
-_SMALL = ("data.size=12", "model.widths=[4,8]", "batch_size=8", "device=cpu")
+_SMALL = ("data.size=12", "model.widths=[16,32]", "batch_size=8", "device=cpu")
 _KILLED_IN = (*["step"] * 4, *["save"] * 3, *["validation"] * 2, "start-up", "end")
 """The phases that are aimed at, by how often."""
 

@@ -60,7 +60,7 @@ def _make_props(place: Path, images_per_class: int) -> Props:
                 pixels = random.integers(0, 160, (16, 20, 3)) + 40 * np.eye(3, dtype=np.int64)[number]
                 Image.fromarray(pixels.astype(np.uint8)).save(images / part / name / f"{index}.png")
     words = [f"output={place}", "name=first", "data=folder", f"data.root={images}", "data.size=12"]
-    words += ["model.widths=[4,8]", "epochs=1", "device=cpu", "precision=fp32"]
+    words += ["model.widths=[16,32]", "epochs=1", "device=cpu", "precision=fp32"]
     course = follow(*start(words, place / "first.txt", {}, as_command=False), None)
     assert course.code == 0, (place / "first.txt").read_text()
     missing = set(PHASES.values()) - {phase for _, phase in course.entered}

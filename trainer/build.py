@@ -29,7 +29,7 @@ from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError
 from trainer.finetune.freezing import BeginEpoch
-from trainer.kernels.use import are_compiled, use_kernels
+from trainer.kernels.use import Used, use_kernels
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check, check_single
@@ -61,8 +61,11 @@ class Job:
     """Each file that could not be read and was left out, with the reason."""
 
 
-def build(config: Config, progress: Progress) -> Job:
-    """The run that the config describes. Raises ConfigError, DataError or CheckpointError."""
+def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
+    """The run that the config describes. Raises ConfigError, DataError or CheckpointError.
+
+    trains: whether its steps will be taken, so that kernels are worth their compiling.
+    """
     settings = config.settings
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
@@ -85,9 +88,7 @@ def build(config: Config, progress: Progress) -> Job:
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
-    compiled, uncompiled = _kernels(settings, precision)
-    if device.type == "cpu" and settings.kernels == "auto" and not settings.compile:
-        use_kernels(model, compiled=compiled)
+    used = use_kernels(model, precision.dtype) if trains and _may_use_kernels(settings, device) else Used()
     optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
@@ -106,7 +107,7 @@ def build(config: Config, progress: Progress) -> Job:
             **_about_data(source, normalisation),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
-            "kernels": "compiled" if compiled else "torch",
+            "kernels": used.name,
         },
         notes=(
             *source.notes,
@@ -116,7 +117,7 @@ def build(config: Config, progress: Progress) -> Job:
             *new_head,
             *getattr(finetune, "notes", ()),
             *_idle(config, source),
-            *uncompiled,
+            *([used.note] if used.note else ()),
             *_rates(optimizer),
             *_pace(steps_per_epoch(batches, settings.accumulate)),
             *_weights(criterion, source),
@@ -271,16 +272,9 @@ def _open_all(
     return (stores[0], stores[1], stores[2] if stores[2:] else None), (note,) if note else ()
 
 
-def _kernels(settings: Settings, precision: Precision) -> tuple[bool, tuple[str, ...]]:
-    """Whether compiled kernels serve this run, and a word where they would and there are none.
-
-    They know float32 on a CPU, in the layout of channels last.
-    """
-    serve = precision.device.type == "cpu" and precision.name == "fp32" and settings.channels_last
-    if not serve or settings.kernels != "auto" or settings.compile:
-        return False, ()
-    compiled, why_not = are_compiled()
-    return compiled, () if compiled else (why_not,)
+def _may_use_kernels(settings: Settings, device: torch.device) -> bool:
+    """They are for a CPU, for images in channels last, and for layers that torch's compiler does not take apart."""
+    return device.type == "cpu" and settings.kernels == "auto" and settings.channels_last and not settings.compile
 
 
 def _pace(steps: int) -> tuple[str, ...]:

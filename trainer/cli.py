@@ -112,7 +112,8 @@ def _dispatch(words: list[str]) -> int:
 def _prepare(config: Config) -> None:
     """Lets a compiler work while torch is imported, where a training may use what it makes."""
     settings = config.settings
-    if settings.kernels == "auto" and settings.device in ("auto", "cpu") and settings.precision in ("auto", "fp32"):
+    may = settings.kernels == "auto" and settings.channels_last and not settings.compile
+    if may and settings.device in ("auto", "cpu") and settings.precision in ("auto", "fp32"):
         begin_compiling()
 
 

@@ -41,9 +41,9 @@ def _key(parts: Sequence[Any]) -> Key:
 
 
 def fingerprint(folders: Sequence[Path], besides: str = "") -> str:
-    """Of all Python and YAML files in the folders, and of what else was chosen."""
+    """Of all Python, YAML and C files in the folders, and of what else was chosen."""
     digest = hashlib.sha256(besides.encode())
     for folder in folders:
-        for file in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml")):
+        for file in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml", ".c", ".h")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -24,7 +24,8 @@ _POINTS = 1000
 def run(config: Config) -> int:
     """Writes the picture to output, if that is a .png, or else to output/preview.png. Returns 0."""
     screen = Screen()
-    job = build(replace(config, settings=replace(config.settings, workers=0)), screen.counting)  # a few images alone
+    few = replace(config, settings=replace(config.settings, workers=0))  # a few images alone
+    job = build(few, screen.counting, trains=False)
     for note in job.notes:
         screen.say(note)
     epochs = _epochs(config.settings.epochs)

@@ -31,8 +31,8 @@ static void total(const float *parts, ptrdiff_t stretches, ptrdiff_t channels, p
     }
 }
 
-/* results = images normalised, rectified if asked. mean and scale (channels) are for the way back; the running figures
-   move by momentum, the variance unbiased. 0 if memory runs out. */
+/* results = images normalised, rectified if asked. mean and inverse_std (channels) are for the way back; the running
+   figures move by momentum, the variance unbiased. 0 if memory runs out. */
 int batch_norm_forward(const float *images, float *results, const float *weight, const float *bias, float *mean,
                        float *inverse_std, float *running_mean, float *running_var, ptrdiff_t rows, ptrdiff_t channels,
                        double eps, double momentum, int rectify) {
@@ -104,7 +104,7 @@ int batch_norm_backward(const float *gradient, const float *images, const float 
         of_weight[c] = product * inverse_std[c];
         of_bias[c] = sum;
         slope[c] = -share * scale[c];
-        level[c] = (mean[c] * share - sum / rows) * scale[c];
+        level[c] = -sum / rows * scale[c];
     }
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t stretch = 0; stretch < stretches; stretch++)
@@ -112,7 +112,8 @@ int batch_norm_backward(const float *gradient, const float *images, const float 
             for (ptrdiff_t c = 0; c < channels; c += LANES) {
                 vec image = load(images + row * channels + c), each = load(gradient + row * channels + c);
                 if (rectify) each = passed(each, image * load(scale + c) + load(offset + c));
-                store(of_images + row * channels + c, each * load(scale + c) + (image * load(slope + c) + load(level + c)));
+                vec tilt = (image - load(mean + c)) * load(slope + c) + load(level + c);
+                store(of_images + row * channels + c, each * load(scale + c) + tilt);
             }
     free(parts);
     return 1;

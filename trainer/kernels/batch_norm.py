@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from trainer.kernels.compiled import call
 
@@ -26,18 +27,20 @@ class BatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
         result: Tensor = _Norm.apply(
             *(images, self.weight, self.bias, self.running_mean, self.running_var),
-            *(self.eps, self.momentum, self.rectifies),
+            *(float(self.eps), float(self.momentum or 0), self.rectifies),
         )
         return result
 
     def _suits(self, images: Tensor) -> bool:
         return (
             self.training
+            and images.dim() == 4
+            and images.shape[1] == len(self.weight)
             and images.device.type == "cpu"
             and images.dtype == self.weight.dtype == torch.float32
-            and self.num_features % _PANEL == 0
+            and len(self.weight) % _PANEL == 0
             and images.is_contiguous(memory_format=torch.channels_last)
-            and images.numel() > self.num_features  # of a single value a channel torch says what is wrong
+            and images.numel() > len(self.weight)  # of a single value a channel torch says what is wrong
         )
 
 
@@ -49,10 +52,13 @@ class ReLU(nn.ReLU):
 
 
 def fuse_norms(model: nn.Module) -> None:
-    """Lets batch norms of the model use the kernel, and do the ReLU that follows. Names and weights stay."""
+    """Lets batch norms of the model use the kernel, and do the ReLU that follows them in a Sequential.
+
+    Names and weights stay; but who looks between a norm and its ReLU sees it rectified.
+    """
     places = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     for module in model.modules():
-        for norm, activation in pairwise(module.children() if type(module) is nn.Sequential else ()):
+        for norm, activation in pairwise(module if type(module) is nn.Sequential else ()):
             if _is_plain(norm) and type(activation) is nn.ReLU and places[id(activation)] == places[id(norm)] == 1:
                 norm.rectifies, norm.__class__ = True, BatchNorm2d  # type: ignore[assignment]
                 activation.__class__ = ReLU
@@ -93,6 +99,7 @@ class _Norm(torch.autograd.Function):
         return result
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         images, weight, bias, mean, inverse_std = ctx.saved_tensors
         grad = grads[0].contiguous(memory_format=torch.channels_last)

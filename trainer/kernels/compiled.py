@@ -1,4 +1,4 @@
-"""The C files of this folder as a library: compiled once on a machine, in 3 seconds, and kept for all later runs.
+"""The C files of this folder as a library: compiled once on a machine, in a few seconds, and kept for all later runs.
 
 Nothing here imports torch before the library is loaded, so that the compiler can work while torch is imported.
 """
@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from trainer import durable
 from trainer.data.cache import default_folder
 
 if TYPE_CHECKING:
@@ -28,20 +30,26 @@ _SOURCES = ("batch_norm.c", "winograd.c")
 _HEADERS = ("vectors.h",)
 _HERE = Path(__file__).parent
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC")
-_TIMEOUT_SECONDS = 120
+_PATIENCE_SECONDS = 120
+_OTHERS_MAY_WRITE = 0o022
 
 
 @dataclass(frozen=True)
 class Library:
-    """The loaded kernels; or none, and the reason in words that go on with 'so torch's own are used'."""
+    """The loaded kernels; or none, and why, in words: empty where there could be none."""
 
     kernels: ctypes.CDLL | None
     reason: str = ""
 
+    @property
+    def name(self) -> str:
+        """Names the bits that the kernels give: sources, flags, compiler and processor."""
+        return _path().stem[:8]
+
 
 def begin_compiling() -> None:
-    """Compiles in the background what is not compiled yet; `library` waits for it."""
-    if _compiler() and not _path().exists():
+    """Compiles in the background what is not compiled yet; `library` waits for it, and tells if it fails."""
+    if _compiler():
         threading.Thread(target=_compile, name="compiling kernels", daemon=True).start()
 
 
@@ -50,15 +58,17 @@ def library() -> Library:
     """The kernels, compiled now if they are not. They share torch's threads, and so need torch to be imported."""
     import torch  # noqa: F401 - its OpenMP is the one that the kernels find
 
+    if sys.platform != "linux":
+        return Library(None)
     if not _compiler():
-        return Library(None, "there is no C compiler (gcc) on this machine")
+        return Library(None, "there is no gcc on this machine to compile them")
     reason = _compile()
     if reason:
         return Library(None, reason)
     try:
         return Library(ctypes.CDLL(str(_path())))
     except OSError as error:
-        return Library(None, f"what was compiled cannot be loaded ({error})")
+        return Library(None, f"{_path()} cannot be loaded ({error})")
 
 
 def call(name: str, *arguments: "Tensor | float | ctypes.Array[ctypes.c_ssize_t]") -> None:
@@ -86,41 +96,39 @@ def _compile() -> str:
     """Makes the library unless it is there; gives why it cannot, if so. Of several processes one compiles."""
     path = _path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.parent.stat().st_uid != os.getuid():
-            return f"{path.parent} belongs to another user"
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # as whoever keeps images there makes it
+            found = folder.stat()
+            if found.st_uid != os.getuid() or found.st_mode & _OTHERS_MAY_WRITE:
+                return f"{folder} belongs to others, or may be written by them"
         if path.exists():
             return ""
         with _alone(path.with_suffix(".lock")):
             return "" if path.exists() else _build(path)
     except OSError as error:
-        return f"{path.parent} cannot be written ({error.strerror})"
+        return f"{path.parent} cannot be used ({error.strerror})"
 
 
 def _build(path: Path) -> str:
-    objects, unfinished = path.with_suffix(".o"), path.with_suffix(".tmp")
+    """Compiles to path, in a folder beside it. Gives why it cannot, if so."""
     compiler = _compiler()
     assert compiler
     text = "\n".join(f'#include "{_HERE / name}"' for name in _SOURCES)
-    # Linked without -fopenmp: a second OpenMP would bring threads of its own, which get in the way of torch's.
-    steps = (
-        [compiler, *_FLAGS, "-x", "c", "-c", "-", "-o", str(objects)],
-        [compiler, "-shared", str(objects), "-o", str(unfinished), "-lm"],
-    )
-    try:
-        for step in steps:
-            done = subprocess.run(
-                step, input=text, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-            )
+    with TemporaryDirectory(dir=path.parent, prefix="compiling-") as place:
+        objects, result = f"{place}/kernels.o", f"{place}/kernels.so"
+        # Linked without -fopenmp: a second OpenMP would bring threads of its own, which get in the way of torch's.
+        for step in ([*_FLAGS, "-x", "c", "-c", "-", "-o", objects], ["-shared", objects, "-o", result, "-lm"]):
+            try:
+                done = subprocess.run(
+                    [compiler, *step], input=text.encode(), capture_output=True, timeout=_PATIENCE_SECONDS, check=False
+                )
+            except subprocess.TimeoutExpired:
+                return f"{compiler} took longer than {_PATIENCE_SECONDS} seconds"
             if done.returncode:
-                first = next(iter(done.stderr.splitlines()), f"it ended with {done.returncode}")
-                return f"{compiler} cannot compile them ({first})"
-        unfinished.replace(path)
-    except subprocess.TimeoutExpired:
-        return f"{compiler} took longer than {_TIMEOUT_SECONDS} seconds"
-    finally:
-        objects.unlink(missing_ok=True)
-        unfinished.unlink(missing_ok=True)
+                lines = done.stderr.decode(errors="replace").splitlines()
+                told = next((line for line in lines if "error" in line), f"it ended with {done.returncode}")
+                return f"{compiler} cannot compile them ({told})"
+        durable.replace(path, Path(result).read_bytes())
     return ""
 
 

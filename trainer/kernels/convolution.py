@@ -38,10 +38,9 @@ class Conv2d(nn.Conv2d):
         return self.in_channels >= _FEWEST_CHANNELS and height * width <= _LARGEST_MAP
 
 
-def choose_convolutions(model: nn.Module, *, compiled: bool) -> None:
-    """Lets convolutions of the model take the fastest way. Names, weights and copies of the model stay as they are."""
-    tiled = torch.cpu._is_amx_tile_supported()  # torch has no public name for it in its oldest supported release
-    for module in model.modules() if compiled or tiled else ():
+def choose_convolutions(model: nn.Module, *, compiled: bool = False, tiled: bool = False) -> None:
+    """Lets convolutions of the model take these ways. Names, weights and copies of the model stay as they are."""
+    for module in model.modules():
         if type(module) is nn.Conv2d and _is_plain(module):
             module.__class__ = Conv2d
             module.compiled, module.tiled = compiled, tiled  # type: ignore[assignment]

@@ -1,5 +1,8 @@
-"""Whether a run computes with the kernels of this room, and the model that does."""
+"""Which kernels of this room a model computes with."""
 
+from dataclasses import dataclass
+
+import torch
 from torch import nn
 
 from trainer.kernels.batch_norm import fuse_norms
@@ -7,19 +10,25 @@ from trainer.kernels.compiled import library
 from trainer.kernels.convolution import choose_convolutions
 
 
-def use_kernels(model: nn.Module, *, compiled: bool) -> None:
-    """Lets the layers of a model on a CPU take the fastest way. compiled: whether by the compiled kernels, too."""
-    choose_convolutions(model, compiled=compiled)
-    if compiled:
+@dataclass(frozen=True)
+class Used:
+    """What the layers are computed by, as run.json names it; and a note for the user where it could be faster."""
+
+    name: str = "torch"
+    note: str = ""
+
+
+def use_kernels(model: nn.Module, dtype: torch.dtype) -> Used:
+    """Lets the layers of a model on a CPU take the fastest way in this arithmetic, for images in channels last."""
+    if dtype == torch.float32:
+        found = library()
+        if found.kernels is None:
+            note = f"kernels=auto: {found.reason}. Torch's own layers are used, which are slower in fp32."
+            return Used(note=note if found.reason else "")
+        choose_convolutions(model, compiled=True)
         fuse_norms(model)
-
-
-def are_compiled() -> tuple[bool, str]:
-    """Whether there are compiled kernels, and if not, a line that says why and what it costs."""
-    found = library()
-    if found.kernels is not None:
-        return True, ""
-    return (
-        False,
-        f"kernels=auto: {found.reason}, so torch's own are used; gcc makes a step in fp32 about twice as fast.",
-    )
+        return Used(f"compiled {found.name}")
+    if dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported():  # no public name in the oldest supported torch
+        choose_convolutions(model, tiled=True)
+        return Used("matrix products")
+    return Used()

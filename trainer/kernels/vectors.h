@@ -3,10 +3,12 @@
 #ifndef VECTORS_H
 #define VECTORS_H
 
+#ifndef LANES
 #ifdef __AVX512F__
 #define LANES 16
 #else
 #define LANES 8
+#endif
 #endif
 #define PANEL 16
 

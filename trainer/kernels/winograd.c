@@ -291,14 +291,15 @@ PUT(gather_back, 9, 2 * TILE)
 WIDEN(widen_strided, 9)
 NARROW(narrow_strided, 9)
 
-/* A few rows of 16 sums: sums[row] += rows' own a[row * stride + depth * step] times b[depth][16], over one panel. */
+/* A few rows of 16 sums: sums[i] = a[i * row + d * step] times b[d], summed over the depth of all panels of a; or that
+   much more, if add. */
 #define PRODUCT(ROWS)                                                                                               \
     static inline void product_##ROWS(const float *a, ptrdiff_t row, ptrdiff_t step, const float *b, float *sums,     \
                                       ptrdiff_t depth, ptrdiff_t panel, ptrdiff_t panels, int add) {                  \
         vec c[ROWS][PANEL / LANES];                                                                                   \
         _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                                       \
             _Pragma("GCC unroll 2") for (int v = 0; v < PANEL / LANES; v++)                                           \
-                c[i][v] = add ? load(sums + i * PANEL + v * LANES) : (vec){0};                                        \
+                c[i][v] = (vec){0};                                                                                   \
         for (ptrdiff_t each = 0; each < panels; each++, a += panel)                                                   \
             for (ptrdiff_t d = 0; d < depth; d++, b += PANEL) {                                                       \
                 vec of_b[PANEL / LANES];                                                                              \
@@ -309,7 +310,7 @@ NARROW(narrow_strided, 9)
             }                                                                                                         \
         _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                                       \
             _Pragma("GCC unroll 2") for (int v = 0; v < PANEL / LANES; v++)                                           \
-                store(sums + i * PANEL + v * LANES, c[i][v]);                                                         \
+                store(sums + i * PANEL + v * LANES, add ? load(sums + i * PANEL + v * LANES) + c[i][v] : c[i][v]);    \
     }
 PRODUCT(6)
 PRODUCT(4)
@@ -340,7 +341,7 @@ static void multiply(const float *seen, const float *wide, float *products, ptrd
 }
 
 /* (places, from / 16, to, 16), or more on top of it, = over the tiles, (places, to / 16, tiles, 16) transposed times
-   (places, from / 16, tiles, 16). */
+   (places, from / 16, tiles, 16). 256 tiles are summed by themselves, so that many of them cost few digits. */
 static void correlate(const float *spread, const float *seen, float *sums, ptrdiff_t places, ptrdiff_t tiles,
                       ptrdiff_t from, ptrdiff_t to, int add) {
     const ptrdiff_t most = 256;

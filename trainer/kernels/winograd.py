@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from trainer.kernels.compiled import call
 
@@ -17,12 +18,14 @@ _LARGEST_SHARE = 2.0
 
 def suits(images: Tensor, module: nn.Conv2d) -> bool:
     """Whether the kernels can compute this convolution of images (B, C, H, W), and do it faster."""
+    out, channels, *kernel = module.weight.shape  # what is computed with, whatever the module was made for
     return (
         images.dim() == 4
         and images.device.type == "cpu"
         and images.dtype == module.weight.dtype == torch.float32
-        and module.in_channels % _PANEL == module.out_channels % _PANEL == 0
-        and (module.kernel_size, module.padding) == ((3, 3), (1, 1))
+        and images.shape[1] == channels
+        and channels % _PANEL == out % _PANEL == 0
+        and (kernel, module.padding) == ([3, 3], (1, 1))
         and module.stride in ((1, 1), (2, 2))
         and images.is_contiguous(memory_format=torch.channels_last)
         and _pays(images, module.stride[0])
@@ -53,6 +56,7 @@ class Winograd(torch.autograd.Function):
         return result
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (images, weight), grad = ctx.saved_tensors, grads[0].contiguous(memory_format=torch.channels_last)
         (batch, height, width, channels), stride = _sizes(images), ctx.stride
