@@ -16,6 +16,7 @@ from conftest import Ended, lines_of
 from torch import Tensor, nn
 
 from trainer.kernels import batch_norm, compiled
+from trainer.kernels.batch_norm import fuse_norms
 from trainer.kernels.use import use_kernels
 from trainer.kernels.winograd import Winograd, suits
 from trainer.records.folder import read_json
@@ -148,13 +149,14 @@ def test_a_norm_of_momentum_one_follows_the_batch() -> None:
     norm = nn.Sequential(nn.BatchNorm2d(16, momentum=1))
     exact, images = deepcopy(norm), _last(4, 16, 8, 8)
     use_kernels(norm, torch.float32)
-    torch.testing.assert_close(norm(images), exact(images))
+    torch.testing.assert_close(norm(images), exact(images), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(norm[0].running_mean, exact[0].running_mean)
 
 
 def test_a_second_derivative_is_refused_rather_than_lost() -> None:
     images = _last(4, 16, 8, 8).requires_grad_()
-    (grad,) = torch.autograd.grad(Winograd.apply(images, torch.randn(16, 16, 3, 3), 1).sum(), images, create_graph=True)
+    convolved = Winograd.apply(images, torch.randn(16, 16, 3, 3), 1)
+    (grad,) = torch.autograd.grad(convolved.square().sum(), images, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
 
@@ -239,7 +241,7 @@ def test_vectors_as_wide_as_on_other_processors_give_the_same(anew: Path, monkey
     torch.manual_seed(0)
     images, weight = _last(4, 32, 9, 9), torch.randn(16, 32, 3, 3)
     norm = nn.Sequential(nn.BatchNorm2d(32), nn.ReLU())
-    use_kernels(norm, torch.float32)
+    fuse_norms(norm)
     results = []
     for lanes in (8, 16):
         monkeypatch.setattr(compiled, "_FLAGS", (*compiled._FLAGS[:5], "-Wno-psabi", f"-DLANES={lanes}"))

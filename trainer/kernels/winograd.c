@@ -10,10 +10,17 @@
    6 places: F(4, 3). At stride 2 it has 9: the pixels between those of the output meet the middle weight alone, 4
    places; the others meet the outer two, as in a convolution of stride 1 with two weights: F(4, 2), 5 places.
 
-   Images are (B, H, W, C) in memory. What is transformed lies in panels of 16 channels: (places, C / 16, rows, 16), the
-   rows being tiles or, of weights, channels: so every kernel reads its memory in order. All channel counts are multiples
-   of 16. A stretch of tiles is dealt with at a time, so that what is transformed stays in the caches. */
+   Images are (B, H, W, C) in memory; all channel counts are multiples of 16. What is transformed lies in panels of 16
+   channels, so that every kernel reads its memory in order:
 
+       tiles       (places, C / 16, tiles, 16)
+       weights     (to / 16, places, from, 16)
+       their sums  (to / 16, from / 16, places, 16, 16)
+
+   Between one place and the next a line of the cache is left out: else the places, a power of two apart, would drive each
+   other out of it. */
+
+#include <omp.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -21,10 +28,21 @@
 
 #define TILE 4
 #define MOST 9
-#define STRETCH_BYTES (6 << 20)
+
+/* Of a stretch: tiles at least, so that weights are worth their reading; and bytes at most, if that leaves so many. */
+#define OWN_TILES 24
+#define OWN_BYTES (400 << 10)
+#define SHARED_TILES 256
+#define SHARED_DEPTH 128
+#define OWN_WEIGHTS_BYTES (3 << 20)
+
 #define INLINE static inline __attribute__((always_inline))
 
 typedef void transform(const vec *from, vec *to);
+
+/* Floats from one place to the next. */
+static inline ptrdiff_t place_size(ptrdiff_t rows, ptrdiff_t channels) { return rows * channels + PANEL; }
+#define BLOCK (PANEL * PANEL + PANEL)
 
 /* F(4, 3), at the points 0, 1, -1, 2, -2 and infinity. */
 
@@ -155,7 +173,7 @@ struct stretch {
 INLINE void take(const float *images, float *result, const struct stretch *s, ptrdiff_t tile, transform *change, int in,
                  int out, int step, int before) {
     static const float nothing[LANES];
-    ptrdiff_t panel = s->count * PANEL, place = s->channels / PANEL * panel, at = s->first + tile;
+    ptrdiff_t panel = s->count * PANEL, place = place_size(s->count, s->channels), at = s->first + tile;
     ptrdiff_t left = at % s->across * step - before, top = at / s->across % s->down * step - before;
     const float *image = images + at / (s->across * s->down) * s->height * s->width * s->channels;
     for (ptrdiff_t channel = 0; channel < s->channels; channel += LANES) {
@@ -180,7 +198,7 @@ INLINE void take(const float *images, float *result, const struct stretch *s, pt
 /* The way back: change of `in` places a line to `out` pixels, which lie side by side in the images. */
 INLINE void put(const float *products, float *images, const struct stretch *s, ptrdiff_t tile, transform *change, int in,
                 int out) {
-    ptrdiff_t panel = s->count * PANEL, place = s->channels / PANEL * panel, at = s->first + tile;
+    ptrdiff_t panel = s->count * PANEL, place = place_size(s->count, s->channels), at = s->first + tile;
     ptrdiff_t left = at % s->across * out, top = at / s->across % s->down * out;
     float *image = images + at / (s->across * s->down) * s->height * s->width * s->channels;
     for (ptrdiff_t channel = 0; channel < s->channels; channel += LANES) {
@@ -206,18 +224,19 @@ struct weights {
     int turned;
 };
 
-/* change of 16 by 16 weights, into (out * out, to / 16, from, 16). They are copied first: read in any other order, their
-   lines would drive each other out of the caches. */
-INLINE void widen(const struct weights *w, float *wide, ptrdiff_t panel, ptrdiff_t block, transform *change, int out) {
+/* change of 16 by 16 weights, from these two channels on, into places which are `place` floats apart, (from, 16) each.
+   They are copied first: read in any other order, their lines would drive each other out of the caches. */
+INLINE void widen(const struct weights *w, float *wide, ptrdiff_t to, ptrdiff_t from, ptrdiff_t place, transform *change,
+                  int out) {
     float copy[3][3][PANEL][PANEL];
-    const float *corner = w->first + panel * PANEL * w->strides[0] + block * PANEL * w->strides[1];
+    const float *corner = w->first + to * w->strides[0] + from * w->strides[1];
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
             int row = w->turned ? 2 - i : i, column = w->turned ? 2 - j : j;
-            const float *place = corner + row * w->strides[2] + column * w->strides[3];
+            const float *pixel = corner + row * w->strides[2] + column * w->strides[3];
             for (int lane = 0; lane < PANEL; lane++)
                 for (int channel = 0; channel < PANEL; channel++)
-                    copy[i][j][channel][lane] = place[lane * w->strides[0] + channel * w->strides[1]];
+                    copy[i][j][channel][lane] = pixel[lane * w->strides[0] + channel * w->strides[1]];
         }
     for (int channel = 0; channel < PANEL; channel++) {
         for (int part = 0; part < PANEL; part += LANES) {
@@ -226,30 +245,34 @@ INLINE void widen(const struct weights *w, float *wide, ptrdiff_t panel, ptrdiff
                 for (int j = 0; j < 3; j++) x[j] = load(copy[i][j][channel] + part);
                 change(x, halfway[i]);
             }
-            float *to = wide + (panel * w->from + block * PANEL + channel) * PANEL + part;
             for (int j = 0; j < out; j++) {
                 for (int i = 0; i < 3; i++) x[i] = halfway[i][j];
                 change(x, r);
-                for (int i = 0; i < out; i++) store(to + (i * out + j) * w->to * w->from, r[i]);
+                for (int i = 0; i < out; i++) store(wide + (i * out + j) * place + channel * PANEL + part, r[i]);
             }
         }
     }
 }
 
-/* change of (in * in, from / 16, to, 16) into weights (to, 3, 3, from), for one of `to`. */
-INLINE void narrow(const float *wide, float *weights, ptrdiff_t to, ptrdiff_t from, ptrdiff_t channel, transform *change,
-                   int in) {
-    for (ptrdiff_t other = 0; other < from; other += LANES) {
-        const float *first = wide + (other / PANEL * to + channel) * PANEL + other % PANEL;
-        vec halfway[MOST][3], u[MOST], r[3];
-        for (int i = 0; i < in; i++) {
-            for (int j = 0; j < in; j++) u[j] = load(first + (i * in + j) * from * to);
-            change(u, halfway[i]);
-        }
-        for (int j = 0; j < 3; j++) {
-            for (int i = 0; i < in; i++) u[i] = halfway[i][j];
-            change(u, r);
-            for (int i = 0; i < 3; i++) store(weights + ((channel * 3 + i) * 3 + j) * from + other, r[i]);
+/* change of sums of 16 by 16 weights into weights (to, 3, 3, from), from these two channels on; or that much more, if
+   add. */
+INLINE void narrow(const float *sums, float *weights, ptrdiff_t to, ptrdiff_t from, ptrdiff_t channels, int add,
+                   transform *change, int in) {
+    for (int lane = 0; lane < PANEL; lane++) {
+        for (int part = 0; part < PANEL; part += LANES) {
+            vec halfway[MOST][3], u[MOST], r[3];
+            for (int i = 0; i < in; i++) {
+                for (int j = 0; j < in; j++) u[j] = load(sums + (i * in + j) * BLOCK + lane * PANEL + part);
+                change(u, halfway[i]);
+            }
+            for (int j = 0; j < 3; j++) {
+                for (int i = 0; i < in; i++) u[i] = halfway[i][j];
+                change(u, r);
+                for (int i = 0; i < 3; i++) {
+                    float *weight = weights + (((to + lane) * 3 + i) * 3 + j) * channels + from + part;
+                    store(weight, add ? load(weight) + r[i] : r[i]);
+                }
+            }
         }
     }
 }
@@ -265,16 +288,14 @@ INLINE void narrow(const float *wide, float *weights, ptrdiff_t to, ptrdiff_t fr
             put(products, images, s, t, CHANGE, __VA_ARGS__);                                      \
     }
 #define WIDEN(CHANGE, OUT)                                                                         \
-    static void all_##CHANGE(const struct weights *w, float *wide) {                               \
-        _Pragma("omp parallel for collapse(2) schedule(static)")                                   \
-        for (ptrdiff_t panel = 0; panel < w->to / PANEL; panel++)                                  \
-            for (ptrdiff_t block = 0; block < w->from / PANEL; block++)                            \
-                widen(w, wide, panel, block, CHANGE, OUT);                                         \
+    static void block_##CHANGE(const struct weights *w, float *wide, ptrdiff_t to, ptrdiff_t from, \
+                               ptrdiff_t place) {                                                  \
+        widen(w, wide, to, from, place, CHANGE, OUT);                                              \
     }
 #define NARROW(CHANGE, IN)                                                                         \
-    static void all_##CHANGE(const float *wide, float *weights, ptrdiff_t to, ptrdiff_t from) {    \
-        _Pragma("omp parallel for schedule(static)") for (ptrdiff_t each = 0; each < to; each++)   \
-            narrow(wide, weights, to, from, each, CHANGE, IN);                                     \
+    static void block_##CHANGE(const float *sums, float *weights, ptrdiff_t to, ptrdiff_t from,   \
+                                ptrdiff_t channels, int add) {                                     \
+        narrow(sums, weights, to, from, channels, add, CHANGE, IN);                                \
     }
 
 TAKE(see3, 6, 6, TILE, 1)
@@ -316,62 +337,97 @@ PRODUCT(6)
 PRODUCT(4)
 PRODUCT(1)
 
-/* (places, to / 16, tiles, 16) = (places, from / 16, tiles, 16) times (places, to / 16, from, 16). */
-static void multiply(const float *seen, const float *wide, float *products, ptrdiff_t places, ptrdiff_t tiles,
-                     ptrdiff_t from, ptrdiff_t to) {
-    const ptrdiff_t most = 48, chunks = (tiles + most - 1) / most;
-#pragma omp parallel for collapse(2) schedule(static)
-    for (ptrdiff_t place = 0; place < places; place++) {
-        for (ptrdiff_t chunk = 0; chunk < chunks; chunk++) {
-            ptrdiff_t first = chunk * most, last = first + most < tiles ? first + most : tiles;
-            const float *a = seen + place * from * tiles;
-            for (ptrdiff_t panel = 0; panel < to / PANEL; panel++) {
-                const float *b = wide + (place * (to / PANEL) + panel) * from * PANEL;
-                float *c = products + (place * (to / PANEL) + panel) * tiles * PANEL;
-                ptrdiff_t tile = first;
-                for (; tile + 6 <= last; tile += 6)
-                    product_6(a + tile * PANEL, PANEL, 1, b, c + tile * PANEL, PANEL, tiles * PANEL, from / PANEL, 0);
-                for (; tile + 4 <= last; tile += 4)
-                    product_4(a + tile * PANEL, PANEL, 1, b, c + tile * PANEL, PANEL, tiles * PANEL, from / PANEL, 0);
-                for (; tile < last; tile++)
-                    product_1(a + tile * PANEL, PANEL, 1, b, c + tile * PANEL, PANEL, tiles * PANEL, from / PANEL, 0);
-            }
+/* The work on a batch: the tiles of its output, cut into stretches. Either each thread deals with stretches of its own,
+   short enough for a core's cache, beside all the weights; or, where these are too large for that, the threads share each
+   stretch, and share out its weights, which are transformed where they are used. */
+struct work {
+    ptrdiff_t height, width, small_height, small_width, down, across;
+    ptrdiff_t places, from, to, tiles, length, stretches;
+    int own, rooms; /* whether threads have stretches of their own; in how many at a time work is done */
+};
+
+/* Of some panels of channels, from `to` on: products (places, to / 16, tiles, 16), or more on top of them, if add, = tiles
+   seen (places, from / 16, tiles, 16) times weights (panels, places, depth, 16), for `depth` channels from first on. */
+static void multiply(const float *seen, const float *wide, float *products, const struct work *w, ptrdiff_t tiles,
+                     ptrdiff_t to, ptrdiff_t panels, ptrdiff_t first, ptrdiff_t depth, int add) {
+    for (ptrdiff_t place = 0; place < w->places; place++) {
+        const float *a = seen + place * place_size(tiles, w->from) + first * tiles;
+        for (ptrdiff_t each = 0; each < panels; each++) {
+            const float *b = wide + (each * w->places + place) * place_size(depth, PANEL);
+            float *c = products + place * place_size(tiles, w->to) + (to + each * PANEL) * tiles;
+            ptrdiff_t tile = 0;
+            for (; tile + 6 <= tiles; tile += 6)
+                product_6(a + tile * PANEL, PANEL, 1, b, c + tile * PANEL, PANEL, tiles * PANEL, depth / PANEL, add);
+            for (; tile + 4 <= tiles; tile += 4)
+                product_4(a + tile * PANEL, PANEL, 1, b, c + tile * PANEL, PANEL, tiles * PANEL, depth / PANEL, add);
+            for (; tile < tiles; tile++)
+                product_1(a + tile * PANEL, PANEL, 1, b, c + tile * PANEL, PANEL, tiles * PANEL, depth / PANEL, add);
         }
     }
 }
 
-/* (places, from / 16, to, 16), or more on top of it, = over the tiles, (places, to / 16, tiles, 16) transposed times
-   (places, from / 16, tiles, 16). 256 tiles are summed by themselves, so that many of them cost few digits. */
-static void correlate(const float *spread, const float *seen, float *sums, ptrdiff_t places, ptrdiff_t tiles,
-                      ptrdiff_t from, ptrdiff_t to, int add) {
-    const ptrdiff_t most = 256;
-#pragma omp parallel for collapse(2) schedule(static)
-    for (ptrdiff_t place = 0; place < places; place++) {
-        for (ptrdiff_t rows = 0; rows < to / PANEL; rows++) {
-            for (ptrdiff_t first = 0; first < tiles; first += most) {
-                ptrdiff_t depth = first + most < tiles ? most : tiles - first;
-                const float *a = spread + ((place * (to / PANEL) + rows) * tiles + first) * PANEL;
-                for (ptrdiff_t panel = 0; panel < from / PANEL; panel++) {
-                    const float *b = seen + ((place * (from / PANEL) + panel) * tiles + first) * PANEL;
-                    float *c = sums + ((place * (from / PANEL) + panel) * to + rows * PANEL) * PANEL;
-                    product_6(a, 1, PANEL, b, c, depth, 0, 1, add || first);
-                    product_6(a + 6, 1, PANEL, b, c + 6 * PANEL, depth, 0, 1, add || first);
-                    product_4(a + 12, 1, PANEL, b, c + 12 * PANEL, depth, 0, 1, add || first);
-                }
-            }
-        }
+/* Of 16 channels of `to` and 16 of `from`: sums (places, 16, 16), or more on top of them, if add, = over the tiles, spread
+   (places, to / 16, tiles, 16) transposed times seen (places, from / 16, tiles, 16). */
+static void correlate(const float *spread, const float *seen, float *sums, const struct work *w, ptrdiff_t tiles,
+                      ptrdiff_t to, ptrdiff_t from, int add) {
+    for (ptrdiff_t place = 0; place < w->places; place++) {
+        const float *a = spread + place * place_size(tiles, w->to) + to * tiles;
+        const float *b = seen + place * place_size(tiles, w->from) + from * tiles;
+        float *c = sums + place * BLOCK;
+        product_6(a, 1, PANEL, b, c, tiles, 0, 1, add);
+        product_6(a + 6, 1, PANEL, b, c + 6 * PANEL, tiles, 0, 1, add);
+        product_4(a + 12, 1, PANEL, b, c + 12 * PANEL, tiles, 0, 1, add);
     }
 }
 
-/* Tiles to deal with at a time: few enough for the caches, enough for the weights to be worth their reading. */
-static ptrdiff_t stretch_length(ptrdiff_t tiles, ptrdiff_t places, ptrdiff_t channels) {
-    ptrdiff_t most = STRETCH_BYTES / (ptrdiff_t)(places * sizeof(float) * channels);
-    most = most < 48 ? 48 : most;
-    ptrdiff_t stretches = (tiles + most - 1) / most;
-    return (tiles + stretches - 1) / stretches;
+static struct work plan(ptrdiff_t batch, ptrdiff_t height, ptrdiff_t width, ptrdiff_t from, ptrdiff_t to,
+                        ptrdiff_t stride) {
+    struct work w = {.height = height, .width = width, .from = from, .to = to, .places = stride == 1 ? 36 : 81};
+    w.small_height = (height + stride - 1) / stride, w.small_width = (width + stride - 1) / stride;
+    w.down = (w.small_height + TILE - 1) / TILE, w.across = (w.small_width + TILE - 1) / TILE;
+    w.tiles = batch * w.down * w.across;
+    ptrdiff_t tile = w.places * (from + to) * sizeof(float), weights = w.places * from * to * sizeof(float);
+    int threads = omp_get_max_threads(), own = weights <= OWN_WEIGHTS_BYTES && w.tiles >= 4 * OWN_TILES * threads;
+    ptrdiff_t most = !own ? SHARED_TILES : OWN_BYTES / tile > OWN_TILES ? OWN_BYTES / tile : OWN_TILES;
+    w.own = own, w.rooms = own ? threads : 1;
+    w.stretches = (w.tiles + most - 1) / most;
+    w.length = (w.tiles + w.stretches - 1) / w.stretches;
+    return w;
+}
+
+static struct stretch stretch_of(const struct work *w, ptrdiff_t each, ptrdiff_t channels, int small) {
+    ptrdiff_t first = each * w->length, count = first + w->length < w->tiles ? w->length : w->tiles - first;
+    return (struct stretch){small ? w->small_height : w->height, small ? w->small_width : w->width,
+                            channels, w->down, w->across, first, count};
 }
 
 static float *room(ptrdiff_t floats) { return aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64); }
+
+typedef void widener(const struct weights *w, float *wide, ptrdiff_t to, ptrdiff_t from, ptrdiff_t place);
+
+/* All the weights, as multiply takes them. */
+static void widen_all(const struct weights *given, float *wide, ptrdiff_t places, widener *widen) {
+    ptrdiff_t place = place_size(given->from, PANEL);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (ptrdiff_t to = 0; to < given->to; to += PANEL)
+        for (ptrdiff_t from = 0; from < given->from; from += PANEL)
+            widen(given, wide + to / PANEL * places * place + from * PANEL, to, from, place);
+}
+
+/* multiply, with weights that are transformed on the way, a few at a time. */
+static void widen_and_multiply(const float *seen, const struct weights *given, float *wide, float *products,
+                               const struct work *w, ptrdiff_t tiles, widener *widen) {
+#pragma omp parallel for schedule(static)
+    for (ptrdiff_t to = 0; to < w->to; to += PANEL) {
+        float *few = wide + omp_get_thread_num() * w->places * place_size(SHARED_DEPTH, PANEL);
+        for (ptrdiff_t first = 0; first < w->from; first += SHARED_DEPTH) {
+            ptrdiff_t depth = first + SHARED_DEPTH < w->from ? SHARED_DEPTH : w->from - first;
+            for (ptrdiff_t from = 0; from < depth; from += PANEL)
+                widen(given, few + from * PANEL, to, first + from, place_size(depth, PANEL));
+            multiply(seen, few, products, w, tiles, to, 1, first, depth, first > 0);
+        }
+    }
+}
 
 /* A convolution whose input is (batch, height, width, from) and whose output has every stride-th pixel of it.
    back = 0: results (B, H', W', to) of images (B, H, W, from), with weights (to, from, 3, 3) of any strides.
@@ -379,45 +435,68 @@ static float *room(ptrdiff_t floats) { return aligned_alloc(64, (floats * sizeof
    0 if memory runs out. */
 int winograd_convolve(const float *images, const float *weights, float *results, ptrdiff_t batch, ptrdiff_t height,
                       ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, const ptrdiff_t *strides, ptrdiff_t stride, int back) {
-    ptrdiff_t small_height = (height + stride - 1) / stride, small_width = (width + stride - 1) / stride;
-    ptrdiff_t down = (small_height + TILE - 1) / TILE, across = (small_width + TILE - 1) / TILE;
-    ptrdiff_t places = stride == 1 ? 36 : 81, tiles = batch * down * across;
-    ptrdiff_t length = stretch_length(tiles, places, from + to);
-    float *wide = room(places * from * to), *seen = room(places * length * from), *products = room(places * length * to);
-    int enough = wide && seen && products;
-    struct weights w = {weights, to, from, {strides[0], strides[1], strides[2], strides[3]}, back};
-    if (enough) (stride == 1 ? all_widen3 : all_widen_strided)(&w, wide);
-    for (ptrdiff_t first = 0; enough && first < tiles; first += length) {
-        ptrdiff_t count = first + length < tiles ? length : tiles - first;
-        struct stretch large = {height, width, back ? to : from, down, across, first, count};
-        struct stretch little = {small_height, small_width, back ? from : to, down, across, first, count};
-        const struct stretch *in = back ? &little : &large, *out = back ? &large : &little;
-        (stride == 1 ? take_see3 : back ? take_see_back : take_see_strided)(images, seen, in);
-        multiply(seen, wide, products, places, count, from, to);
-        (stride == 1 ? put_gather3 : back ? put_gather_back : put_gather_strided)(products, results, out);
+    const struct work w = plan(batch, height, width, from, to, stride);
+    const struct weights given = {weights, to, from, {strides[0], strides[1], strides[2], strides[3]}, back};
+    widener *widen = stride == 1 ? block_widen3 : block_widen_strided;
+    ptrdiff_t of_seen = w.places * place_size(w.length, from), of_products = w.places * place_size(w.length, to);
+    ptrdiff_t of_wide = w.places * (w.own ? to / PANEL * place_size(from, PANEL)
+                                          : omp_get_max_threads() * place_size(SHARED_DEPTH, PANEL));
+    float *wide = room(of_wide), *rooms = room(w.rooms * (of_seen + of_products));
+    int enough = wide && rooms;
+    if (enough && w.own) widen_all(&given, wide, w.places, widen);
+#pragma omp parallel for schedule(static) if (w.own)
+    for (ptrdiff_t each = 0; each < (enough ? w.stretches : 0); each++) {
+        float *seen = rooms + omp_get_thread_num() * (of_seen + of_products), *products = seen + of_seen;
+        struct stretch in = stretch_of(&w, each, from, back), out = stretch_of(&w, each, to, !back);
+        (stride == 1 ? take_see3 : back ? take_see_back : take_see_strided)(images, seen, &in);
+        if (w.own)
+            multiply(seen, wide, products, &w, in.count, 0, to / PANEL, 0, from, 0);
+        else
+            widen_and_multiply(seen, &given, wide, products, &w, in.count, widen);
+        (stride == 1 ? put_gather3 : back ? put_gather_back : put_gather_strided)(products, results, &out);
     }
-    free(wide), free(seen), free(products);
+    free(wide), free(rooms);
     return enough;
 }
 
-/* weights (to, 3, 3, from): their gradient, of images (B, H, W, from) and the output's gradient (B, H', W', to). */
+/* weights (to, 3, 3, from): their gradient, of images (B, H, W, from) and the output's gradient (B, H', W', to). Sums of
+   the threads' own are added in the threads' order: the same bits for the same number of threads. */
 int winograd_weights(const float *images, const float *gradient, float *weights, ptrdiff_t batch, ptrdiff_t height,
                      ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, ptrdiff_t stride) {
-    ptrdiff_t small_height = (height + stride - 1) / stride, small_width = (width + stride - 1) / stride;
-    ptrdiff_t down = (small_height + TILE - 1) / TILE, across = (small_width + TILE - 1) / TILE;
-    ptrdiff_t places = stride == 1 ? 36 : 81, tiles = batch * down * across;
-    ptrdiff_t length = stretch_length(tiles, places, from + to);
-    float *wide = room(places * from * to), *seen = room(places * length * from), *spread = room(places * length * to);
-    int enough = wide && seen && spread;
-    for (ptrdiff_t first = 0; enough && first < tiles; first += length) {
-        ptrdiff_t count = first + length < tiles ? length : tiles - first;
-        struct stretch in = {height, width, from, down, across, first, count};
-        struct stretch out = {small_height, small_width, to, down, across, first, count};
+    const struct work w = plan(batch, height, width, from, to, stride);
+    void (*narrow)(const float *, float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int) =
+        stride == 1 ? block_narrow3 : block_narrow_strided;
+    ptrdiff_t of_seen = w.places * place_size(w.length, from), of_spread = w.places * place_size(w.length, to);
+    ptrdiff_t size = w.places * BLOCK, across = from / PANEL, blocks = to / PANEL * across;
+    float *sums = room((w.own ? w.rooms * blocks : omp_get_max_threads()) * size);
+    float *rooms = room(w.rooms * (of_seen + of_spread));
+    char *begun = calloc(w.rooms, 1);
+    int enough = sums && rooms && begun;
+#pragma omp parallel for schedule(static) if (w.own)
+    for (ptrdiff_t each = 0; each < (enough ? w.stretches : 0); each++) {
+        int thread = omp_get_thread_num();
+        float *seen = rooms + thread * (of_seen + of_spread), *spread = seen + of_seen;
+        struct stretch in = stretch_of(&w, each, from, 0), out = stretch_of(&w, each, to, 1);
         (stride == 1 ? take_see3 : take_see_strided)(images, seen, &in);
         (stride == 1 ? take_spread3 : take_spread_strided)(gradient, spread, &out);
-        correlate(spread, seen, wide, places, count, from, to, first > 0);
+#pragma omp parallel for schedule(static)
+        for (ptrdiff_t block = 0; block < blocks; block++) {
+            float *here = sums + (w.own ? thread * blocks + block : omp_get_thread_num()) * size;
+            ptrdiff_t row = block / across * PANEL, column = block % across * PANEL;
+            correlate(spread, seen, here, &w, in.count, row, column, w.own && begun[thread]);
+            if (!w.own) narrow(here, weights, row, column, from, each > 0);
+        }
+        begun[thread] = 1;
     }
-    if (enough) (stride == 1 ? all_narrow3 : all_narrow_strided)(wide, weights, to, from);
-    free(wide), free(seen), free(spread);
+    if (enough && w.own) {
+#pragma omp parallel for schedule(static)
+        for (ptrdiff_t block = 0; block < blocks; block++) {
+            float *sum = sums + block * size;
+            for (int thread = 1; thread < w.rooms && begun[thread]; thread++)
+                for (ptrdiff_t i = 0; i < size; i++) sum[i] += sum[thread * blocks * size + i];
+            narrow(sum, weights, block / across * PANEL, block % across * PANEL, from, 0);
+        }
+    }
+    free(sums), free(rooms), free(begun);
     return enough;
 }
