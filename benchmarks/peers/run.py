@@ -11,15 +11,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks.peers.task import TASKS
+from trainer.threads import wait_without_spinning
 
 LATER_EPOCHS = 3
 
 
 def main(library: str, settings: str, task: str, folder: str, seed: str, what: str) -> None:
     warnings.filterwarnings("ignore")
+    if library == "ours":
+        wait_without_spinning()  # as its command does
+    import torch
+
+    from benchmarks.peers.task import TASKS
+
     torch.manual_seed(int(seed))
     contestant = import_module(f"benchmarks.peers.with_{library}")
     arguments = TASKS[task], Path(folder), settings == "best"
