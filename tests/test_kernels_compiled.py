@@ -39,7 +39,12 @@ def _last(*shape: int) -> Tensor:
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize(
     ("batch", "channels", "out", "height", "width"),
-    [(2, 16, 16, 14, 14), (3, 32, 48, 7, 7), (16, 16, 32, 4, 4), (1, 16, 16, 17, 30), (2, 64, 16, 13, 9)],
+    [
+        *[(2, 16, 16, 14, 14), (3, 32, 48, 7, 7), (16, 16, 32, 4, 4), (1, 16, 16, 17, 30), (2, 64, 16, 13, 9)],
+        (16, 16, 32, 28, 28),  # each thread has stretches of its own
+        (2, 144, 48, 8, 8),  # more channels than are transformed at a time
+        (20, 160, 144, 14, 14),  # weights too large for a thread, tiles too many for a stretch
+    ],
 )
 def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_precision(
     batch: int, channels: int, out: int, height: int, width: int, layout: torch.memory_format, stride: int

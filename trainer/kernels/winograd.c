@@ -29,12 +29,14 @@
 #define TILE 4
 #define MOST 9
 
-/* Of a stretch: tiles at least, so that weights are worth their reading; and bytes at most, if that leaves so many. */
-#define OWN_TILES 24
+/* A stretch of a thread's own: bytes at most, for its cache, but so many tiles at least that the weights are worth their
+   reading; and bytes of all weights at most, else stretches are shared. */
 #define OWN_BYTES (400 << 10)
+#define OWN_TILES 24
+#define OWN_WEIGHTS_BYTES (3 << 20)
+/* A shared one: tiles at most, and channels whose weights a thread transforms at a time. */
 #define SHARED_TILES 256
 #define SHARED_DEPTH 128
-#define OWN_WEIGHTS_BYTES (3 << 20)
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -42,6 +44,7 @@ typedef void transform(const vec *from, vec *to);
 
 /* Floats from one place to the next. */
 static inline ptrdiff_t place_size(ptrdiff_t rows, ptrdiff_t channels) { return rows * channels + PANEL; }
+/* And of sums. */
 #define BLOCK (PANEL * PANEL + PANEL)
 
 /* F(4, 3), at the points 0, 1, -1, 2, -2 and infinity. */
