@@ -10,7 +10,7 @@ import resource, torch
 from trainer.engine.memory import keep_freed_memory
 {first}
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):  # until as many lie about as the C library's cache of small pieces keeps apart
+for _ in range(20):  # what malloc splits off at first fills its cache of small blocks, and keeps large ones apart
     torch.zeros(2**24)
 before = faults()
 for _ in range(10):

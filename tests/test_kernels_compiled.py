@@ -35,6 +35,29 @@ def _last(*shape: int) -> Tensor:
     return torch.randn(*shape).contiguous(memory_format=torch.channels_last)
 
 
+THREADS = """
+import torch
+import torch.nn.functional as F
+from trainer.kernels.winograd import Winograd
+
+def all_of(convolve, images, weight):
+    given = [each.clone().requires_grad_() for each in (images, weight)]
+    result = convolve(*given)
+    (result * torch.arange(result.numel()).view(result.shape).cos()).sum().backward()
+    return result.detach(), given[0].grad, given[1].grad
+
+# With stretches of a thread's own, with shared weights, with fewer panels than threads.
+for batch, channels, out, side in ((64, 16, 32, 28), (20, 160, 144, 14), (4, 16, 16, 9)):
+    images = torch.randn(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(out, channels, 3, 3)
+    for stride in (1, 2):
+        first, again = (all_of(lambda *each: Winograd.apply(*each, stride), images, weight) for _ in range(2))
+        exact = all_of(lambda *each: F.conv2d(*each, stride=stride, padding=1), images.double(), weight.double())
+        assert all(torch.equal(*pair) for pair in zip(first, again))
+        assert all((ours - true).abs().max() < 3e-4 * true.std() for ours, true in zip(first, exact))
+"""
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize(
@@ -63,6 +86,14 @@ def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_preci
     for ours, true in pairs:
         assert ours is not None and true is not None
         assert (ours.double() - true).abs().max() < 3e-4 * true.std()
+
+
+@pytest.mark.parametrize(
+    "variables", [{"OMP_NUM_THREADS": "3"}, {"OMP_NUM_THREADS": "2,5", "OMP_MAX_ACTIVE_LEVELS": "2"}]
+)
+def test_several_threads_give_the_convolution_and_the_same_bits_again(variables: dict[str, str]) -> None:
+    environment = {**os.environ, **variables}
+    subprocess.run([sys.executable, "-c", THREADS], env=environment, check=True, timeout=120)
 
 
 def test_a_batch_of_many_stretches_gives_what_its_images_give_alone() -> None:

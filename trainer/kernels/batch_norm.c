@@ -2,7 +2,7 @@
 
    Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1. Images are rows of channels, (rows, channels) in memory;
    channels are a multiple of 16. Sums are taken over stretches of rows in float, relative to the mean of a few rows so
-   that a large mean costs no digits, and over the stretches in double, in their order: the same bits for any threads. */
+   that a large mean costs them no digits, and over the stretches in double, in their order: the same bits for any threads. */
 
 #include <math.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ int batch_norm_forward(const float *images, float *results, const float *weight,
     if (!parts) return 0;
     float *scale = parts + stretches * 2 * channels, *offset = scale + channels, *near = offset + channels;
     for (ptrdiff_t each = 0; each < FEW; each++)
-        for (ptrdiff_t c = 0; c < channels; c++) near[c] += images[each * rows / FEW * channels + c] / FEW;
+        for (ptrdiff_t c = 0; c < channels; c++) near[c] += images[(each + 1) * rows / (FEW + 1) * channels + c] / FEW;
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t stretch = 0; stretch < stretches; stretch++) {
         float *sums = parts + stretch * 2 * channels, *squares = sums + channels;

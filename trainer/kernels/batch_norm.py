@@ -1,4 +1,4 @@
-"""Batch norm in training, with the ReLU after it, in one pass each way where torch takes three: see batch_norm.c."""
+"""Batch norm in training, with the ReLU after it, in one kernel each way where torch takes two: see batch_norm.c."""
 
 from collections import Counter
 from itertools import pairwise

@@ -61,7 +61,7 @@ def library() -> Library:
     if sys.platform != "linux":
         return Library(None)
     if not _compiler():
-        return Library(None, "there is no gcc on this machine to compile them")
+        return Library(None, "no gcc is on the PATH to compile our convolutions and batch norm")
     reason = _compile()
     if reason:
         return Library(None, reason)
@@ -126,8 +126,8 @@ def _build(path: Path) -> str:
                 return f"{compiler} took longer than {_PATIENCE_SECONDS} seconds"
             if done.returncode:
                 lines = done.stderr.decode(errors="replace").splitlines()
-                told = next((line for line in lines if "error" in line), f"it ended with {done.returncode}")
-                return f"{compiler} cannot compile them ({told})"
+                told = next((line for line in lines if "error" in line), lines[0] if lines else "")
+                return f"{compiler} cannot compile them ({told or f'it ended with {done.returncode}'})"
         durable.replace(path, Path(result).read_bytes())
     return ""
 

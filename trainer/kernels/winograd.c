@@ -30,9 +30,10 @@
 #define MOST 9
 
 /* A stretch of a thread's own: bytes at most, for its cache, but so many tiles at least that the weights are worth their
-   reading; and bytes of all weights at most, else stretches are shared. */
+   reading. Where there are not so many stretches for each thread, or more bytes of all weights, stretches are shared. */
 #define OWN_BYTES (400 << 10)
 #define OWN_TILES 24
+#define OWN_STRETCHES 4
 #define OWN_WEIGHTS_BYTES (3 << 20)
 /* A shared one: tiles at most, and channels whose weights a thread transforms at a time. */
 #define SHARED_TILES 256
@@ -168,8 +169,9 @@ struct stretch {
     ptrdiff_t height, width, channels, down, across, first, count;
 };
 
-/* Each function below deals with one tile, or block of weights. The macros after them make the loops over all tiles, one
-   for each transform: so that the compiler sees the transform, and the lengths of its lines, as constants. */
+/* Each function below deals with one tile, or block of weights. The macros after them make one of each transform, so that
+   the compiler sees it, and the lengths of its lines, as constants; those of tiles loop over a stretch, with all threads
+   unless it is the stretch of one. */
 
 /* change, on rows and columns, of what a tile sees: `in` pixels a line, the first `before` the tile's own, which are
    `step` apart. result: (out * out, channels / 16, tiles, 16). */
@@ -282,12 +284,14 @@ INLINE void narrow(const float *sums, float *weights, ptrdiff_t to, ptrdiff_t fr
 
 #define TAKE(CHANGE, ...)                                                                          \
     static void take_##CHANGE(const float *images, float *result, const struct stretch *s) {       \
-        _Pragma("omp parallel for schedule(static)") for (ptrdiff_t t = 0; t < s->count; t++)      \
+        _Pragma("omp parallel for schedule(static) if (omp_get_level() == 0)")                     \
+        for (ptrdiff_t t = 0; t < s->count; t++)                                                   \
             take(images, result, s, t, CHANGE, __VA_ARGS__);                                       \
     }
 #define PUT(CHANGE, ...)                                                                           \
     static void put_##CHANGE(const float *products, float *images, const struct stretch *s) {      \
-        _Pragma("omp parallel for schedule(static)") for (ptrdiff_t t = 0; t < s->count; t++)      \
+        _Pragma("omp parallel for schedule(static) if (omp_get_level() == 0)")                     \
+        for (ptrdiff_t t = 0; t < s->count; t++)                                                   \
             put(products, images, s, t, CHANGE, __VA_ARGS__);                                      \
     }
 #define WIDEN(CHANGE, OUT)                                                                         \
@@ -341,12 +345,12 @@ PRODUCT(4)
 PRODUCT(1)
 
 /* The work on a batch: the tiles of its output, cut into stretches. Either each thread deals with stretches of its own,
-   short enough for a core's cache, beside all the weights; or, where these are too large for that, the threads share each
-   stretch, and share out its weights, which are transformed where they are used. */
+   short enough for its core's cache, beside all the weights; or, where these are too large for that or the tiles too few,
+   all threads deal with one stretch after the other, each with some of the weights. */
 struct work {
     ptrdiff_t height, width, small_height, small_width, down, across;
     ptrdiff_t places, from, to, tiles, length, stretches;
-    int own, rooms; /* whether threads have stretches of their own; in how many at a time work is done */
+    int threads, own, rooms; /* all; whether they have stretches of their own; how many stretches are in work at a time */
 };
 
 /* Of some panels of channels, from `to` on: products (places, to / 16, tiles, 16), or more on top of them, if add, = tiles
@@ -390,9 +394,10 @@ static struct work plan(ptrdiff_t batch, ptrdiff_t height, ptrdiff_t width, ptrd
     w.down = (w.small_height + TILE - 1) / TILE, w.across = (w.small_width + TILE - 1) / TILE;
     w.tiles = batch * w.down * w.across;
     ptrdiff_t tile = w.places * (from + to) * sizeof(float), weights = w.places * from * to * sizeof(float);
-    int threads = omp_get_max_threads(), own = weights <= OWN_WEIGHTS_BYTES && w.tiles >= 4 * OWN_TILES * threads;
-    ptrdiff_t most = !own ? SHARED_TILES : OWN_BYTES / tile > OWN_TILES ? OWN_BYTES / tile : OWN_TILES;
-    w.own = own, w.rooms = own ? threads : 1;
+    w.threads = omp_get_max_threads();
+    w.own = weights <= OWN_WEIGHTS_BYTES && w.tiles >= OWN_STRETCHES * OWN_TILES * w.threads;
+    ptrdiff_t most = !w.own ? SHARED_TILES : OWN_BYTES / tile > OWN_TILES ? OWN_BYTES / tile : OWN_TILES;
+    w.rooms = w.own ? w.threads : 1;
     w.stretches = (w.tiles + most - 1) / most;
     w.length = (w.tiles + w.stretches - 1) / w.stretches;
     return w;
@@ -420,7 +425,7 @@ static void widen_all(const struct weights *given, float *wide, ptrdiff_t places
 /* multiply, with weights that are transformed on the way, a few at a time. */
 static void widen_and_multiply(const float *seen, const struct weights *given, float *wide, float *products,
                                const struct work *w, ptrdiff_t tiles, widener *widen) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(w->threads)
     for (ptrdiff_t to = 0; to < w->to; to += PANEL) {
         float *few = wide + omp_get_thread_num() * w->places * place_size(SHARED_DEPTH, PANEL);
         for (ptrdiff_t first = 0; first < w->from; first += SHARED_DEPTH) {
@@ -432,6 +437,27 @@ static void widen_and_multiply(const float *seen, const struct weights *given, f
     }
 }
 
+struct convolution {
+    struct work w;
+    struct weights given;
+    const float *images;
+    float *results, *wide, *rooms;
+    ptrdiff_t stride, of_seen, of_products;
+    widener *widen;
+    int back;
+};
+
+static void convolve(const struct convolution *c, ptrdiff_t each, int thread) {
+    float *seen = c->rooms + thread * (c->of_seen + c->of_products), *products = seen + c->of_seen;
+    struct stretch in = stretch_of(&c->w, each, c->w.from, c->back), out = stretch_of(&c->w, each, c->w.to, !c->back);
+    (c->stride == 1 ? take_see3 : c->back ? take_see_back : take_see_strided)(c->images, seen, &in);
+    if (c->w.own)
+        multiply(seen, c->wide, products, &c->w, in.count, 0, c->w.to / PANEL, 0, c->w.from, 0);
+    else
+        widen_and_multiply(seen, &c->given, c->wide, products, &c->w, in.count, c->widen);
+    (c->stride == 1 ? put_gather3 : c->back ? put_gather_back : put_gather_strided)(products, c->results, &out);
+}
+
 /* A convolution whose input is (batch, height, width, from) and whose output has every stride-th pixel of it.
    back = 0: results (B, H', W', to) of images (B, H, W, from), with weights (to, from, 3, 3) of any strides.
    back = 1: results (B, H, W, to), the gradient of the input, of images (B, H', W', from), that of the output.
@@ -439,67 +465,86 @@ static void widen_and_multiply(const float *seen, const struct weights *given, f
 int winograd_convolve(const float *images, const float *weights, float *results, ptrdiff_t batch, ptrdiff_t height,
                       ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, const ptrdiff_t *strides, ptrdiff_t stride, int back) {
     const struct work w = plan(batch, height, width, from, to, stride);
-    const struct weights given = {weights, to, from, {strides[0], strides[1], strides[2], strides[3]}, back};
-    widener *widen = stride == 1 ? block_widen3 : block_widen_strided;
-    ptrdiff_t of_seen = w.places * place_size(w.length, from), of_products = w.places * place_size(w.length, to);
-    ptrdiff_t of_wide = w.places * (w.own ? to / PANEL * place_size(from, PANEL)
-                                          : omp_get_max_threads() * place_size(SHARED_DEPTH, PANEL));
-    float *wide = room(of_wide), *rooms = room(w.rooms * (of_seen + of_products));
-    int enough = wide && rooms;
-    if (enough && w.own) widen_all(&given, wide, w.places, widen);
-#pragma omp parallel for schedule(static) if (w.own)
-    for (ptrdiff_t each = 0; each < (enough ? w.stretches : 0); each++) {
-        float *seen = rooms + omp_get_thread_num() * (of_seen + of_products), *products = seen + of_seen;
-        struct stretch in = stretch_of(&w, each, from, back), out = stretch_of(&w, each, to, !back);
-        (stride == 1 ? take_see3 : back ? take_see_back : take_see_strided)(images, seen, &in);
-        if (w.own)
-            multiply(seen, wide, products, &w, in.count, 0, to / PANEL, 0, from, 0);
-        else
-            widen_and_multiply(seen, &given, wide, products, &w, in.count, widen);
-        (stride == 1 ? put_gather3 : back ? put_gather_back : put_gather_strided)(products, results, &out);
-    }
-    free(wide), free(rooms);
+    struct convolution c = {.w = w, .images = images, .results = results, .stride = stride, .back = back};
+    c.given = (struct weights){weights, to, from, {strides[0], strides[1], strides[2], strides[3]}, back};
+    c.widen = stride == 1 ? block_widen3 : block_widen_strided;
+    c.of_seen = w.places * place_size(w.length, from), c.of_products = w.places * place_size(w.length, to);
+    ptrdiff_t panel = w.places * place_size(w.own ? from : SHARED_DEPTH, PANEL);
+    c.wide = room((w.own ? to / PANEL : w.threads) * panel), c.rooms = room(w.rooms * (c.of_seen + c.of_products));
+    int enough = c.wide && c.rooms;
+    if (enough && w.own) {
+        widen_all(&c.given, c.wide, w.places, c.widen);
+#pragma omp parallel for schedule(static) num_threads(w.threads)
+        for (ptrdiff_t each = 0; each < w.stretches; each++) convolve(&c, each, omp_get_thread_num());
+    } else if (enough)
+        for (ptrdiff_t each = 0; each < w.stretches; each++) convolve(&c, each, 0);
+    free(c.wide), free(c.rooms);
     return enough;
 }
 
-/* weights (to, 3, 3, from): their gradient, of images (B, H, W, from) and the output's gradient (B, H', W', to). Sums of
-   the threads' own are added in the threads' order: the same bits for the same number of threads. */
+struct gradient {
+    struct work w;
+    const float *images, *gradient;
+    float *weights, *sums, *rooms;
+    ptrdiff_t stride, of_seen, of_spread, of_block, blocks;
+    void (*narrow)(const float *, float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
+    char *begun; /* by thread: whether there are sums of its own */
+};
+
+/* Narrows these sums into their block of weights, or on top of them, if add. */
+static void narrow_block(const struct gradient *g, const float *sums, ptrdiff_t block, int add) {
+    ptrdiff_t across = g->w.from / PANEL;
+    g->narrow(sums, g->weights, block / across * PANEL, block % across * PANEL, g->w.from, add);
+}
+
+static void differentiate(const struct gradient *g, ptrdiff_t each, int thread) {
+    const struct work *w = &g->w;
+    float *seen = g->rooms + thread * (g->of_seen + g->of_spread), *spread = seen + g->of_seen;
+    struct stretch in = stretch_of(w, each, w->from, 0), out = stretch_of(w, each, w->to, 1);
+    (g->stride == 1 ? take_see3 : take_see_strided)(g->images, seen, &in);
+    (g->stride == 1 ? take_spread3 : take_spread_strided)(g->gradient, spread, &out);
+#pragma omp parallel for schedule(static) num_threads(w->threads) if (!w->own)
+    for (ptrdiff_t block = 0; block < g->blocks; block++) {
+        float *here = g->sums + (w->own ? thread * g->blocks + block : omp_get_thread_num()) * g->of_block;
+        ptrdiff_t row = block / (w->from / PANEL) * PANEL, column = block % (w->from / PANEL) * PANEL;
+        correlate(spread, seen, here, w, in.count, row, column, w->own && g->begun[thread]);
+        if (!w->own) narrow_block(g, here, block, each > 0);
+    }
+    g->begun[thread] = 1;
+}
+
+/* The sums of all threads, which are added in the threads' order, as weights. */
+static void gather_sums(const struct gradient *g) {
+#pragma omp parallel for schedule(static)
+    for (ptrdiff_t block = 0; block < g->blocks; block++) {
+        float *sum = g->sums + block * g->of_block;
+        for (int thread = 1; thread < g->w.threads && g->begun[thread]; thread++)
+            for (ptrdiff_t place = 0; place < g->w.places; place++)
+                for (ptrdiff_t i = place * BLOCK; i < place * BLOCK + PANEL * PANEL; i++)
+                    sum[i] += sum[thread * g->blocks * g->of_block + i];
+        narrow_block(g, sum, block, 0);
+    }
+}
+
+/* weights (to, 3, 3, from): their gradient, of images (B, H, W, from) and the output's gradient (B, H', W', to). The same
+   bits for the same number of threads. 0 if memory runs out. */
 int winograd_weights(const float *images, const float *gradient, float *weights, ptrdiff_t batch, ptrdiff_t height,
                      ptrdiff_t width, ptrdiff_t from, ptrdiff_t to, ptrdiff_t stride) {
     const struct work w = plan(batch, height, width, from, to, stride);
-    void (*narrow)(const float *, float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int) =
-        stride == 1 ? block_narrow3 : block_narrow_strided;
-    ptrdiff_t of_seen = w.places * place_size(w.length, from), of_spread = w.places * place_size(w.length, to);
-    ptrdiff_t size = w.places * BLOCK, across = from / PANEL, blocks = to / PANEL * across;
-    float *sums = room((w.own ? w.rooms * blocks : omp_get_max_threads()) * size);
-    float *rooms = room(w.rooms * (of_seen + of_spread));
-    char *begun = calloc(w.rooms, 1);
-    int enough = sums && rooms && begun;
-#pragma omp parallel for schedule(static) if (w.own)
-    for (ptrdiff_t each = 0; each < (enough ? w.stretches : 0); each++) {
-        int thread = omp_get_thread_num();
-        float *seen = rooms + thread * (of_seen + of_spread), *spread = seen + of_seen;
-        struct stretch in = stretch_of(&w, each, from, 0), out = stretch_of(&w, each, to, 1);
-        (stride == 1 ? take_see3 : take_see_strided)(images, seen, &in);
-        (stride == 1 ? take_spread3 : take_spread_strided)(gradient, spread, &out);
-#pragma omp parallel for schedule(static)
-        for (ptrdiff_t block = 0; block < blocks; block++) {
-            float *here = sums + (w.own ? thread * blocks + block : omp_get_thread_num()) * size;
-            ptrdiff_t row = block / across * PANEL, column = block % across * PANEL;
-            correlate(spread, seen, here, &w, in.count, row, column, w.own && begun[thread]);
-            if (!w.own) narrow(here, weights, row, column, from, each > 0);
-        }
-        begun[thread] = 1;
-    }
+    struct gradient g = {.w = w, .images = images, .gradient = gradient, .weights = weights, .stride = stride};
+    g.narrow = stride == 1 ? block_narrow3 : block_narrow_strided;
+    g.of_seen = w.places * place_size(w.length, from), g.of_spread = w.places * place_size(w.length, to);
+    g.of_block = w.places * BLOCK, g.blocks = to / PANEL * (from / PANEL);
+    g.sums = room(w.threads * (w.own ? g.blocks : 1) * g.of_block);
+    g.rooms = room(w.rooms * (g.of_seen + g.of_spread));
+    g.begun = calloc(w.rooms, 1);
+    int enough = g.sums && g.rooms && g.begun;
     if (enough && w.own) {
-#pragma omp parallel for schedule(static)
-        for (ptrdiff_t block = 0; block < blocks; block++) {
-            float *sum = sums + block * size;
-            for (int thread = 1; thread < w.rooms && begun[thread]; thread++)
-                for (ptrdiff_t i = 0; i < size; i++) sum[i] += sum[thread * blocks * size + i];
-            narrow(sum, weights, block / across * PANEL, block % across * PANEL, from, 0);
-        }
-    }
-    free(sums), free(rooms), free(begun);
+#pragma omp parallel for schedule(static) num_threads(w.threads)
+        for (ptrdiff_t each = 0; each < w.stretches; each++) differentiate(&g, each, omp_get_thread_num());
+        gather_sums(&g);
+    } else if (enough)
+        for (ptrdiff_t each = 0; each < w.stretches; each++) differentiate(&g, each, 0);
+    free(g.sums), free(g.rooms), free(g.begun);
     return enough;
 }
