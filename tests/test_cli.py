@@ -55,6 +55,17 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         ("hydra.run.dir=x", "hydra.run.dir: the run folder is chosen with output=FOLDER and name=NAME."),
         ("model._target_=os.system", "model 'small_cnn': unknown option '_target_'."),
         ("trian", "trian: there is no such verb. Did you mean 'train'?"),
+        ("epochs 3", "epochs: there is no such verb. Did you mean 'epochs=VALUE'? Settings are written key=value."),
+        ("train epochs", "epochs: cannot be read. Did you mean 'epochs=VALUE'? Write key=value"),
+        ("epochs=3 train", "train: a verb stands first: python -m trainer train key=value"),
+        (
+            "data.root=x",
+            "data 'glyphs': unknown option 'root'. It is an option of cifar10, cifar100, fashion_mnist, folder",
+        ),
+        (
+            "optim.momentum=0.9",
+            "optim 'adamw': unknown option 'momentum'. It is an option of rmsprop, sgd: choose one with optim=",
+        ),
     ],
 )
 def test_a_wrong_word_is_told_in_one_line_with_what_to_say_instead(

@@ -551,6 +551,18 @@ def test_the_verb_lists_and_deletes_what_no_run_is_using(place: Path, capsys: py
     assert list(place.iterdir()) == []
 
 
+def test_the_verb_tells_of_compiled_kernels_and_deletes_them(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    library = place / "kernels" / "0123.so"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(bytes(2**21))
+    assert main(["cache"]) == 0
+    assert f"{library.parent}: compiled kernels of 1 version, 2.0 MiB: cache clear deletes" in capsys.readouterr().out
+    assert library.exists()
+    assert main(["cache", "clear"]) == 0
+    assert f"{library.parent}: compiled kernels of 1 version, 2.0 MiB: deleted.\n" in capsys.readouterr().out
+    assert not library.exists()
+
+
 def test_the_verb_names_the_folder_that_clear_must_be_told(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.engine.precision import Precision
+from trainer.engine.precision import Precision, choose_precision
 from trainer.loss.cross_entropy import cross_entropy
 
 CPU = torch.device("cpu")
@@ -34,6 +34,14 @@ def test_batch_norm_sums_in_float32_and_keeps_float32_statistics(name: str) -> N
         maps.detach().sum((0, 2, 3)) / maps[:, 0].numel()
     )  # the control: sums of this size are not exact in low precision
     assert low.dtype is maps.dtype and (low.double() - mean).abs().max() > 1e-5 * mean.abs().max()
+
+
+@pytest.mark.parametrize("instructions", [False, True])
+def test_a_processor_that_emulates_bf16_is_told_of(monkeypatch: pytest.MonkeyPatch, instructions: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: instructions)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert choose_precision("bf16", CPU).note.startswith("precision=bf16: cpu has no instructions") is not instructions
+    assert not choose_precision("auto", CPU).note and not choose_precision("fp32", CPU).note
 
 
 @pytest.mark.parametrize("name", ["bf16", "fp16"])

@@ -203,6 +203,17 @@ def test_a_wrong_path_to_go_on_from_names_the_nearest(train: Command, folder: Pa
     golden(f"row13_{name.replace('/', '_')}", ended.err)
 
 
+@pytest.mark.row(13)
+def test_a_runs_name_alone_is_answered_with_where_it_lies(
+    train: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = folder.rename(folder.parent / "mine").relative_to(tmp_path)
+    ended = train("resume=mine", tiny=False)
+    assert ended.code == 4
+    assert ended.err.startswith(f"resume: mine holds no run (no config.yaml). Did you mean '{run}'?")
+
+
 def put(folder: Path, saved: dict[str, Any]) -> None:
     """Makes this the last checkpoint, such that the manifest vouches for it."""
     path, manifest = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "manifest.json"

@@ -116,6 +116,14 @@ def test_every_setting_that_steers_the_engine_runs(train: Train, words: tuple[st
     assert ended.code == 0, ended.err
 
 
+def test_that_only_a_part_of_the_images_is_used_is_said(train: Train) -> None:
+    assert (
+        "limit_train=40, limit_val=5: only so many of these images are used"
+        in train("limit_train=40", "limit_val=5").out
+    )
+    assert "only so many" not in train().out
+
+
 def test_validating_on_the_test_part_is_said(train: Train, tmp_path: Path) -> None:
     ended = train("name=x", "data.val=test")
     summary = json.loads((tmp_path / "outputs" / "x" / "summary.json").read_text())

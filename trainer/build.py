@@ -117,7 +117,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
             *new_head,
             *getattr(finetune, "notes", ()),
             *_idle(config, source),
-            *([used.note] if used.note else ()),
+            *filter(None, (precision.note, used.note)),
             *_rates(optimizer),
             *_pace(steps_per_epoch(batches, settings.accumulate)),
             *_weights(criterion, source),
@@ -250,6 +250,13 @@ def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
     return samples if count is None else limit(samples, count, setting)
 
 
+def _limits(settings: Settings) -> tuple[str, ...]:
+    """A word where only a part of the images is used."""
+    limits = {"limit_train": settings.limit_train, "limit_val": settings.limit_val}
+    said = ", ".join(f"{name}={count}" for name, count in limits.items() if count is not None)
+    return (f"{said}: only so many of these images are used, every class in its share.",) if said else ()
+
+
 def _open_all(
     config: Config, source: Source, progress: Progress
 ) -> tuple[tuple[Store, Store, Store | None], tuple[str, ...]]:
@@ -269,7 +276,7 @@ def _open_all(
         title=f"{data.name} {place}".strip(),
         progress=progress,
     )
-    return (stores[0], stores[1], stores[2] if stores[2:] else None), (note,) if note else ()
+    return (stores[0], stores[1], stores[2] if stores[2:] else None), (*_limits(settings), *filter(None, [note]))
 
 
 def _may_use_kernels(settings: Settings, device: torch.device) -> bool:

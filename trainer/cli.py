@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainer import __version__, help
 from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
-from trainer.config import GROUPS, Config, conf_folder
+from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
@@ -23,7 +23,7 @@ VERBS = {
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
     "preview": "Draw what the model will see, the rate over the run, and class counts: preview output=FILE.png.",
     "find_lr": "Suggest the learning rate for this model on these data, in a few hundred steps.",
-    "cache": "List the decoded images kept on disk; delete them with: cache clear.",
+    "cache": "List the decoded images and compiled kernels kept on disk; delete them with: cache clear.",
     "augment": "Write six augmented copies of each image: augment data=folder data.root=PHOTOS output=COPIES.",
 }
 DEFAULT_VERB = "train"
@@ -75,6 +75,9 @@ def _dispatch(words: list[str]) -> int:
         raise ConfigError(f"{unknown[0]}: there is no such flag. Settings are written without dashes: {example}.")
     if verb in PLAIN and not arguments.help:
         return int(import_module(f"trainer.commands.{verb}").run(arguments.overrides))
+    for word in arguments.overrides:
+        if word in VERBS:
+            raise ConfigError(f"{word}: a verb stands first: python -m trainer {word} key=value …")
     flags = [word for word in words if word not in arguments.overrides]
     if arguments.config_path and not arguments.config_path.startswith("/"):
         flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]
@@ -126,8 +129,9 @@ def _take_verb(words: list[str]) -> str:
         words.append("--help")
         return DEFAULT_VERB
     if verb not in VERBS:
-        settings = did_you_mean(verb, GROUPS)
-        hint = did_you_mean(verb, VERBS) or (f"{settings} Settings are written key=value." if settings else "")
+        keys = [*GROUPS, *Settings.__dataclass_fields__]
+        setting = f" Did you mean '{verb}=VALUE'?" if verb in keys else did_you_mean(verb, keys)
+        hint = did_you_mean(verb, VERBS) or (f"{setting} Settings are written key=value." if setting else "")
         raise ConfigError(f"{verb}: there is no such verb.{hint} There is {', '.join(VERBS)}.")
     return verb
 

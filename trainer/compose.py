@@ -24,7 +24,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from trainer.config import GROUPS, Config, check
+from trainer.config import GROUPS, Config, Settings, check
 from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
 
@@ -218,7 +218,8 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
-        errors.append(f"{word}: cannot be read. Write key=value, a list [a,b], a mapping {{a:1,b:2}}.")
+        hint = f" Did you mean '{word}=VALUE'?" if word in Settings.__dataclass_fields__ else ""
+        errors.append(f"{word}: cannot be read.{hint} Write key=value, a list [a,b], a mapping {{a:1,b:2}}.")
         return []
     if override.key_or_group in _OURS_TO_SET:
         errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")

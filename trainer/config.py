@@ -210,23 +210,31 @@ def _check_part(room: str, node: Any, plugins: list[str], errors: list[str]) -> 
     if name not in parts:
         errors.append(f"{registry.unknown(room, name, parts)} A part of your own wants plugins=[its.module].")
         return None
-    return Choice(name, _check_options(f"{room} '{name}'", room, said, parts[name].options, errors))
+    return Choice(name, _check_options(room, name, said, parts, errors))
 
 
 def _check_options(
-    part: str, room: str, said: dict[str, Any], options: dict[str, registry.Option], errors: list[str]
+    room: str, name: str, said: dict[str, Any], parts: Mapping[str, registry.Entry], errors: list[str]
 ) -> dict[str, Any]:
+    part, options = f"{room} '{name}'", parts[name].options
     values: dict[str, Any] = {}
     for key in said:
         if key not in options:
             takes = f"It takes {', '.join(options)}." if options else "It takes no options."
-            errors.append(f"{part}: unknown option '{key}'.{did_you_mean(key, options)} {takes}")
+            hint = _others_with(key, room, parts) or did_you_mean(key, options)
+            errors.append(f"{part}: unknown option '{key}'.{hint} {takes}")
     for key, option in options.items():
         if said.get(key, option.default) in (REQUIRED, "???"):
             errors.append(f"{part}: option '{key}' is needed. Say {room}.{key}=…")
             continue
         values[key] = _conform(f"{room}.{key}", said.get(key, option.default), option.annotation, errors)
     return values
+
+
+def _others_with(key: str, room: str, parts: Mapping[str, registry.Entry]) -> str:
+    """A sentence that names the parts of the room with such an option."""
+    names = sorted(name for name, part in parts.items() if key in part.options)
+    return f" It is an option of {', '.join(names)}: choose one with {room}=NAME." if names else ""
 
 
 def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:

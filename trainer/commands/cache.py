@@ -1,4 +1,4 @@
-"""cache: what decoded images and unpacked archives are kept on disk, and the way to be rid of them."""
+"""cache: what decoded images, compiled kernels and unpacked archives are kept, and the way to be rid of them."""
 
 import shlex
 import time
@@ -8,12 +8,13 @@ from pathlib import Path
 from trainer.data.archive import FOLDER
 from trainer.data.cache import Stored, default_folder, delete, gib, stores
 from trainer.errors import ConfigError, did_you_mean
+from trainer.kernels import compiled
 
 _UNITS = {"day": 86400, "hour": 3600, "minute": 60}
 
 
 def run(words: Sequence[str]) -> int:
-    """Lists the stores, or with the word clear deletes those that no run is using. Returns 0.
+    """Lists what is kept, or with the word clear deletes it, but for stores that a run is using. Returns 0.
 
     Raises ConfigError for any word but clear and data.cache_dir=FOLDER.
     """
@@ -28,6 +29,7 @@ def run(words: Sequence[str]) -> int:
             hint = did_you_mean(word, ("clear", "data.cache_dir"))
             raise ConfigError(f"cache: '{word}' says nothing here.{hint} It takes clear, and data.cache_dir=FOLDER.")
     _clear(folder) if clear else _list(folder)
+    _tell_kernels(clear)
     _tell_archives(folder / FOLDER)
     return 0
 
@@ -49,6 +51,19 @@ def _clear(folder: Path) -> None:
     print(f"{folder}: deleted {_count(gone)}, {gib(sum(store.num_bytes for store in gone))}.")
     if len(gone) < len(kept):
         print(f"In use by runs, and kept: {len(kept) - len(gone)}.")
+
+
+def _tell_kernels(clear: bool) -> None:
+    """A run that has loaded them keeps what it has loaded."""
+    libraries = list(compiled.folder().glob("*.so"))
+    size = gib(sum(path.stat().st_size for path in libraries))
+    if clear:
+        for path in libraries:
+            path.unlink(missing_ok=True)
+    if libraries:
+        what = f"compiled kernels of {len(libraries)} version{'s' * (len(libraries) > 1)}, {size}"
+        fate = "deleted" if clear else "cache clear deletes them too. They are compiled again in seconds"
+        print(f"{compiled.folder()}: {what}: {fate}.")
 
 
 def _tell_archives(folder: Path) -> None:

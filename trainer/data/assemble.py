@@ -44,7 +44,7 @@ def assemble(
         assert wishes.fold is not None
         train, val, note = cross_validate(wishes.folds, wishes.fold, train)
     elif "val" in parts and wishes.val != "test":
-        val, note = parts["val"], f"Validated on the {len(parts['val'])} images of the set's own validation part."
+        val, note = parts["val"], f"Validated on the {len(parts['val']):,} images of the set's own validation part."
     else:
         train, val, test, note = validate_on(wishes.val, train, test)
         if "val" in parts:

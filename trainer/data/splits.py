@@ -73,7 +73,9 @@ def validate_on(
     stay, out = held_out(train.keys, train.labels, float(val))
     if not len(out):
         raise DataError(f"data.val={val}: no class has more than one image, so none can be held out.")
-    note = f"Held out {len(out)} of {len(train)} training images for validation (data.val={val}, the same every time)."
+    note = (
+        f"Held out {len(out):,} of {len(train):,} training images for validation (data.val={val}, the same every time)."
+    )
     return Subset(train, stay), Subset(train, out), test, note
 
 
@@ -86,7 +88,7 @@ def cross_validate(folds: int, fold: int, train: Samples) -> tuple[Samples, Samp
         raise DataError(f"data.folds={folds}: there are only {len(train)} training images. Give at most as many folds.")
     chosen = fold_of(train.keys, train.labels, folds) == fold
     stay, out = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
-    note = f"Fold {fold} of {folds} validates: {len(out)} of {len(train)} training images (the same every time)."
+    note = f"Fold {fold} of {folds} validates: {len(out):,} of {len(train):,} training images (the same every time)."
     return Subset(train, stay), Subset(train, out), note
 
 

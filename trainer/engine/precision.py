@@ -23,6 +23,13 @@ class Precision:
         """What convolutions and matrix products take, and so the type of the images that a model is given."""
         return _DTYPES[self.name]
 
+    @property
+    def note(self) -> str:
+        """A word for the user where bf16 costs time instead of saving it; else empty."""
+        if self.name != "bf16" or self.device.type == "mps" or _fast_bf16(self.device):
+            return ""
+        return f"precision=bf16: {self.device} has no instructions for it and emulates it, slowly. fp32 is faster here."
+
     def autocast(self) -> autocast:
         return autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 

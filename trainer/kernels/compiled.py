@@ -47,6 +47,11 @@ class Library:
         return _path().stem[:8]
 
 
+def folder() -> Path:
+    """Where the compiled kernels lie."""
+    return default_folder() / "kernels"
+
+
 def begin_compiling() -> None:
     """Compiles in the background what is not compiled yet; `library` waits for it, and tells if it fails."""
     if _compiler():
@@ -96,11 +101,11 @@ def _compile() -> str:
     """Makes the library unless it is there; gives why it cannot, if so. Of several processes one compiles."""
     path = _path()
     try:
-        for folder in (path.parent.parent, path.parent):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # as whoever keeps images there makes it
-            found = folder.stat()
+        for each in (path.parent.parent, path.parent):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)  # as whoever keeps images there makes it
+            found = each.stat()
             if found.st_uid != os.getuid() or found.st_mode & _OTHERS_MAY_WRITE:
-                return f"{folder} belongs to others, or may be written by them"
+                return f"{each} belongs to others, or may be written by them"
         if path.exists():
             return ""
         with _alone(path.with_suffix(".lock")):
@@ -155,7 +160,7 @@ def _path() -> Path:
     digest = hashlib.sha256("\n".join(told).encode())
     for name in (*_SOURCES, *_HEADERS):
         digest.update((_HERE / name).read_bytes())
-    return default_folder() / "kernels" / f"{digest.hexdigest()[:32]}.so"
+    return folder() / f"{digest.hexdigest()[:32]}.so"
 
 
 def _processor() -> str:

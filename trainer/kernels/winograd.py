@@ -42,7 +42,7 @@ def _pays(images: Tensor, stride: int) -> bool:
 class Winograd(torch.autograd.Function):
     """images (B, C, H, W), weight (K, C, 3, 3) -> (B, K, H', W'), every stride-th pixel; channels last, float32.
 
-    Its rounding is that of F(4x4, 3x3): 1e-4 of the results' standard deviation at most, where direct sums have 1e-5.
+    Its rounding is that of F(4x4, 3x3): about 1e-4 of the results' standard deviation, where direct sums have 1e-5.
     """
 
     @staticmethod

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from trainer import durable
-from trainer.config import Config, check
+from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
 
 
@@ -119,7 +119,9 @@ def existing_folder(path: Path) -> RunFolder:
     folder = RunFolder(path)
     if not folder.holds_a_run:
         names = [each.name for each in path.parent.iterdir() if each.is_dir()] if path.parent.is_dir() else []
-        raise CheckpointError(f"resume: {path} holds no run (no {folder.config.name}).{did_you_mean(path.name, names)}")
+        named = Settings.output / path  # where a run of that name lies that was told no other output
+        near = f" Did you mean '{named}'?" if RunFolder(named).holds_a_run else did_you_mean(path.name, names)
+        raise CheckpointError(f"resume: {path} holds no run (no {folder.config.name}).{near}")
     return folder
 
 
