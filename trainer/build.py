@@ -29,6 +29,7 @@ from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError
 from trainer.finetune.freezing import BeginEpoch
+from trainer.garbage import begin_collecting
 from trainer.kernels.use import Used, use_kernels
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
@@ -66,6 +67,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
 
     trains: whether its steps will be taken, so that kernels are worth their compiling.
     """
+    begin_collecting()
     settings = config.settings
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)

@@ -12,6 +12,7 @@ from trainer import __version__, help
 from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
 from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
+from trainer.garbage import end_without_collecting, put_off_collecting
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
 from trainer.threads import wait_without_spinning
@@ -37,6 +38,7 @@ def script() -> None:
     """The console script: runs the command line and ends the process with its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):  # a class may be named as the terminal's encoding cannot say
         sys.stdout.reconfigure(errors="backslashreplace")
+    put_off_collecting()
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
@@ -46,6 +48,7 @@ def script() -> None:
     except BrokenPipeError:  # what reads our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
+    end_without_collecting()
     sys.exit(code)
 
 

@@ -18,6 +18,7 @@ from trainer.data.decode import Frame, decode
 from trainer.data.files import Files
 from trainer.data.folder import scan
 from trainer.errors import ConfigError, OutputError
+from trainer.garbage import begin_collecting
 from trainer.registry import entry
 from trainer.report.console import Screen
 from trainer.rng import seed_of
@@ -44,6 +45,7 @@ def run(config: Config) -> int:
     Raises ConfigError if the set is not a folder or output was not said, DataError as the set does, and OutputError
     if output is not empty, or lies in the set's folder or around it. It appears when it is whole.
     """
+    begin_collecting()
     data = config.parts["data"]
     if data.name != "folder":
         raise ConfigError(f"augment: copies the images of class folders, not of data={data.name}. Say data=folder.")
