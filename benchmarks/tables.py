@@ -46,6 +46,7 @@ def shown(content: dict[str, Any], name: str) -> str:
         "scaling": lambda content: _plain(content["scaling"]),
         "step": lambda content: _plain(content["step"]),
         "precision": lambda content: _plain(content["precision"]),
+        "accuracy": lambda content: _plain(content["accuracy"]),
     }[name]
     try:
         return draw(content)

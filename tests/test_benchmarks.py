@@ -12,10 +12,10 @@ from benchmarks import __main__ as bench
 from benchmarks import engine, feeding, precision, results, startup, tables
 from benchmarks.compiling import BreakEven
 from benchmarks.measure import cost
-from benchmarks.peers import arithmetic, images, with_ours
+from benchmarks.peers import accuracy, arithmetic, images, with_ours
 from benchmarks.peers.__main__ import CONTESTANTS, schedule
 from benchmarks.peers.kept import Kept, Key
-from benchmarks.peers.summary import summarise
+from benchmarks.peers.summary import joined, summarise
 from benchmarks.peers.task import FASHION, PHOTOGRAPHS, TASKS, Task
 from benchmarks.rates import in_turn
 from trainer.compose import Origin, compose
@@ -103,7 +103,7 @@ def test_photographs_are_made_for_every_class_and_part(tmp_path: Path, real: boo
 
 
 def test_each_round_begins_with_another_contestant_and_has_all() -> None:
-    order = schedule(["fashion"], 3)
+    order = schedule(["fashion", "feeding"], 3)
     rounds = [[key for key in order if key[0] == "fashion" and key[3] == number] for number in range(3)]
     assert len({keys[0][1:3] for keys in rounds}) == 3
     assert all({key[1:3] for key in keys} == set(CONTESTANTS["fashion"]) for keys in rounds)
@@ -137,6 +137,16 @@ def test_ratios_are_taken_within_a_round_against_the_best_peer() -> None:
     assert found["photographs, the fastest peer at its defaults"]["greatest"] == 4
     assert found["photographs, peak memory over the leanest peer's"]["median"] == pytest.approx(0.9)
     assert found["feeding, from the second epoch on"]["median"] == 10
+
+
+def test_works_measured_anew_leave_the_others_figures() -> None:
+    every = summarise(measured(), real=True)
+    faster = {key: {"first": 20.0, "later": 100.0} for key in measured() if key[:2] == ("feeding", "ours")}
+    again = summarise({**measured(), **faster}, real=True)
+    one = summarise({key: value for key, value in {**measured(), **faster}.items() if key[0] == "feeding"}, real=True)
+    assert joined(every, one)["rows"] == again["rows"]
+    assert joined(every, one)["ratios"] == again["ratios"] != every["ratios"]
+    assert joined(None, every) == every
 
 
 def test_a_missed_target_is_told_in_the_table() -> None:
@@ -177,6 +187,15 @@ def test_what_bf16_costs_is_told_beside_the_noise_of_the_seeds() -> None:
         "75.00% (75.00% to 75.00%)",
         "+0.00 points",
         "0.71 points",
+    ]
+
+
+def test_accuracies_are_compared_beside_twice_the_standard_error() -> None:
+    assert accuracy.compared(ours=[0.6, 0.7, 0.8], theirs=[0.7, 0.7, 0.7]) == [
+        "0.700 (0.600 to 0.800)",
+        "0.700 (0.700 to 0.700)",
+        "+0.000",
+        "0.115",
     ]
 
 

@@ -1,5 +1,7 @@
 """make bench-peers: every contestant in turn, each a process of its own, at least three rounds.
 
+`python -m benchmarks.peers feeding` measures only the works that it names, and leaves the others' figures as they are.
+
 PHOTOS=folder with train/ and val/ of class folders: real photographs; without it they are drawn.
 FASHION_MNIST=folder of its IDX files. ROUNDS=3. TINY=1: only to see that everything runs.
 A stopped benchmark goes on where it was.
@@ -19,12 +21,13 @@ from benchmarks import results
 from benchmarks.measure import cost
 from benchmarks.peers import images, with_ours
 from benchmarks.peers.kept import Kept, Key, fingerprint
-from benchmarks.peers.summary import summarise
+from benchmarks.peers.summary import joined, summarise
 from benchmarks.peers.task import TASKS
 from benchmarks.tables import shown
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = ROOT / ".bench-peers"
+TINY = os.environ.get("TINY") == "1"
 PEERS = ("plain", "lightning", "fastai", "timm")
 AT_BEST = (("ours", "default"), *((peer, "best") for peer in PEERS))
 CONTESTANTS = {
@@ -35,15 +38,18 @@ CONTESTANTS = {
 """Lightning has no loader of its own. Fashion-MNIST at their defaults would take another hour, and is no target."""
 
 
-def main() -> None:
-    tiny, rounds = os.environ.get("TINY") == "1", int(os.environ.get("ROUNDS", "3"))
-    folders = _images(tiny)
-    chosen = f"{os.environ.get('PHOTOS')} {os.environ.get('FASHION_MNIST')} {tiny}"
+def main(*named: str) -> None:
+    rounds = int(os.environ.get("ROUNDS", "3"))
+    folders = image_folders()
+    chosen = f"{os.environ.get('PHOTOS')} {os.environ.get('FASHION_MNIST')} {TINY}"
     kept = Kept(
         SCRATCH / "measurements.jsonl",
         fingerprint([ROOT / "trainer", ROOT / "conf", ROOT / "benchmarks/peers"], chosen),
     )
-    order = schedule([name for name in TASKS if name in folders], 1 if tiny else rounds)
+    works = [work for work in named or CONTESTANTS if work in (*folders, "feeding")]
+    if not works or not {*named} <= {*CONTESTANTS}:
+        sys.exit(f"Works are {', '.join(CONTESTANTS)}.")
+    order = schedule(works, 1 if TINY else rounds)
     begun = time.perf_counter()
     for number, key in enumerate(order, start=1):
         if key in kept:
@@ -52,26 +58,26 @@ def main() -> None:
         kept.add(key, value)
         print(f"{number}/{len(order)} {time.perf_counter() - begun:5.0f} s  {' '.join(map(str, key))}: {_line(value)}")
     section = summarise({key: kept.found[key] for key in order}, os.environ.get("PHOTOS") is not None)
-    if tiny:
+    if TINY:
         print(json.dumps(section, indent=1))
         return
-    results.write("peers", section)
+    results.write("peers", joined(results.read().get("peers"), section))
     kept.forget()
     print(shown(results.read(), "peers"))
     print(f"Written to {results.path().relative_to(ROOT)}. For docs/performance.md: python -m benchmarks.tables")
 
 
-def _images(tiny: bool) -> dict[str, Path]:
+def image_folders() -> dict[str, Path]:
     """The folder of each work whose images are at hand."""
     SCRATCH.mkdir(exist_ok=True)
     photos = os.environ.get("PHOTOS")
     source = Path(photos).expanduser() if photos else None
     made_by = f"{source} {TASKS['photographs']} {Path(images.__file__).read_text()}"
-    name = f"photographs-{fingerprint([], made_by)}{'-tiny' * tiny}"
+    name = f"photographs-{fingerprint([], made_by)}{'-tiny' * TINY}"
     folders = {"photographs": images.photographs(SCRATCH / name, TASKS["photographs"], source)}
     fashion = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist")).expanduser()
     if fashion.is_dir():
-        folders["fashion"] = images.fashion(SCRATCH / f"fashion{'-tiny' * tiny}", TASKS["fashion"], fashion)
+        folders["fashion"] = images.fashion(SCRATCH / f"fashion{'-tiny' * TINY}", TASKS["fashion"], fashion)
     else:
         print(f"Fashion-MNIST is not measured: there is no {fashion}. Say FASHION_MNIST=FOLDER.")
     return folders
@@ -81,7 +87,7 @@ def schedule(works: list[str], rounds: int) -> list[Key]:
     """Round after round; in each the contestants begin with another one, so that none is always first."""
     order: list[Key] = []
     for number in range(rounds):
-        for work in (*works, "feeding"):
+        for work in works:
             contestants = CONTESTANTS[work]
             turn = number * 2 % len(contestants)
             order += [(work, *each, number) for each in contestants[turn:] + contestants[:turn]]
@@ -119,4 +125,4 @@ def _line(value: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -28,6 +28,20 @@ def summarise(values: Values, real: bool) -> dict[str, Any]:
     }
 
 
+def joined(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """The section with what was measured now, and what was measured before of other works."""
+    if before is None:
+        return now
+    rows = {**before["rows"], **now["rows"]}
+    others = [ratio for ratio in before["ratios"] if _work_of(ratio) not in now["rows"]]
+    ratios = sorted([*others, *now["ratios"]], key=lambda ratio: list(rows).index(_work_of(ratio)))
+    return {**before, **now, "rows": rows, "ratios": ratios}
+
+
+def _work_of(ratio: Mapping[str, Any]) -> str:
+    return str(ratio["what"]).split(",")[0]
+
+
 def contestants(values: Values, work: str) -> list[Contestant]:
     """Those of a work, ours first."""
     found = sorted({(key[1], key[2]) for key in values if key[0] == work})
