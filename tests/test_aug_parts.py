@@ -35,6 +35,7 @@ ACTING = {
     "zoom": 1.3,
     "shift": 0.2,
     "perspective": 0.3,
+    "padding": "zeros",
     "brightness": 0.5,
     "contrast": 0.5,
     "saturation": 0.5,
@@ -47,8 +48,15 @@ ACTING = {
     "mixup": 0.4,
     "cutmix": 1.0,
 }
-NEEDS = {"auto_strength": {"auto": "rand_augment"}, "erase_area": {"erase": 1.0}}
-NOTHING = {"zoom": 1.0, "crop_aspect": 1.0, "auto": "none", "auto_strength": None, "erase_area": None}
+NEEDS = {"auto_strength": {"auto": "rand_augment"}, "erase_area": {"erase": 1.0}, "padding": {"shift": 0.2}}
+NOTHING = {
+    "zoom": 1.0,
+    "crop_aspect": 1.0,
+    "padding": "reflection",
+    "auto": "none",
+    "auto_strength": None,
+    "erase_area": None,
+}
 
 
 def seen(policy: Policy) -> torch.Tensor:
@@ -104,6 +112,7 @@ def test_the_parts_are_the_custom_one_with_other_defaults() -> None:
         (("aug=light", "aug.cutmix=1", "loss=l1"), "mixed labels, which loss 'l1' cannot take"),
         (("aug=tutorial", "batch_size=1"), "a batch of one image has none to mix it with"),
         (("aug=custom", "aug.erase_area=0.2"), "aug.erase_area: nothing is erased"),
+        (("aug=custom", "aug.crop=0.5", "aug.padding=zeros"), "aug.padding=zeros: nothing looks beyond the edges"),
         (("aug=strong", "aug.auto_strength=0.5"), "aug.auto_strength: it cannot act with aug.auto=none"),
         (("aug=custom", "aug.hue=200"), "aug.hue: 200 is not an angle from 0 to 180 degrees"),
         (("aug=custom", "aug.mixup=-1"), "aug.mixup: -1 is not a number from 0 up"),

@@ -169,15 +169,29 @@ def test_a_policy_that_stays_inside_looks_the_same_with_reflection():
     images, draws = images_of(16, 3, 40, 40), Draws(2, 0, torch.arange(16))
     for size in (32, 40):
         inside = custom(crop=0.6, crop_aspect=2.0, flip=0.5)
-        reflected = replace(inside, inside=False)
-        assert inside.inside
+        reflected = replace(inside, padding="reflection")
+        assert inside.padding == "border"
         one, other = (transform(policy, size)(images, draws) for policy in (inside, reflected))
         torch.testing.assert_close(one, other, rtol=0, atol=2e-4)
     for option in ({"rotate": 20.0}, {"shear": 0.3}, {"zoom": 1.5}, {"shift": 0.2}, {"perspective": 0.3}):
         outside = custom(flip=0.5, **option)
-        assert not outside.inside
-        one, other = (transform(each, 32)(images, draws) for each in (outside, replace(outside, inside=True)))
+        assert outside.padding == "reflection"
+        one, other = (transform(each, 32)(images, draws) for each in (outside, replace(outside, padding="border")))
         assert not torch.allclose(one, other, atol=0.1)
+
+
+def test_what_lies_beyond_the_edges_is_as_asked():
+    images, right = images_of(1, 3, 16, 16), torch.eye(3, dtype=torch.float64)[None].clone()
+    right[0, 0, 2] = 0.5  # four pixels further to the right than the image goes
+    policy = Policy(geometry=(lambda draws, aspect: right,))
+    for padding, beyond in (
+        ("reflection", images[..., -4:].flip(3)),
+        ("border", images[..., -1:].expand(-1, -1, -1, 4)),
+        ("zeros", torch.zeros(1, 3, 16, 4)),
+    ):
+        seen = transform(replace(policy, padding=padding), 16)(images, Draws(0, 0, torch.arange(1)))
+        theirs = normalised(torch.cat([images[..., 4:], beyond], dim=3))
+        torch.testing.assert_close(seen.double(), theirs, rtol=0, atol=2e-3)
 
 
 def test_options_set_to_nothing_leave_nothing_to_do():

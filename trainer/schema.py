@@ -30,6 +30,7 @@ AtLeastOne = Annotated[float, Rule("a number from 1 up", lambda value: 1 <= valu
 Degrees = Annotated[float, Rule("an angle from 0 to 180 degrees", lambda value: 0 <= value <= 180)]
 Activation = Literal["relu", "leaky_relu", "mish", "tanh", "sigmoid"]
 Pooling = Literal["average", "max", "concatenated"]
+Padding = Literal["reflection", "border", "zeros"]
 
 # What every data set, or every set of image files, lets one choose.
 Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]

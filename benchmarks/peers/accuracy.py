@@ -1,12 +1,14 @@
 """Whether we learn as much as the plain loop from the same training, over more seeds than the three rounds have.
 
-python -m benchmarks.peers.accuracy, in the environment and with the folders of make bench-peers. SEEDS=10.
+python -m benchmarks.peers.accuracy, in the environment and with the folders of make bench-peers; it takes the names of
+works, as that does. SEEDS=10.
 A stopped benchmark goes on where it was.
 """
 
 import math
 import os
 import statistics
+import sys
 
 from benchmarks import results
 from benchmarks.peers.__main__ import ROOT, SCRATCH, image_folders, measure
@@ -27,26 +29,26 @@ def compared(ours: list[float], theirs: list[float]) -> list[str]:
     return [*spreads, f"{difference:+.3f}", f"{noise:.3f}"]
 
 
-def main() -> None:
+def main(*named: str) -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("SEEDS", "10")))
     folders = image_folders()
     code = fingerprint([ROOT / "trainer", ROOT / "conf", ROOT / "benchmarks/peers"], str(folders))
     kept = Kept(SCRATCH / "accuracy.jsonl", code)
-    works = [work for work in TASKS if work in folders]
+    works = [work for work in named or TASKS if work in folders]
     for key in [(work, *who, seed) for work in works for seed in seeds for who in (OURS, THEIRS)]:
         if key not in kept:
             kept.add(key, measure(key, folders))
             print(*key, kept.found[key]["accuracy"])
-    rows = []
+    rows = {row[0]: row for row in results.read().get("accuracy", {}).get("rows", [])}
     for work in works:
         found = ([kept.found[(work, *who, seed)]["accuracy"] for seed in seeds] for who in (OURS, THEIRS))
-        rows.append([work, *compared(*found)])
-    means = f"mean of {len(seeds)} seeds (least to greatest)"
-    heads = ["validation accuracy", f"ours, {means}", f"PyTorch + torchvision, {means}", "difference", "noise"]
-    results.write("accuracy", {"heads": heads, "rows": rows})
+        rows[work] = [work, str(len(seeds)), *compared(*found)]
+    heads = ["validation accuracy, mean (least to greatest)", "seeds", "ours", "PyTorch + torchvision's"]
+    section = {"heads": [*heads, "difference", "noise"], "rows": list(rows.values())}
+    results.write("accuracy", section)
     kept.forget()
-    print(table(heads, rows))
+    print(table(section["heads"], section["rows"]))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

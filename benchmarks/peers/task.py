@@ -42,7 +42,7 @@ class Task:
     shift: float = 0.0
     """A share of the side, in either direction."""
     zoom: float = 1.0
-    """The greatest magnification, its inverse the smallest."""
+    """The greatest magnification, its inverse the smallest. What these three find beyond the edges is black."""
 
     # AdamW, whose rate goes up and down along one cycle of cosines, step by step.
     lr: float = 0.003

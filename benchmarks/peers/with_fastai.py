@@ -121,7 +121,13 @@ def data(task: Task, folder: Path, best: bool) -> DataLoaders:
 
 def _fashion(task: Task, folder: Path, best: bool, normalise: Normalize, workers: dict[str, int]) -> DataLoaders:
     turned = aug_transforms(
-        max_rotate=task.rotate, min_zoom=1 / task.zoom, max_zoom=task.zoom, max_lighting=0, max_warp=0, p_affine=1.0
+        max_rotate=task.rotate,
+        min_zoom=1 / task.zoom,
+        max_zoom=task.zoom,
+        max_lighting=0,
+        max_warp=0,
+        p_affine=1.0,
+        pad_mode="zeros",
     )
     sets = FashionMNIST(str(folder), train=True), FashionMNIST(str(folder), train=False)
     if best:

@@ -44,6 +44,7 @@ def words(task: Task, folder: Path) -> list[str]:
         f"aug.rotate={task.rotate}",
         f"aug.shift={task.shift}",
         f"aug.zoom={task.zoom}",
+        *(["aug.padding=zeros"] if task.zoom > 1 else []),
         "optim=adamw",
         f"optim.lr={task.lr}",
         f"optim.weight_decay={task.weight_decay}",

@@ -7,7 +7,7 @@ from trainer.aug.item import automatic
 from trainer.aug.policy import Policy
 from trainer.errors import ConfigError
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative, Padding
 
 Stage = TypeVar("Stage")
 _ERASED_AREA = 0.4
@@ -27,6 +27,7 @@ def custom(
     zoom: AtLeastOne = 1.0,
     shift: BelowOne = 0.0,
     perspective: BelowOne = 0.0,
+    padding: Padding = "reflection",
     brightness: BelowOne = 0.0,
     contrast: BelowOne = 0.0,
     saturation: BelowOne = 0.0,
@@ -57,10 +58,15 @@ def custom(
         geometry.shift(shift) if shift > 0 else None,
         geometry.perspective(perspective) if perspective > 0 else None,
     )
+    if padding != "reflection" and not beyond:
+        raise ConfigError(
+            f"aug.padding={padding}: nothing looks beyond the edges. Leave it out, or say aug.rotate, aug.shear, "
+            "aug.zoom, aug.shift or aug.perspective."
+        )
     return Policy(
         item=automatic(auto, auto_strength),
         geometry=within + beyond,
-        inside=bool(within) and not beyond,
+        padding=padding if beyond or not within else "border",  # nobody sees it, and it takes the least time
         colour=_chosen(
             colour.brightness(brightness) if brightness > 0 else None,
             colour.contrast(contrast) if contrast > 0 else None,

@@ -3,7 +3,7 @@
 from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative, Padding
 
 
 @AUGS.register
@@ -13,6 +13,7 @@ def light(
     rotate: Degrees = 10.0,
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,
+    padding: Padding = "reflection",
     crop: BelowOne = 0.0,
     crop_aspect: AtLeastOne = 1.0,
     brightness: BelowOne = 0.2,
@@ -22,6 +23,6 @@ def light(
 ) -> Policy:
     """A little of everything: mirror, turn, zoom, shift, crop, brightness, contrast; each can be set to nothing.
 
-    Edges are filled by reflection. What is set to nothing (0, or 1 for zoom and crop_aspect) costs no time.
+    What is set to nothing (0, or 1 for zoom and crop_aspect) costs no time.
     """
     return custom(**locals())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainer.rng import Draws
+from trainer.schema import Padding
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Policy:
     which is seeded for this image before the call.
     geometry: each takes the draws and the images' aspect (width over height), and gives (B, 3, 3): a map of OUTPUT to
     INPUT coordinates, both in [-1, 1] with (0, 0) the centre. The first named is the first applied to the image.
-    inside: whether there is geometry that never looks beyond an image's edges: to reflect there would only cost time.
+    padding: what geometry finds beyond an image's edges: its reflection, the border's pixels, or zeros (black).
     colour: each gives (B, 3, 4), a map of RGB in [0, 1] to RGB, in the same order. Grey g is taken as (g, g, g), and
     the first row gives the new grey.
     after: each takes normalised pixels (B, C, S, S), their draws and levels, and gives such pixels, perhaps in place.
@@ -46,7 +47,7 @@ class Policy:
 
     item: ItemStage | None = None
     geometry: tuple[GeometryMap, ...] = ()
-    inside: bool = False
+    padding: Padding = "reflection"
     colour: tuple[ColourMap, ...] = ()
     after: tuple[PixelStage, ...] = ()
     mix: tuple[KeepMap, ...] = ()

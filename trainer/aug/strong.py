@@ -5,7 +5,7 @@ from typing import Literal
 from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative, Padding
 
 
 @AUGS.register
@@ -21,6 +21,7 @@ def strong(
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,
     perspective: BelowOne = 0.2,
+    padding: Padding = "reflection",
     brightness: BelowOne = 0.4,
     contrast: BelowOne = 0.4,
     saturation: BelowOne = 0.4,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.aug.policy import Levels, Policy
-from trainer.aug.warp import Padding, warper
+from trainer.aug.warp import warper
 from trainer.rng import Draws
 
 _ALIAS_FREE = 1.5
@@ -48,8 +48,7 @@ class Transform:
         mixes = bool((colour[:, :, :-1] * (1 - torch.eye(channels))).any())
         colour = colour.to(images.device, non_blocking=True).expand(batch, -1, -1)
         images = _fit(images, self.size, exactly=geometry is None)
-        padding: Padding = "border" if self.policy.inside else "reflection"
-        warp = None if geometry is None else warper(geometry, self.size, images.device, padding)
+        warp = None if geometry is None else warper(geometry, self.size, images.device, self.policy.padding)
 
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         shape = (batch, channels, self.size, self.size)

@@ -3,7 +3,7 @@
 from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, NonNegative
+from trainer.schema import AtLeastOne, BelowOne, Degrees, NonNegative, Padding
 
 
 @AUGS.register
@@ -12,6 +12,7 @@ def upright(
     rotate: Degrees = 10.0,
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,
+    padding: Padding = "reflection",
     brightness: BelowOne = 0.2,
     contrast: BelowOne = 0.2,
     mixup: NonNegative = 0.0,

@@ -1,13 +1,12 @@
 """The one warp: every image of a batch sampled once, wherever its matrix says."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Padding = Literal["reflection", "border", "zeros"]
+from trainer.schema import Padding
 
 
 def warp(images: Tensor, matrices: Tensor, size: int, padding: Padding = "reflection") -> Tensor:
