@@ -30,7 +30,10 @@ def compared(ours: list[float], theirs: list[float]) -> list[str]:
 
 
 def main(*named: str) -> None:
-    seeds = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("SEEDS", "10")))
+    count = int(os.environ.get("SEEDS", "10"))
+    if count < 2 or not {*named} <= {*TASKS}:
+        sys.exit(f"Works are {', '.join(TASKS)}; SEEDS is 2 or more, for the noise is their spread.")
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
     folders = image_folders()
     code = fingerprint([ROOT / "trainer", ROOT / "conf", ROOT / "benchmarks/peers"], str(folders))
     kept = Kept(SCRATCH / "accuracy.jsonl", code)
