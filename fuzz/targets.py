@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +196,8 @@ def _weights(data: bytes, folder: Path) -> None:
 def _weights_seeds() -> list[bytes]:
     state = {"weight": torch.ones(2, 3), "bias": torch.ones(2)}
     older = _torch_saved(state, _use_new_zipfile_serialization=False)
-    return [_safetensors(), _torch_saved(state), _torch_saved({"model": state}), older]
+    trained = {"model": state, "model_ema": {f"module.{name}": value for name, value in state.items()}}
+    return [_safetensors(), _torch_saved(state), _torch_saved({**trained, "args": Namespace(lr=0.1)}), older]
 
 
 @dataclass(frozen=True)

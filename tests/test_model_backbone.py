@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, ConfigError
 from trainer.model.backbone import backbone
-from trainer.model.weights import read
 
 ALL = torchvision.models.list_models(module=torchvision.models)
 # The large ones differ from the small of their family in numbers only. A RegNet reckons its widths with real tensors.
@@ -129,20 +128,6 @@ def test_the_head_is_loaded_too_where_the_classes_agree(tmp_path: Path) -> None:
     source = mobilenet(num_classes=7)
     model = backbone(7, 3, arch="mobilenet_v3_small", weights=saved(tmp_path, source.state_dict()))
     assert all(torch.equal(value, model.net.state_dict()[name]) for name, value in source.state_dict().items())
-
-
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "net.", ""])
-@pytest.mark.parametrize("wrapping", [None, "model", "state_dict"])
-def test_wrapped_and_prefixed_state_dicts_are_understood(tmp_path: Path, prefix: str, wrapping: str | None) -> None:
-    state = {f"{prefix}fc.net.weight": torch.ones(2), "step": 3}
-    path = saved(tmp_path, {wrapping: state, "epoch": 3} if wrapping else state)
-    assert list(read(Path(path))) == ["fc.net.weight"]
-
-
-def test_averaged_weights_are_preferred_where_a_checkpoint_has_them(tmp_path: Path) -> None:
-    model, averaged = {"fc.bias": torch.zeros(2)}, {"fc.bias": torch.ones(2)}
-    assert float(read(Path(saved(tmp_path, {"averaged": averaged, "model": model})))["fc.bias"].sum()) == 2.0
-    assert float(read(Path(saved(tmp_path, {"averaged": None, "model": model})))["fc.bias"].sum()) == 0.0
 
 
 def test_weights_of_one_of_our_own_backbones_load_again(tmp_path: Path) -> None:
