@@ -59,7 +59,7 @@ def test_every_row_of_the_torture_table_names_tests_that_carry_its_number(row: i
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    "document", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
 def test_links_and_pictures_lead_somewhere(document: str) -> None:
     path = ROOT / document
