@@ -10,7 +10,7 @@ from trainer.data.decode import SUFFIXES
 from trainer.data.lookup import Lookup, sample
 from trainer.data.part_names import parts_of
 from trainer.data.sheet import Line, Sheet
-from trainer.errors import DataError, did_you_mean
+from trainer.errors import DataError, did_you_mean, visible
 
 HOT = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 """What a column of one class says of a picture."""
@@ -35,7 +35,7 @@ class Table:
     @cached_property
     def shown(self) -> str:
         """All columns by name: within the line where they are few, else on lines of their own."""
-        listed = ", ".join(name or "(no name)" for name in self.names) or "nothing"
+        listed = ", ".join(visible(name) or "(no name)" for name in self.names) or "nothing"
         if len(self.names) > _FEW_COLUMNS:
             listed = "\n" + textwrap.fill(listed, _WIDTH, initial_indent="  ", subsequent_indent="  ")
         return f"Its first line names {listed}" if self.has_header else f"It has no header; its columns are {listed}"

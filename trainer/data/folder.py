@@ -14,7 +14,8 @@ from trainer.data.assemble import Wishes
 from trainer.data.cache import Keep
 from trainer.data.decode import SUFFIXES
 from trainer.data.files import File, Files, Look, file_source, names, readable
-from trainer.data.layout import Labels, find_layout, hint, in_words, name_label
+from trainer.data.hints import hint, name_label
+from trainer.data.layout import Labels, find_layout, in_words
 from trainer.data.part_names import parts_of
 from trainer.data.source import Source
 from trainer.errors import DataError
@@ -73,7 +74,7 @@ def scan(
     """
     left_out = Counter[str]()
     layout = find_layout(base, _folders_in(base, label), parts, label)
-    places = {path: _place(path) for path in (base, *layout.folders.values())}
+    places = {path: _place(path) for path in (base, *layout.folders.values(), *layout.apart)}
     above = {*places.values(), *map(_place, base.resolve().parents)}
     found = {part: _scan(path, label, above, left_out) for part, path in layout.folders.items()}
     if layout.inside:

@@ -63,6 +63,15 @@ def most_plain(names: Iterable[str]) -> list[str]:
     return [name for name, rank in ranks.items() if rank == max(ranks.values())]
 
 
+def without_part(name: str) -> tuple[str, str] | None:
+    """(what else the name says, the part) of a name that ends or begins with the word of a part: cat_train, val-dog."""
+    for pattern in (r"(?P<part>[^\W_]+)[\W_]+(?P<rest>.+)", r"(?P<rest>.+)[\W_]+(?P<part>[^\W_]+)"):
+        found = re.fullmatch(pattern, name)
+        if found and (word := _read(found["part"])) and not word.short:
+            return found["rest"], word.part
+    return None
+
+
 def says_nothing(name: str) -> bool:
     """Whether the name is of what any set may hold, and of no class: images, data, photos_jpg."""
     tokens = _tokens(name)
