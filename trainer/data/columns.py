@@ -1,5 +1,6 @@
 """Which columns of a table hold the paths, the labels and the parts: as it is said, or as the cells show."""
 
+import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,9 +37,10 @@ class Table:
     def shown(self) -> str:
         """All columns by name: within the line where they are few, else on lines of their own."""
         listed = ", ".join(visible(name) or "(no name)" for name in self.names) or "nothing"
+        listed = f" {listed}"
         if len(self.names) > _FEW_COLUMNS:
-            listed = "\n" + textwrap.fill(listed, _WIDTH, initial_indent="  ", subsequent_indent="  ")
-        return f"Its first line names {listed}" if self.has_header else f"It has no header; its columns are {listed}"
+            listed = "\n" + textwrap.fill(listed.strip(), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        return f"Its first line names{listed}" if self.has_header else f"It has no header; its columns are{listed}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def in_words(table: Table, sheet: Sheet, columns: Columns, lookup: Lookup) -> st
     parts = f", parts in column {table.names[columns.split]}" if columns.split is not None else ""
     header = "" if table.has_header else " It has no header: its first line is of a picture."
     return (
-        f"{table.source}: cells between {sheet.delimiter}s; paths{where} in column {table.names[columns.path]}, "
+        f"{table.source}: separated by {sheet.delimiter}s; paths{where} in column {table.names[columns.path]}, "
         f"classes in {held}{parts}.{header}"
     )
 
@@ -132,11 +134,18 @@ def _path(table: Table, lookup: Lookup, said: str | None, taken: set[int | None]
         free = [column for column, name in enumerate(table.names) if name and column not in taken]
         asked = {column: list(dict.fromkeys(sample(table.cells(column)))) for column in free}
         found = _most_found(asked, lookup.find) or _most_found(asked, lookup.below)
+        around = [] if found else _most_found(asked, lookup.beside().below)
         if len(found) == 1:
             column = found[0]
         elif found:
             listed = " and ".join(table.names[each] for each in found)
             wrong.append(f"holds files in {listed}. Say which are the images: data.path=COLUMN")
+        elif around:
+            place = lookup.beside().base / lookup.beside().below(asked[around[0]][0])[0]
+            words = shlex.join([f"data.path={table.names[around[0]]}", f"data.root={place}"])
+            wrong.append(
+                f"has no column of files that are there, below {lookup.base}; but some are in {place}: {words}"
+            )
         else:
             wrong.append(
                 f"has no column of files that are there, below {lookup.base}. Say which holds the paths, and where "
@@ -172,7 +181,22 @@ def _label(table: Table, said: str | list[str] | None, taken: set[int | None], w
     if len(chosen) > 1 and all(cell.lower() in HOT for column in chosen for cell in told[column]):
         return tuple(chosen)
     if len(chosen) != 1:
-        listed = f", as {', '.join(table.names[each] for each in chosen)} might" if chosen else ""
-        wrong.append(f"does not tell which column holds the label{listed}. Say which: data.label=COLUMN")
+        might = (
+            f", as {', '.join(table.names[each] for each in chosen)} might" if 0 < len(chosen) <= _FEW_COLUMNS else ""
+        )
+        wrong.append(
+            f"does not tell which column holds the label{might}. Say which: data.label=COLUMN{_one_hot(table, chosen)}"
+        )
         return ()
     return tuple(chosen)
+
+
+def _one_hot(table: Table, columns: Sequence[int]) -> str:
+    """The words for those of the columns that are of a class each, where exactly one of them says 1 in every row."""
+    hot = {column: [HOT.get(cell.lower()) for cell in table.cells(column)] for column in columns}
+    single = [column for column, cells in hot.items() if None not in cells]
+    rows = list(zip(*[hot[column] for column in single], strict=True))
+    if len(single) < 2 or any(row.count(True) != 1 for row in rows):
+        return ""
+    words = shlex.quote(f"data.label=[{','.join(table.names[each] for each in single)}]")
+    return f", or the columns of one class each: {words}"

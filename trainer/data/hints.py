@@ -59,9 +59,11 @@ class Folder:
             real = os.path.realpath(place)
             if real in entered:
                 folders.clear()
-            elif any(map(_is_picture, names)):
+                continue
+            if any(map(_is_picture, names)):
                 return True
             entered.add(real)
+            folders[:] = [name for name in folders if not name.startswith(".")]
         return False
 
 

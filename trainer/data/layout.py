@@ -221,8 +221,8 @@ def _checked(path: Path, layout: Layout, labels: Labels) -> Layout:
         )
     if all(says_nothing(folder.path.name) for folder in every):
         raise DataError(
-            f"data.root: the folders {few(names)} of {path} do not look like classes.{hint(asked[0].path)} If they "
-            "are: data.label=outer"
+            f"data.root: the folders {few(names)} of {path} do not look like classes. If they are, say "
+            f"data.label=outer.{hint(asked[0].path)}"
         )
     return layout
 
@@ -252,7 +252,7 @@ def _flat(base: Path, train: Path, parts: Sequence[str]) -> str:
     words = f"{few(parts)} look like parts" if len(parts) > 1 else f"{parts[0]} looks like a part"
     return (
         f"data.root: {base} has no class folders: {words} of a set, and pictures lie flat in {train}, so no folder "
-        f"says what they show.{told} If these folders are the classes: data.parts=none"
+        f"says what they show.{told}; if these folders are the classes, data.parts=none"
     )
 
 

@@ -53,6 +53,10 @@ class Lookup:
             )
         self.folders = sorted({folder for folders in places.values() for folder in folders}) or self.folders
 
+    def beside(self) -> "Lookup":
+        """The one of the folder around base."""
+        return Lookup(self.base.resolve().parent, self.ending)
+
     def below(self, name: str) -> list[str]:
         """The folders below base, two deep at most, that hold a file of this name."""
         return [folder for folder in self._folders if self._in(folder, name)]
@@ -85,7 +89,7 @@ class Lookup:
             by_stem: dict[str, list[str]] = defaultdict(list)
             for entry in sorted(_entries(folder), key=lambda entry: entry.name):
                 path = Path(entry.path)
-                if path.suffix.lower() in SUFFIXES and _is_file(path):
+                if path.suffix.lower() in SUFFIXES and entry.is_file():
                     by_stem[path.stem].append(path.name)
             self._by_stem[folder] = by_stem
         return self._by_stem[folder]

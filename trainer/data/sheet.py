@@ -73,7 +73,7 @@ def _decoded(source: Path, content: bytes) -> str:
 
 def _without_hint(text: str) -> tuple[str, str | None]:
     """The text without the line sep=; that spreadsheets put first, and the delimiter that it names."""
-    named = re.match(r"sep=(.)\r?\n", text)
+    named = re.match(r"sep=([\t,;|])\r?\n", text)
     return (text[named.end() :], named[1]) if named else (text, None)
 
 

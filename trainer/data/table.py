@@ -1,6 +1,7 @@
 """A table of files and labels, as people have them: which file is which, what is left out, and what is refused."""
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -123,7 +124,7 @@ def _rows(
         else:
             found.append(replace(row, key=keys[0]))
     if left_out and (on_error == "stop" or not found):
-        raise DataError(_refused(listed, left_out, lookup))
+        raise DataError(_refused(listed, columns, left_out, lookup, on_error))
     return found, left_out
 
 
@@ -173,26 +174,33 @@ def _label(listed: Table, columns: Columns, line: Line) -> str:
 def _several(listed: Table, row: _Row, keys: Sequence[str], lookup: Lookup) -> str:
     """The refusal of a row that may mean several files."""
     where = f"{listed.source}, line {row.number}: {row.key} may be {' or '.join(keys)}, below {lookup.base}."
-    endings = {Path(key).suffix for key in keys}
+    endings = sorted({Path(key).suffix for key in keys})
     if len(endings) > 1:
-        return f"{where} Say which ending is meant: data.ending={sorted(endings)[0]}"
+        return f"{where} Say which ending is meant: {' or '.join(f'data.ending={each}' for each in endings)}"
     return f"{where} Say where paths start: data.root={(lookup.base / keys[0]).parent}"
 
 
-def _refused(listed: Table, left_out: list[tuple[_Row, str]], lookup: Lookup) -> str:
+def _refused(
+    listed: Table, columns: Columns, left_out: list[tuple[_Row, str]], lookup: Lookup, on_error: Literal["stop", "skip"]
+) -> str:
     """The refusal of rows without a file or a label."""
     absent = [row for row, reason in left_out if reason == "is not there"]
-    leave = " Or leave such rows out: data.on_error=skip"
+    some = on_error == "stop" and len(left_out) < len(listed.lines)
+    leave = " Or leave such rows out: data.on_error=skip" if some else ""
     if absent:
         told = names(f"{row.key} (line {row.number})" for row in absent)
+        places = lookup.beside().below(absent[0].key)
+        place = str(lookup.beside().base / places[0]) if places else "FOLDER"
         return (
             f"{listed.source}: {len(absent)} of {len(listed.lines)} files are not there, below {lookup.base}: {told}. "
-            f"Say where the paths start: data.root=FOLDER.{leave}"
+            f"Say where the paths start: {shlex.quote(f'data.root={place}')}.{leave}"
         )
     (row, reason), *more = left_out
     again = f", and so in {len(more)} more rows" if more else ""
-    what = "path" if reason == "has no path" else "label"
-    return f"{listed.source}, line {row.number}: the {what} is empty{again}. Fill it in.{leave}"
+    what = "the path is empty" if reason == "has no path" else "the label is empty"
+    if len(columns.label) > 1 and reason == "has no label":
+        what = f"none of {names(listed.names[each] for each in columns.label)} is 1"
+    return f"{listed.source}, line {row.number}: {what}{again}. Fill it in.{leave}"
 
 
 def _distinct(rows: list[_Row], base: Path, source: Path) -> tuple[list[_Row], list[str]]:
