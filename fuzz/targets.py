@@ -99,9 +99,9 @@ def _tables() -> list[bytes]:
     parts = [f"{row},{part}" for row, part in zip(rows, ("train",) * 4 + ("val", "test"), strict=True)]
     plain = "\n".join(["path,label", *rows])
     quoted = "\r\n".join(['"path","label"', *(f'"{row.replace(",", chr(34) + "," + chr(34))}"' for row in rows)])
-    return [
-        each.encode() for each in (plain, plain.replace(",", "\t"), "\n".join(["path,label,split", *parts]), quoted)
-    ]
+    hot = "\n".join(["id,cat,dog", *(f"{index},{index % 2},{1 - index % 2}" for index in range(6))])
+    kinds = (plain, plain.replace(",", "\t"), "\n".join(["path,label,split", *parts]), quoted, "\n".join(rows))
+    return [*(each.encode() for each in (*kinds, hot, hot.replace(",", " "))), plain.replace(",", ";").encode("utf-16")]
 
 
 def _table(data: bytes, folder: Path) -> None:

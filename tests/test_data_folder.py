@@ -117,7 +117,7 @@ def test_dangling_and_looping_class_links_are_no_classes(tmp_path: Path) -> None
         (lambda root: two_classes(root / "photos"), r"only one class.* Perhaps data.root=.*photos\?"),
         (lambda root: (fill(root / "cat"), fill(root / "dog", 0)), "no images of dog"),
         (lambda root: (two_classes(root / "val"), two_classes(root / "test")), "no train/CLASS folders"),
-        (lambda root: (two_classes(root / "train"), fill(root / "val/cat")), "val has no images of dog"),
+        (lambda root: (two_classes(root / "train"), fill(root / "train/emu", 0)), "train has no images of emu"),
         (lambda root: [two_classes(root / part) for part in ("train", "val", "valid")], "both look like the val part"),
         (
             lambda root: (two_classes(root / "train"), two_classes(root / "val"), fill(root / "val/emu")),

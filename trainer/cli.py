@@ -11,7 +11,7 @@ from pathlib import Path
 from trainer import __version__, help
 from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
 from trainer.config import GROUPS, Config, Settings, conf_folder
-from trainer.errors import ConfigError, TrainerError, did_you_mean
+from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.garbage import end_without_collecting, put_off_collecting
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(error, file=sys.stderr)
+        print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
 
 

@@ -82,12 +82,17 @@ HARMLESS_ON_RESUME = {
     "early_stop",
     "data.root",
     "data.file",
+    "data.parts",
+    "data.path",
+    "data.ending",
+    "data.label",
+    "data.split",
     "data.cache",
     "data.cache_dir",
     "data.cache_limit",
 }
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
-which may only be raised, and data.root, behind which the fingerprint stands guard."""
+which may only be raised, and where the data are and how they are listed, behind which the fingerprint stands guard."""
 
 FIXED_ON_RESUME = ("optim.name", "monitor")
 """What resume_allow cannot free: another optimizer has another state, another monitor another idea of the best."""

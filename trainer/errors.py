@@ -1,10 +1,14 @@
 """Errors that a user can mend. Each has one clear line and the exit code of its kind."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _FEW = 10
 """Names that one line may list."""
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"
+"""Format characters that scripts and emoji are written with."""
 
 
 class TrainerError(Exception):
@@ -63,6 +67,16 @@ class StoppedError(TrainerError):
 def first_line(error: Exception) -> str:
     """The first line of what another library says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def visible(text: str, keep: str = "") -> str:
+    """The text with what would steer a terminal, or turn the reading direction, as \\x1b or \\u202e; but for `keep`."""
+
+    def shown(character: str) -> str:
+        steers = unicodedata.category(character) in _STEERING and character not in _JOINERS + keep
+        return character.encode("unicode_escape").decode() if steers else character
+
+    return text if text.isascii() and text.isprintable() else "".join(map(shown, text))
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

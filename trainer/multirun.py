@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from trainer.compose import number_of_jobs, plain
 from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
-from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
+from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, new_folder, read_json, write_json
 from trainer.sweep.table import print_table
@@ -107,7 +107,7 @@ def _run_job(composed: DictConfig, run: str) -> bool:
     except Exception as error:  # also a plugin's own, or no memory left: the other jobs are not to blame
         if not isinstance(error, TrainerError):
             traceback.print_exc()
-        print(f"{run} failed: {error}", file=sys.stderr)
+        print(visible(f"{run} failed: {error}", keep="\n"), file=sys.stderr)
         folder.path.mkdir(parents=True, exist_ok=True)
         if folder.read_summary().get("status") != "finished":
             write_json(folder.summary, {**ending(error), "overrides": said})

@@ -35,7 +35,7 @@ _NOISE = 0.3
 """Standard deviation of the Gaussian noise, where 1 is all the way from black to white."""
 _BRIGHTER = 1.5
 _DARKER = 0.9
-_ACTING = ("root", "grey")
+_ACTING = ("root", "parts", "label", "grey")
 """The options of the set that the copies follow."""
 
 
@@ -53,7 +53,7 @@ def run(config: Config) -> int:
     source, target = Path(data.options["root"]).expanduser(), Path(config.settings.output)
     _check_target(source, target)
     target = target.resolve()  # a name of its own, and not a link, beside which the copies are made
-    parts, _ = scan(source)
+    parts, _ = scan(source, data.options["parts"], data.options["label"])
     screen = Screen()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -124,6 +124,8 @@ def _check_options(options: dict[str, Any]) -> None:
     idle = [key for key, value in options.items() if key not in _ACTING and value != defaults[key]]
     if idle:
         raise ConfigError(f"augment: data.{idle[0]} cannot act on copies of files. Leave it out.")
+    if options["label"] == "name":
+        raise ConfigError("augment: the copies' names would say other classes. Sort the images into folders first.")
 
 
 def _check_target(source: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from trainer.data.cache import Keep
 from trainer.data.decode import SUFFIXES, Frame, decode, short_side
 from trainer.data.source import Samples, Source
 from trainer.data.store import unreadable_in_words
-from trainer.errors import DataError
+from trainer.errors import DataError, visible
 from trainer.schema import Fit, Resize
 
 _SIZES_MEASURED = 200
@@ -117,8 +117,8 @@ def file_source(
                 total = len(files.images) + len(failures)
                 words = unreadable_in_words(failures, total)
                 said.append(f"Left out (data.on_error=skip; all are in left_out.txt): {words}")
-    for files in parts.values():
-        _check_filled(files)
+    _check_filled(parts["train"], classes)
+    said += [note for part, files in parts.items() if part != "train" for note in _lacking(part, files, classes)]
     median = _median_short_side(parts["train"].paths)
     seen, side = sizes(median, look.size, look.prepare)
     said.append(size_note(median, seen, side, look.fit))
@@ -146,7 +146,7 @@ def size_note(median: int, seen: int, side: int, fit: Fit) -> str:
 
 def names(words: Iterable[str]) -> str:
     """The first ten, and how many more there are."""
-    listed = list(words)
+    listed = [visible(word) for word in words]
     return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
 
 
@@ -163,13 +163,23 @@ def _samples(files: Files, classes: tuple[str, ...], side: int, frame: Frame) ->
     return FileSamples(files.root, keys, labels, num_bytes, changed, side, frame)
 
 
-def _check_filled(files: Files) -> None:
+def _check_filled(files: Files, classes: Sequence[str]) -> None:
+    """Raises DataError if a class has no image to learn it from."""
     filled = {image.label for image in files.images}
-    if missing := [name for name in files.classes if name not in filled]:
+    if missing := [name for name in classes if name not in filled]:
         raise DataError(
             f"{files.root} has no images of {names(missing)}. Add some (of {' '.join(SUFFIXES)}), "
             "or remove the class from every part."
         )
+
+
+def _lacking(part: str, files: Files, classes: Sequence[str]) -> list[str]:
+    """The line that says of which classes a part has no images to judge by. Raises DataError if it has none at all."""
+    if not files.images:
+        raise DataError(f"{files.root} has no images for the {part} part. Add some, or remove it.")
+    filled = {image.label for image in files.images}
+    missing = [name for name in classes if name not in filled]
+    return [f"The {part} part has no images of {names(missing)}, so it tells nothing of them."] if missing else []
 
 
 def _drop_unreadable(files: Files) -> list[str]:

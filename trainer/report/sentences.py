@@ -7,6 +7,10 @@ from typing import Any
 
 from trainer.config import Config
 from trainer.engine.loop import EpochReport
+from trainer.errors import visible
+
+_FEW_CLASSES = 4
+_LONG_NAME = 40
 
 
 def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
@@ -16,13 +20,20 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
     counts = ", ".join(f"{count:,} {part}" for part, count in images.items() if count)
     colour = "grey" if seen["channels"] == 1 else "colour"
     return [
-        f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {len(about['classes'])} classes; "
+        f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {_classes(about['classes'])}; "
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
         f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}; "
         f"{about['precision']} on {about['device']}, {about['threads']} threads",
         f"run folder: {folder}",
     ]
+
+
+def _classes(names: Sequence[str]) -> str:
+    """How many there are, and the first few by name, so that folders taken for classes by mistake are seen at once."""
+    shown = [visible(name) for name in (names if len(names) <= _FEW_CLASSES else names[: _FEW_CLASSES - 1])]
+    shown = [name if len(name) <= _LONG_NAME else f"{name[: _LONG_NAME - 1]}…" for name in shown]
+    return f"{len(names)} classes ({', '.join([*shown, *(['…'] if len(names) > len(shown) else [])])})"
 
 
 def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> str:
