@@ -17,7 +17,7 @@ RANKS = [
     ("doctor", "report", "sweep"),
     ("build",),
     ("run",),
-    ("commands", "multirun", "compose", "help", "cli", "__main__"),
+    ("commands", "multirun", "compose", "words", "help", "cli", "__main__"),
 ]
 RANK_OF = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]

@@ -9,13 +9,14 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from trainer import __version__, help
-from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
+from trainer.compose import Origin, check_choices, compose, compose_each, forced, number_of_jobs, value_of
 from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.garbage import end_without_collecting, put_off_collecting
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
 from trainer.threads import wait_without_spinning
+from trainer.words import spelled
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -84,7 +85,7 @@ def _dispatch(words: list[str]) -> int:
     flags = [word for word in words if word not in arguments.overrides]
     if arguments.config_path and not arguments.config_path.startswith("/"):
         flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]
-    arguments.overrides = [readable(word) for word in arguments.overrides]
+    typed, arguments.overrides = arguments.overrides, spelled(arguments.overrides)
     words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use --config-path RUN_FOLDER.")
@@ -105,7 +106,7 @@ def _dispatch(words: list[str]) -> int:
 
         first = compose(arguments.overrides, origin, multirun=True)
         _prepare(first)
-        return run_many([*flags, *map(forced, arguments.overrides)], arguments.overrides, first)
+        return run_many([*flags, *map(forced, arguments.overrides)], typed, number_of_jobs(arguments.overrides), first)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))

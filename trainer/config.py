@@ -247,6 +247,8 @@ def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
         return schema.conform(value, annotation)
     except ValueError as error:
         hint = did_you_mean(str(value), schema.choices(annotation))
+        if schema.wants_quotes(value, annotation):
+            hint = " Text that looks like a number, or like true, wants quotes."
         errors.append(f"{where}: {error}.{hint}")
         return None
 

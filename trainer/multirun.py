@@ -12,12 +12,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
-from trainer.compose import number_of_jobs, plain
+from trainer.compose import plain
 from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
-from trainer.records.folder import RunFolder, new_folder, read_json, write_json
+from trainer.records.folder import RunFolder, literal, new_folder, read_json, write_json
 from trainer.sweep.table import print_table
+from trainer.words import quoted, shown
 
 _QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
 _SWEEP = "sweep.json"
@@ -33,10 +34,10 @@ def hand_to_hydra(words: Sequence[str], job: Callable[[DictConfig], None] = lamb
         sys.argv = before
 
 
-def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> int:
+def run_many(words: Sequence[str], typed: Sequence[str], count: int, first: Config) -> int:
     """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1.
 
-    words: all that Hydra is told. overrides: those of them that are key=value. first: the config of the first job.
+    words: all that Hydra is told. typed: those that are key=value, as typed. count: of jobs. first: the first's config.
     """
     settings = first.settings
     if settings.resume not in (None, "auto"):
@@ -44,8 +45,7 @@ def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> i
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
-    folder = _claim(output, settings, overrides)
-    count = number_of_jobs(overrides)
+    folder = _claim(output, settings, typed)
     failed: list[str] = []
 
     def job(composed: DictConfig) -> None:
@@ -54,7 +54,8 @@ def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> i
             failed.append(run)
 
     with _composed_once():
-        hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"], job)
+        place = f"hydra.sweep.dir={quoted(literal(str(folder)))}"
+        hand_to_hydra([*words, *_QUIET, place, "hydra.sweep.subdir=${hydra.job.num}"], job)
     print_table(folder, settings.monitor)
     if not failed:
         return 0
@@ -77,14 +78,14 @@ def _composed_once() -> Iterator[None]:
         Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
 
 
-def _claim(output: Path, settings: Settings, overrides: Sequence[str]) -> Path:
+def _claim(output: Path, settings: Settings, typed: Sequence[str]) -> Path:
     """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
     folder = output / settings.name if settings.name else new_folder(output, None).path
     stored = read_json(folder / _SWEEP).get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
-    said = sorted(word for word in overrides if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
-    if stored is not None and stored != said:
+    said = sorted(word for word in typed if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
+    if stored is not None and [*map(shown, stored)] != [*map(shown, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _SWEEP, {"overrides": said})
@@ -97,7 +98,7 @@ def _run_job(composed: DictConfig, run: str) -> bool:
 
     job = HydraConfig.get()
     folder = RunFolder(Path(os.path.relpath(job.runtime.output_dir)))
-    said = [word.lstrip("+") for word in job.overrides.task]
+    said = [shown(word) for word in job.overrides.task]
     print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
     try:
         train.run_in(folder, check(plain(composed)), said)

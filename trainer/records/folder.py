@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import json
+import math
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +15,25 @@ from typing import Any, BinaryIO
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from trainer import durable
 from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without references, and with quotes around text that any reader might take for less or more than that."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def text(self, text: str) -> yaml.Node:
+        is_plain = text.isprintable() and text[:1].isalpha()
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 class RunFolder:
@@ -71,8 +88,8 @@ class RunFolder:
     def read_config(self) -> Config:
         """The config as the run stored it."""
         try:
-            stored = OmegaConf.to_container(OmegaConf.load(self.config))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            stored = OmegaConf.to_container(OmegaConf.load(self.config), resolve=True)
+        except (OSError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
             raise _damaged(self.config) from error
         if not isinstance(stored, dict):
             raise _damaged(self.config)
@@ -95,9 +112,20 @@ class RunFolder:
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""
         whole = {**config.plain(), "resume": None, "resume_allow": []}  # else it would go on, not again
-        text = OmegaConf.to_yaml(OmegaConf.create(whole))
+        text = yaml.dump(literal(whole), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
         again = f"python -m trainer --config-path {shlex.quote(str(self.path))} name=again"
         replace_text(self.config, f"# The whole config of this run. To run it again: {again}\n{text}")
+
+
+def literal(data: Any) -> Any:
+    """Plain data in which OmegaConf finds no ${…} to work out: such text is text by now."""
+    if isinstance(data, dict):
+        return {key: literal(each) for key, each in data.items()}
+    if isinstance(data, list):
+        return [literal(each) for each in data]
+    if isinstance(data, str):
+        return re.sub(r"(\\*)\$\{", lambda before: 2 * before[1] + r"\${", data)
+    return data
 
 
 def new_folder(output: Path, name: str | None, now: Callable[[], datetime] = datetime.now) -> RunFolder:
