@@ -22,7 +22,9 @@ def test_the_rate_falls_in_the_epochs_in_which_torch_would_cut_it(train: Train, 
     expected = []
     for line in epochs:
         expected.append(optimizer.param_groups[0]["lr"])
-        reference.step(float(str(line[monitor])))
+        accuracy, loss = float(str(line["val_accuracy"])), float(str(line["val_loss"]))
+        # Of 9 images: where as many are right, the loss decides.
+        reference.step(loss - 1e-9 * accuracy if monitor == "val_loss" else accuracy - 1e-3 * loss)
     assert [line["lr"] for line in epochs] == pytest.approx(expected)
     assert expected[-1] < expected[0]  # it did fall in this run
 

@@ -21,6 +21,7 @@ from test_torture_numbers import Poison
 from trainer import fault
 from trainer.cli import main
 from trainer.engine import loop
+from trainer.engine.checkpoint import FORMAT
 from trainer.errors import both_lists
 from trainer.records.folder import RunFolder, new_folder
 
@@ -427,14 +428,14 @@ def test_every_file_that_a_run_saves_loads_without_running_anything_and_tells_of
     assert kinds == {"last", "previous", "best", "epoch1"}
     for path in files:
         saved = torch.load(path, weights_only=True)
-        assert saved["format"] == 1 and saved["classes"] == ["0", "1", "2"], path
+        assert saved["format"] == FORMAT and saved["classes"] == ["0", "1", "2"], path
         assert saved["config"]["optim.lr"] == 0.003 and saved["versions"].keys() >= {"trainer", "torch"}
     manifest = json.loads((begun / "checkpoints" / "manifest.json").read_text())
     listed = {key: entry["file"] for key, entry in manifest["sha256"].items()}
     for path in files:
         name = "last.pt" if path.name == "previous.pt" else path.name
         assert listed[hashlib.sha256(path.read_bytes()).hexdigest()] == name
-    assert manifest["format"] == 1 and manifest["classes"] == saved["classes"]
+    assert manifest["format"] == FORMAT and manifest["classes"] == saved["classes"]
     text = json.dumps(saved["config"], sort_keys=True)
     assert {entry["config_sha256"] for entry in manifest["sha256"].values()} == {
         hashlib.sha256(text.encode()).hexdigest()

@@ -117,10 +117,8 @@ def test_every_setting_that_steers_the_engine_runs(train: Train, words: tuple[st
 
 
 def test_that_only_a_part_of_the_images_is_used_is_said(train: Train) -> None:
-    assert (
-        "limit_train=40, limit_val=5: only so many of these images are used"
-        in train("limit_train=40", "limit_val=5").out
-    )
+    said = "limit_train=40, limit_val=5, limit_test=6: only so many of these images are used"
+    assert said in train("limit_train=40", "limit_val=5", "limit_test=6").out
     assert "only so many" not in train().out
 
 

@@ -15,12 +15,12 @@ from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
 from trainer.config import Config, Settings
 from trainer.data.batches import EvalBatches, TrainBatches
-from trainer.data.fingerprint import fingerprint
+from trainer.data.fingerprint import fingerprint, part_fingerprint
+from trainer.data.limits import limited
 from trainer.data.listing import in_two_parts, listing
 from trainer.data.normalise import Normalisation, centred, measure
 from trainer.data.pack import Progress
-from trainer.data.source import Samples, Source
-from trainer.data.splits import limit
+from trainer.data.source import Source
 from trainer.data.store import Store, open_stores
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
@@ -39,6 +39,8 @@ from trainer.rng import seed_of
 from trainer.sched.schedule import Schedule
 
 _FEW_STEPS = 5
+_FINE = 100
+"""Validation images of which one is a hundredth of the accuracy."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     keep_freed_memory()
 
     source: Source = _part(config, "data")
-    (train, val, test), kept = _open_all(config, source, progress)
+    taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
+    (train, val, test), kept = _open_all(config, taken, progress)
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
     to_device = partial(upload, device=device)
@@ -107,6 +110,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         plan=_plan(settings),
         about={
             **_about_data(source, normalisation),
+            "validation_fingerprint": part_fingerprint(taken.val),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
             "kernels": used.name,
@@ -114,6 +118,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         notes=(
             *source.notes,
             *in_two_parts(source),
+            *limits,
             *kept,
             *getattr(model, "notes", ()),
             *new_head,
@@ -122,6 +127,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
             *filter(None, (precision.note, used.note)),
             *_rates(optimizer),
             *_pace(steps_per_epoch(batches, settings.accumulate)),
+            *_resolution(val.labels),
             *_weights(criterion, source),
         ),
         files=listing(source),
@@ -248,17 +254,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
-    return samples if count is None else limit(samples, count, setting)
-
-
-def _limits(settings: Settings) -> tuple[str, ...]:
-    """A word where only a part of the images is used."""
-    limits = {"limit_train": settings.limit_train, "limit_val": settings.limit_val}
-    said = ", ".join(f"{name}={count}" for name, count in limits.items() if count is not None)
-    return (f"{said}: only so many of these images are used, every class in its share.",) if said else ()
-
-
 def _open_all(
     config: Config, source: Source, progress: Progress
 ) -> tuple[tuple[Store, Store, Store | None], tuple[str, ...]]:
@@ -267,9 +262,7 @@ def _open_all(
     Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
     """
     settings, data = config.settings, config.parts["data"]
-    train = _limited(source.train, settings.limit_train, "limit_train")
-    val = _limited(source.val, settings.limit_val, "limit_val")
-    parts = [train, val, *([source.test] if source.test is not None else [])]
+    parts = [source.train, source.val, *([source.test] if source.test is not None else [])]
     place = data.options.get("root") or data.options.get("file") or ""
     stores, note = open_stores(
         parts,
@@ -278,7 +271,7 @@ def _open_all(
         title=f"{data.name} {place}".strip(),
         progress=progress,
     )
-    return (stores[0], stores[1], stores[2] if stores[2:] else None), (*_limits(settings), *filter(None, [note]))
+    return (stores[0], stores[1], stores[2] if stores[2:] else None), tuple(filter(None, [note]))
 
 
 def _may_use_kernels(settings: Settings, device: torch.device) -> bool:
@@ -290,6 +283,17 @@ def _pace(steps: int) -> tuple[str, ...]:
     """A word where an epoch has hardly a step."""
     few = f"Only {steps} optimizer step{'s' * (steps > 1)} an epoch: a smaller batch_size or more epochs learn more."
     return (few,) if steps < _FEW_STEPS else ()
+
+
+def _resolution(labels: Tensor) -> tuple[str, ...]:
+    """A word where validation has so few images that the scores of its epochs come in large steps."""
+    count = int((labels >= 0).sum())
+    if count >= _FINE:
+        return ()
+    if not count:
+        return ("Validation has no labelled image: every epoch scores 0. Label some, or validate on another part.",)
+    images = f"only {count} labelled image{'s' * (count > 1)}, of which one is {100 / count:.3g} % of the accuracy"
+    return (f"Validation has {images}: smaller differences between epochs or runs say nothing. More images tell more.",)
 
 
 def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None:

@@ -36,6 +36,7 @@ class Settings:
     kernels: Literal["auto", "torch"] = "auto"
     limit_train: Count | None = None
     limit_val: Count | None = None
+    limit_test: Count | Literal["all"] | None = None
     name: str | None = None
     resume: str | None = None
     resume_allow: list[str] = field(default_factory=list)
@@ -80,6 +81,7 @@ HARMLESS_ON_RESUME = {
     "save_every",
     "keep_every",
     "early_stop",
+    "limit_test",
     "data.root",
     "data.file",
     "data.parts",

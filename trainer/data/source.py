@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -57,6 +58,10 @@ class ArraySamples:
         return self.pixels[index]
 
     def digest(self) -> bytes:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
         return hashlib.sha256(self.pixels.contiguous().numpy().data).digest()
 
     def version(self) -> bytes:

@@ -40,14 +40,15 @@ def fold_of(keys: Sequence[str], labels: Tensor, folds: int) -> Tensor:
     return result
 
 
-def limit(samples: Samples, count: int, setting: str) -> Samples:
+def limit(samples: Samples, count: int, setting: str, everything: str = "null") -> Samples:
     """A stratified subset of count samples, in their order: each class in its proportion, none left out if all fit.
 
-    setting: the user's word for the limit. Raises DataError with it if there are fewer samples than that.
+    setting: the user's word for the limit, and everything its value for none. Raises DataError with both if there are
+    fewer samples than that.
     """
     if count > len(samples):
         raise DataError(
-            f"{setting}={count}: there are only {len(samples)} images. Give at most {len(samples)}, or null."
+            f"{setting}={count}: there are only {len(samples)} images. Give at most {len(samples)}, or {everything}."
         )
     if count == len(samples):
         return samples

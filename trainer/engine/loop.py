@@ -15,7 +15,7 @@ from trainer.engine.average import follow
 from trainer.engine.device import ahead
 from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
+from trainer.engine.metrics import Evaluation, Scores, evaluation_of, scores_of, sums_of, surprise, zero_sums
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.errors import DivergedError
@@ -82,7 +82,7 @@ class EpochReport:
     step: int
     lr: float
     train: Scores
-    val: Scores
+    val: Evaluation
     is_best: bool
     images: int
     train_seconds: float
@@ -134,11 +134,11 @@ def fit(
         fault.reach("validation", state.epoch + 1)
         train = _scores(state, state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
-        if not math.isfinite(val.loss):
+        if not math.isfinite(val.loss + val.objective):
             raise _diverged(f"The validation loss is not a finite number after step {state.step}.", state, recipe)
-        is_best = _end_epoch(state, val, plan)
+        is_best, is_better = _end_epoch(state, val, plan)
         if isinstance(recipe.schedule, Plateau):
-            shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_best)
+            shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_better)
             state.plateau_share, state.plateau_epochs = shrunk
         lr, seconds = _lr(state), (trained - begun, time.perf_counter() - trained)
         report = EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds)
@@ -205,16 +205,18 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Scores:
-    """The model's scores over the batches, in evaluation mode. The loss is the training loss: smoothing included."""
+def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
+    """The model's scores over the batches, in evaluation mode."""
     model.eval()
     sums = zero_sums(next(model.parameters()).device)
+    surprises = torch.zeros_like(sums[0])
     for batch in ahead(batches, sums.device):
         with precision.autocast():
             logits = model(batch.images)
         losses = criterion.losses(logits, batch.labels)
         sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
-    return scores_of(sums)
+        surprises += surprise(logits, batch.labels, sums.dtype)
+    return evaluation_of(sums, surprises)
 
 
 def _groups(state: State, batches: Batches, accumulate: int) -> Iterator[Sequence[Batch]]:
@@ -279,13 +281,18 @@ def _base_lr(state: State) -> float:
     return float(max(group["initial_lr"] for group in state.optimizer.param_groups)) * 0.5**state.rollbacks
 
 
-def _end_epoch(state: State, val: Scores, plan: Plan) -> bool:
-    """Counts the epoch, and tells whether it is the best so far. A loss far above the start never gives a best."""
+def _end_epoch(state: State, val: Evaluation, plan: Plan) -> tuple[bool, bool]:
+    """Counts the epoch, and tells whether it is the best so far, and whether it is better than the best before.
+
+    Where the monitored score is the same the other one decides, and where both are the later epoch is the best, though
+    no better. A loss far above the start never gives a best.
+    """
     state.epoch += 1
     state.sums, state.logged_sums = torch.zeros_like(state.sums), torch.zeros_like(state.sums)
-    score = val.accuracy if plan.monitor == "val_accuracy" else -val.loss
-    is_best = not is_far_off(state) and (state.best is None or score > state.best)
+    scores = (val.accuracy, -val.loss) if plan.monitor == "val_accuracy" else (-val.loss, val.accuracy)
+    is_best = not is_far_off(state) and (state.best is None or scores >= state.best)
+    is_better = is_best and scores != state.best
     if is_best:
-        state.best, state.best_epoch, state.best_step = score, state.epoch, state.step
-    state.stale_epochs = 0 if is_best else state.stale_epochs + 1
-    return is_best
+        state.best, state.best_epoch, state.best_step = scores, state.epoch, state.step
+    state.stale_epochs = 0 if is_better else state.stale_epochs + 1
+    return is_best, is_better

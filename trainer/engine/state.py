@@ -49,15 +49,16 @@ class State:
     """Optimizer steps taken."""
     epoch: int = 0
     """Epochs finished, their validation included."""
-    best: float | None = None
+    best: tuple[float, float] | None = None
+    """The scores of the best epoch, the monitored one and the one that breaks its ties; of both, more is better."""
     best_epoch: int = 0
     best_step: int = 0
     stale_epochs: int = 0
-    """Epochs since the monitored score was best."""
+    """Epochs since the scores last became better."""
     plateau_share: float = 1.0
     """What plateaus have left of the rate that the schedule gives."""
     plateau_epochs: int = 0
-    """Epochs since the monitored score was best, or since a plateau cut the rate."""
+    """Epochs since the scores last became better, or since a plateau cut the rate."""
     rollbacks: int = 0
     """Times that the run diverged and went back to a checkpoint; each has halved the rate."""
 
@@ -116,6 +117,19 @@ class State:
             setattr(self, name, saved[name])
         for name in _TENSORS:
             setattr(self, name, saved[name].to(self.sums.device))
+
+    def measure_anew(self) -> None:
+        """Forget the best, and how long a better one was waited for: what follows is measured on or by something else.
+
+        What plateaus have left of the rate stays: it is the rate that the weights were learnt with.
+        """
+        self.best, self.best_epoch, self.best_step = None, 0, 0
+        self.stale_epochs = self.plateau_epochs = 0
+
+    def learn_anew(self) -> None:
+        """Forget where the loss began, and what was far from there: what follows is measured by another loss."""
+        for tensor in (self.start_loss, self.streaks, self.begun):
+            tensor.zero_()
 
     def renumber(self, steps_before: int, steps_now: int) -> None:
         """Count as if every epoch had always had as many steps as it has now: so schedule and shuffle stay in place."""

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trainer import durable
 from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
+from trainer.records.older import with_objective
 
 
 class _Dumper(yaml.SafeDumper):
@@ -105,9 +106,11 @@ class RunFolder:
     def read_summary(self) -> dict[str, Any]:
         """How the run ended; nothing if it has not, or if the file is damaged: a run that goes on writes it anew."""
         try:
-            return read_json(self.summary)
+            summary = read_json(self.summary)
         except CheckpointError:
             return {}
+        epochs = {key: with_objective(summary[key]) for key in ("best", "last") if isinstance(summary.get(key), dict)}
+        return {**summary, **epochs}
 
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""

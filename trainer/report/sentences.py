@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.config import Config
 from trainer.engine.loop import EpochReport
+from trainer.engine.metrics import same_loss
 from trainer.errors import visible
 
 _FEW_CLASSES = 4
@@ -38,11 +39,12 @@ def _classes(names: Sequence[str]) -> str:
 
 def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> str:
     """One line an epoch, the same for a terminal and a log file."""
-    seconds = report.train_seconds + report.val_seconds
+    seconds, val = report.train_seconds + report.val_seconds, report.val
+    objective = "" if same_loss(val.loss, val.objective) else f" objective {_loss(val.objective)}"
     return (
         f"epoch {report.epoch:>{len(str(epochs))}}/{epochs}"
         f"  train loss {_loss(report.train.loss)} accuracy {report.train.accuracy:6.2%}"
-        f"  val loss {_loss(report.val.loss)} accuracy {report.val.accuracy:6.2%}"
+        f"  val loss {_loss(val.loss)}{objective} accuracy {val.accuracy:6.2%}"
         f"  lr {report.lr:.2e}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
     )
 
@@ -58,7 +60,9 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
     if summary["validated_on"] == "test":
         lines.append("selected on the test part (data.val=test): there is no independent test result")
     elif summary["test"]:
-        lines.append(f"test accuracy {summary['test']['accuracy']:.2%}, measured once, with the weights of that epoch")
+        test = summary["test"]
+        images = f"{test['images']:,} image{'s' * (test['images'] != 1)}"
+        lines.append(f"test accuracy {test['accuracy']:.2%} on {images}, measured once, with the weights of that epoch")
     if left_out := summary["skipped_steps"]:
         lines.append(f"{left_out} step{'s' * (left_out > 1)} left out: loss or gradient not finite")
     if rollbacks := summary["rollbacks"]:

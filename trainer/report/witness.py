@@ -64,6 +64,7 @@ class Witness:
             train_loss=report.train.loss,
             train_accuracy=report.train.accuracy,
             val_loss=report.val.loss,
+            val_objective=report.val.objective,
             val_accuracy=report.val.accuracy,
             lr=report.lr,
             best=report.is_best,

@@ -21,7 +21,7 @@ def may_go_back(config: Config, job: Job) -> bool:
     return config.settings.on_nonfinite == "rollback" and job.state.rollbacks < MOST_ROLLBACKS
 
 
-def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Checkpoints) -> str:
+def go_back(error: DivergedError, folder: RunFolder, config: Config, job: Job, checkpoints: Checkpoints) -> str:
     """Puts state and records back to the last good checkpoint, with half the rate from there on. Gives what to say.
 
     The new state is saved at once: a run that is killed from here on goes on with the new rate. Raises DivergedError,
@@ -33,7 +33,7 @@ def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Chec
         raise give_up(error, folder, job, checkpoints) from error
     assert saved is not None  # a run that may go back begins with a checkpoint
     reason = _with_images(error, job)
-    put_back(folder, job, saved)
+    put_back(folder, config, job, saved)
     job.state.rollbacks += 1
     said = (
         f"{reason} Back to step {job.state.step} with half the rate, rollback {job.state.rollbacks} "

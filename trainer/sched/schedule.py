@@ -12,7 +12,7 @@ class Plateau:
     """The schedule that reads validation. The counters that it wants are in the engine's state, and saved there."""
 
     patience: int
-    """Epochs without a new best before the rate is cut."""
+    """Epochs without progress before the rate is cut."""
     factor: float
     end: float
 
@@ -20,9 +20,9 @@ class Plateau:
         """What the schedule makes of time alone: nothing."""
         return 1.0
 
-    def after(self, share: float, waited: int, is_best: bool) -> tuple[float, int]:
-        """The share of the base rate, and the epochs waited since the last best or cut, after one more epoch."""
-        if is_best:
+    def after(self, share: float, waited: int, is_better: bool) -> tuple[float, int]:
+        """The share of the base rate, and the epochs waited since the last progress or cut, after one more epoch."""
+        if is_better:
             return share, 0
         if waited + 1 < self.patience:
             return share, waited + 1
