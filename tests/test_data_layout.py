@@ -125,6 +125,11 @@ def test_parts_that_could_be_taken_for_classes_are_refused_with_the_words_that_r
         ({"trn": {}, "vld": {}, "tst": {}}, (8, 8, 8), "own validation part"),
         ({"tr": {}, "va": {}, "te": {}}, (8, 8, 8), "own validation part"),
         ({"train-v2": {}, "val2017": {}, "holdout": {}}, (8, 8, 8), "own validation part"),
+        (
+            {"train": {}, "raw": NUMBERS, "thumbs": NUMBERS},
+            (6, 2, None),
+            "left out 2 folders beside train: raw, thumbs",
+        ),
         ({"train": {}, "test": {}, "test1": {}}, (6, 2, 8), "left out 1 folders beside train: test1"),
         ({"cat": NUMBERS, "dog": NUMBERS, "test": {}}, (6, 2, 8), "cat, dog are for training, beside test"),
         (

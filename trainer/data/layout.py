@@ -10,7 +10,7 @@ from typing import Literal
 
 from trainer.data.files import names as few
 from trainer.data.hints import MOST, Folder, classes_in, counted, hint, name_label
-from trainer.data.part_names import most_plain, parts_of, says_nothing, without_part
+from trainer.data.part_names import most_plain, parts_of, says_little, says_nothing, without_part
 from trainer.errors import ConfigError, DataError, did_you_mean
 
 PARTS = ("train", "val", "test")
@@ -52,7 +52,7 @@ def find_layout(base: Path, names: Sequence[str], parts: str | dict[str, str], l
         return _with_train(base, train, folders, part_of, labels)
     others = [name for name in names if name not in part_of]
     with_pictures = [name for name in others if folders[name].holds_pictures] if part_of else others
-    if not part_of or (set(part_of.values()) == {"train"} and not all(map(says_nothing, with_pictures))):
+    if not part_of or (set(part_of.values()) == {"train"} and not all(map(says_little, with_pictures))):
         notes = [f"{base / name}: taken for a class, beside {few(others)}." for name in part_of]
         return _divided_below(base, folders, labels) or _checked(
             base, Layout({"train": base}, {}, tuple(notes)), labels
@@ -137,7 +137,7 @@ def _with_train(base: Path, train: str, folders: dict[str, Folder], part_of: dic
 def _check_alone(base: Path, train: str, folders: dict[str, Folder], part_of: dict[str, str]) -> None:
     """Raises DataError where a folder called train may be one class of several: a vehicle, with kinds of it inside."""
     inside = folders[train].folders
-    beside = [name for name in folders if name not in part_of and not says_nothing(name)]
+    beside = [name for name in folders if name not in part_of and not says_little(name)]
     beside = [name for name in beside if folders[name].holds_pictures]
     if (
         beside

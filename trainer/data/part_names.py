@@ -22,7 +22,7 @@ _SAID_OF_ALL = (
 _SAID_BESIDE = (
     "split part partition subset crop crops cropped resized small big large full mini tiny all sub new old final clean "
     "raw original augmented labeled labelled public private stage phase version ver px rgb grey gray hq lq my the of "
-    "for"
+    "for thumbs thumbnails demo example examples extra misc backup tmp temp unused"
 )
 _THINGS = frozenset(_SAID_OF_ALL.split())
 """What any set may hold, of whatever classes."""
@@ -74,8 +74,13 @@ def without_part(name: str) -> tuple[str, str] | None:
 
 def says_nothing(name: str) -> bool:
     """Whether the name is of what any set may hold, and of no class: images, data, photos_jpg."""
+    return says_little(name) and any(token in _THINGS for token in _tokens(name))
+
+
+def says_little(name: str) -> bool:
+    """Whether the name may stand beside a part, and is hardly one of a class: as says_nothing, and raw, demo, new."""
     tokens = _tokens(name)
-    return bool(tokens) and all(token in _FILLERS for token in tokens) and any(token in _THINGS for token in tokens)
+    return bool(tokens) and all(token in _FILLERS for token in tokens)
 
 
 def _rank(name: str) -> int:
