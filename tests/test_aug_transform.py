@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import functional as reference
 
@@ -33,6 +34,14 @@ def normalised(images, channels=3):
     """The definition, in float64."""
     mean, std = (torch.tensor(each[channels], dtype=torch.float64)[:, None, None] for each in (MEAN, STD))
     return (images.double() / 255 - mean) / std
+
+
+def sharpened(images):
+    """What the warp samples of images that are as large as they are seen: eleven of each to one of its neighbours."""
+    pixels = images.double()
+    around = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
+    beside = around[..., :-2, 1:-1] + around[..., 2:, 1:-1] + around[..., 1:-1, :-2] + around[..., 1:-1, 2:]
+    return (11 * pixels - beside) / 7
 
 
 def saturation(draws):
@@ -107,7 +116,7 @@ def test_geometry_and_colour_in_one_equal_the_steps_one_after_the_other():
     maps = (colour.brightness(0.3), colour.contrast(0.4))
     turn = geometry.rotate(20.0)
     seen = transform(Policy(geometry=(turn,), colour=(*maps, saturation)), 40)(images, draws)
-    wanted = warp(images.float(), turn(draws, 1.0), 40).double() / 255
+    wanted = warp(sharpened(images).float(), turn(draws, 1.0), 40).double() / 255
     for each in (*maps, saturation):
         matrix = each(draws)
         wanted = torch.einsum("bij,bjhw->bihw", matrix[:, :, :3], wanted) + matrix[:, :, 3, None, None]
@@ -182,15 +191,16 @@ def test_a_policy_that_stays_inside_looks_the_same_with_reflection():
 
 def test_what_lies_beyond_the_edges_is_as_asked():
     images, right = images_of(1, 3, 16, 16), torch.eye(3, dtype=torch.float64)[None].clone()
+    pixels = sharpened(images)
     right[0, 0, 2] = 0.5  # four pixels further to the right than the image goes
     policy = Policy(geometry=(lambda draws, aspect: right,))
     for padding, beyond in (
-        ("reflection", images[..., -4:].flip(3)),
-        ("border", images[..., -1:].expand(-1, -1, -1, 4)),
+        ("reflection", pixels[..., -4:].flip(3)),
+        ("border", pixels[..., -1:].expand(-1, -1, -1, 4)),
         ("zeros", torch.zeros(1, 3, 16, 4)),
     ):
         seen = transform(replace(policy, padding=padding), 16)(images, Draws(0, 0, torch.arange(1)))
-        theirs = normalised(torch.cat([images[..., 4:], beyond], dim=3))
+        theirs = normalised(torch.cat([pixels[..., 4:], beyond], dim=3))
         torch.testing.assert_close(seen.double(), theirs, rtol=0, atol=2e-3)
 
 

@@ -22,8 +22,6 @@ from trainer.schema import Fit, Resize
 
 _SIZES_MEASURED = 200
 _LARGEST_OWN_SIZE = 128
-_SPARE = 1.25
-"""How much larger than the model's input the prepared images may be: room for crops and turns, without aliasing."""
 _FIT_IN_WORDS = {
     "crop": "short side, then the central square",
     "squish": "each side by itself",
@@ -130,10 +128,10 @@ def file_source(
 def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:
     """(what the model sees, what images are prepared at), from the images' median short side and what is asked for.
 
-    prepare None: a quarter larger than what the model sees, as far as the images have as many pixels.
+    prepare None: what the model sees, so that an image to be evaluated is resized once, as it is decoded.
     """
     seen = size or min(median, _LARGEST_OWN_SIZE, prepare or _LARGEST_OWN_SIZE)
-    return seen, prepare or min(max(median, seen), round(_SPARE * seen))
+    return seen, prepare or seen
 
 
 def size_note(median: int, seen: int, side: int, fit: Fit) -> str:
