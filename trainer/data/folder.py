@@ -5,6 +5,7 @@ import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,9 @@ from trainer.data.archive import FOLDER, is_archive, unpacked
 from trainer.data.archive import SUFFIXES as ARCHIVES
 from trainer.data.assemble import Wishes
 from trainer.data.cache import Keep
-from trainer.data.decode import SUFFIXES
-from trainer.data.files import File, Files, Look, file_source, names, readable
+from trainer.data.files import File, Files, Look, file_source, names, readable, told
+from trainer.data.formats import SUFFIXES
+from trainer.data.marks import marks
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
@@ -66,21 +68,46 @@ def scan(base: Path) -> tuple[dict[str, Files], list[str]]:
 
     Raises DataError as folder does.
     """
-    left_out = Counter[str]()
+    left_out = _LeftOut()
     folders = _find_parts(base)
     above = {_place(path) for path in (base.resolve(), *base.resolve().parents, *folders.values())}
     parts = {part: _scan(path, above, left_out) for part, path in folders.items()}
-    notes = [f"{base}: left out {count} {what}." for what, count in sorted(left_out.items()) if count]
+    notes = left_out.notes(base)
     beside = [path.name for path in _folders(base) if path not in folders.values()]
     if beside and folders["train"] != base:
         notes.append(f"{base}: left out {len(beside)} folders beside {folders['train'].name}: {names(beside)}.")
     if "test" in parts and not parts["test"].classes:
-        notes.append(f"{folders['test']} has no class folders, so there is nothing to test on.")
+        notes.append(f"{folders['test']} has no class folders with images, so there is nothing to test on.")
         del parts["test"]
-    classes = _common_classes(parts)
+    with told(notes):
+        classes = _common_classes(parts)
     for files in parts.values():
         files.classes = classes
     return parts, notes
+
+
+@dataclass
+class _LeftOut:
+    """What is in the folders and not in the set."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """By what they are."""
+    endings: Counter[str] = field(default_factory=Counter)
+    """Of the names of files that are no images by these."""
+    empty: list[Path] = field(default_factory=list)
+    """Folders without images."""
+
+    def notes(self, base: Path) -> list[str]:
+        """A line for each kind."""
+        lines = [f"{base}: left out {count} {what}." for what, count in sorted(self.counts.items()) if count]
+        if self.endings:
+            kinds = names(f"{count} {ending or 'without one'}" for ending, count in self.endings.most_common())
+            count = self.endings.total()
+            lines.append(f"{base}: left out {count} files that are not images, by their names' ends: {kinds}.")
+        if self.empty:
+            found = names(str(path.relative_to(base)) for path in self.empty)
+            lines.append(f"{base}: left out {len(self.empty)} folders without images, which are no classes: {found}.")
+        return lines
 
 
 def scan_archive(archive: Path, cache: Path) -> tuple[dict[str, Files], list[str]]:
@@ -138,11 +165,11 @@ def _find_parts(base: Path) -> dict[str, Path]:
     return {"train": base}
 
 
-def _scan(root: Path, above: set[_Place], left_out: Counter[str]) -> Files:
+def _scan(root: Path, above: set[_Place], left_out: _LeftOut) -> Files:
     """All images of a part. What is left out is counted by what it is. above: folders that no link may lead into."""
     folders = _folders(root)
     strays = [path for path in set(_visible(root)) - set(folders) if path.suffix.lower() in SUFFIXES]
-    left_out["image files that lie in no class folder"] += len(strays)
+    left_out.counts["image files that lie in no class folder"] += len(strays)
     same_name: dict[str, Path] = {}
     same_place: dict[_Place, Path] = {}
     for path in folders:
@@ -154,33 +181,38 @@ def _scan(root: Path, above: set[_Place], left_out: Counter[str]) -> Files:
         twin = same_place.setdefault(_place(path), path)
         if twin is not path:
             raise DataError(f"{twin} and {path} are one folder: one of them is a link to the other. Remove the link.")
-    files = Files(root, tuple(sorted(path.name for path in folders)))
-    for name in files.classes:
-        inside = _images_in(root / name, f"{name}/", {*above, *same_place}, left_out)
-        files.images += sorted(File(name, key, about.st_size, about.st_mtime_ns) for key, about in inside)
+    files = Files(root, ())
+    for path in sorted(folders, key=lambda path: path.name):
+        name = path.name
+        inside = list(_images_in(path, f"{name}/", {*above, *same_place}, left_out))
+        files.images += sorted(File(name, key, about.st_size, marks(about)) for key, about in inside)
+        if inside:
+            files.classes += (name,)
+        else:
+            left_out.empty.append(path)
     return files
 
 
 def _images_in(
-    path: Path, prefix: str, entered: set[_Place], left_out: Counter[str]
+    path: Path, prefix: str, entered: set[_Place], left_out: _LeftOut
 ) -> Iterator[tuple[str, os.stat_result]]:
     """(key, about the file) of the images at any depth. Links are followed, but no folder is entered twice."""
     for child in _visible(path):
         try:
             about = child.stat()
         except OSError:
-            left_out["links that lead nowhere"] += 1
+            left_out.counts["links that lead nowhere"] += 1
             continue
         place = about.st_dev, about.st_ino
         if stat.S_ISDIR(about.st_mode) and place in entered:
-            left_out["links to a folder that is read already"] += 1
+            left_out.counts["links to a folder that is read already"] += 1
         elif stat.S_ISDIR(about.st_mode):
             entered.add(place)
             yield from _images_in(child, f"{prefix}{child.name}/", entered, left_out)
         elif not stat.S_ISREG(about.st_mode):
-            left_out["entries that are neither file nor folder"] += 1
+            left_out.counts["entries that are neither file nor folder"] += 1
         elif child.suffix.lower() not in SUFFIXES:
-            left_out["files that are not images, by their names' ends"] += 1
+            left_out.endings[child.suffix.lower()] += 1
         else:
             yield prefix + child.name, about
 
@@ -212,6 +244,8 @@ def _visible(path: Path) -> list[Path]:
 def _common_classes(parts: dict[str, Files]) -> tuple[str, ...]:
     """The classes of the training part, after a check that there are two, and that every part has the same."""
     train = parts["train"]
+    if not train.classes:
+        raise DataError(f"{train.root} has no images in its folders. It must hold one folder a class, with images.")
     if len(train.classes) == 1:
         only = train.root / train.classes[0]
         hint = f" Perhaps data.root={only}?" if _folders(only) else ""

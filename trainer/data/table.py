@@ -12,6 +12,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.cache import Keep
 from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.folder import PARTS
+from trainer.data.marks import marks
 from trainer.data.source import Source
 from trainer.errors import DataError, did_you_mean
 from trainer.registry import DATA
@@ -144,7 +145,7 @@ def _parts(rows: list[_Row], base: Path, source: Path, ignore: str | None) -> di
             absent.append(f"{row.key} (line {row.number})")
             continue
         label = None if row.label == ignore else row.label
-        file = File(label, row.key, about.st_size, about.st_mtime_ns)
+        file = File(label, row.key, about.st_size, marks(about))
         parts.setdefault(row.part, Files(base, ())).images.append(file)
     if absent:
         raise DataError(
