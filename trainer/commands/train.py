@@ -14,12 +14,15 @@ from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Scores
 from trainer.errors import (
+    CheckpointError,
     ConfigError,
+    DataError,
     DivergedError,
     OutputError,
     StoppedError,
     TrainerError,
     first_line,
+    told,
 )
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
@@ -82,7 +85,8 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
         job = build(config if saved is None else without_weights(config), screen.counting)
-    changed = [] if saved is None else go_on(folder, config, job, saved)
+    with told(job.losses, DataError, CheckpointError):
+        changed = [] if saved is None else go_on(folder, config, job, saved)
     begin(folder, config, job, screen, changed if saved is not None else None)
     conclude = partial(summarise, folder.metrics, config, job.state, overrides)
     try:

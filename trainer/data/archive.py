@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from trainer.data.marks import marks, sample
+from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import DataError, first_line
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -48,6 +49,8 @@ def unpacked(archive: Path, cache: Path) -> Path:
     100 times its size (64 MiB are always fine).
     """
     about = archive.stat()
+    if is_lfs_pointer(archive):
+        raise DataError(f"{archive}: {LFS_POINTER}.")
     material = f"{archive.absolute()}\0{about.st_size}\0{marks(about)}".encode(errors="surrogateescape")
     name = hashlib.sha256(material + sample([archive])).hexdigest()[:16]
     place = cache / f"{archive.name.split('.')[0][:40]}-{name}"

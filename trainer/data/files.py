@@ -1,10 +1,9 @@
 """Image files, however they were found: their samples, their common size, and those that cannot be read."""
 
-import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from trainer.data.decode import Frame, decode, short_side
 from trainer.data.marks import Marks, sample
 from trainer.data.source import Samples, Source
 from trainer.data.store import unreadable_in_words
-from trainer.errors import DataError
+from trainer.errors import DataError, told
 from trainer.schema import Fit, Resize
 
 _SIZES_MEASURED = 200
@@ -113,7 +112,7 @@ def file_source(
     every file is tried first, which takes as long as one epoch's reading; bad ones are left out and named in the notes.
     """
     said, left_out = list(notes), list[str]()
-    with told(said):
+    with told(said, DataError):
         for files in parts.values():
             unreadable = _drop_unreadable(files, look.grey) if look.on_error == "skip" else {}
             if unreadable:
@@ -128,19 +127,8 @@ def file_source(
         source = assemble(
             classes, samples, wishes, size=seen, keep=keep, notes=[size_note(median, seen, side, look.fit)]
         )
-    if left_out:
-        said.append("All of them are in left_out.txt.")
-    return replace(source, notes=(*said, *source.notes), left_out=tuple(left_out))
-
-
-@contextlib.contextmanager
-def told(notes: Sequence[str]) -> Iterator[None]:
-    """Adds to an error of the data what was left out until then: it may well be the reason."""
-    try:
-        yield
-    except DataError as error:
-        lines = [str(error), *notes]
-        raise DataError(("\n" if any("\n" in line for line in lines) else " ").join(lines)) from error
+    listed = ["All that could not be read are in left_out.txt."] if left_out else []
+    return replace(source, notes=(*said, *listed, *source.notes), losses=tuple(said), left_out=tuple(left_out))
 
 
 def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:

@@ -13,11 +13,11 @@ from trainer.data.archive import FOLDER, is_archive, unpacked
 from trainer.data.archive import SUFFIXES as ARCHIVES
 from trainer.data.assemble import Wishes
 from trainer.data.cache import Keep
-from trainer.data.files import File, Files, Look, file_source, names, readable, told
+from trainer.data.files import File, Files, Look, file_source, names, readable
 from trainer.data.formats import SUFFIXES
 from trainer.data.marks import marks
 from trainer.data.source import Source
-from trainer.errors import DataError
+from trainer.errors import DataError, told
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
@@ -79,7 +79,7 @@ def scan(base: Path) -> tuple[dict[str, Files], list[str]]:
     if "test" in parts and not parts["test"].classes:
         notes.append(f"{folders['test']} has no class folders with images, so there is nothing to test on.")
         del parts["test"]
-    with told(notes):
+    with told(notes, DataError):
         classes = _common_classes(parts)
     for files in parts.values():
         files.classes = classes

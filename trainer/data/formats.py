@@ -11,6 +11,7 @@ from pathlib import Path
 import PIL
 from PIL import Image, UnidentifiedImageError
 
+from trainer.durable import LFS_BEGINS, LFS_POINTER
 from trainer.errors import DataError
 
 _ENDINGS = {
@@ -40,7 +41,6 @@ _ENDINGS = {
     "XBM": ".xbm",
     "XPM": ".xpm",
     "DIB": ".dib",
-    "IM": ".im",
     "PCD": ".pcd",
     "PCX": ".pcx",
     "SGI": ".bw .rgb .rgba .sgi",
@@ -51,9 +51,9 @@ _ENDINGS = {
 """By the names that Pillow gives the formats. HEIF it reads with a package, JXL not here: such a file's reason says so.
 
 None that starts another program (EPS), reads what is in it by way of any format (IPTC), unpacks without a bound in some
-releases of Pillow (FITS), or has no pixels that it could read (WMF, PDF, MPEG, BUFR, GRIB, HDF5).
+releases of Pillow (FITS), goes from it soon (IM), or has no pixels that it reads (WMF, PDF, MPEG, BUFR, GRIB, HDF5).
 """
-_BY_NAME = ("DIB", "IM", "PCD", "PCX", "SGI", "TGA")
+_BY_NAME = ("DIB", "PCD", "PCX", "SGI", "TGA")
 """Begin with two bytes of their own or none, so that anything could be taken for them: these need the ending too."""
 _FORMAT_OF = {ending: name for name, endings in _ENDINGS.items() for ending in endings.split()}
 SUFFIXES = frozenset(_FORMAT_OF)
@@ -63,7 +63,7 @@ _TOO_MANY = f"refused, its header claims too many pixels (above {_MOST_PIXELS:,}
 _HEAD = 64
 _HEIF = "HEIC, which Pillow reads with the package pillow-heif (pip install 'trainer[heic]')"
 _KINDS = (
-    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the image itself (git lfs pull fetches it)"),
+    (re.compile(re.escape(LFS_BEGINS)), LFS_POINTER),
     (re.compile(rb"\s*<(!doctype )?html", re.IGNORECASE), "a web page, not an image (its download went wrong)"),
     (re.compile(rb"....ftyp(hei|hev|(mif1|msf1)(?!.*avif))", re.DOTALL), _HEIF),
     (re.compile(rb"....ftyp.*avi[fs]", re.DOTALL), f"AVIF that Pillow {PIL.__version__} cannot read"),
@@ -84,10 +84,10 @@ def opened(path: Path) -> Image.Image:
         image = _opened(path)
     except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to
         raise DataError(f"{path}: {reason(error, path)}.") from error
-    if 0 < image.width * image.height <= _MOST_PIXELS:
-        return image
-    image.close()
-    raise DataError(f"{path}: {_TOO_MANY if all(image.size) else 'an image without a pixel'}.")
+    if image.width * image.height > _MOST_PIXELS:
+        image.close()
+        raise DataError(f"{path}: {_TOO_MANY}.")
+    return image
 
 
 def reason(error: Exception, path: Path) -> str:

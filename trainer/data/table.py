@@ -14,6 +14,7 @@ from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.folder import PARTS
 from trainer.data.marks import marks
 from trainer.data.source import Source
+from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import DataError, did_you_mean
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
@@ -78,6 +79,8 @@ def _rows(source: Path, path: str, label: str, split: str) -> Iterator[_Row]:
             raise DataError(f"data.file: {source} is not a file.")
         if about.st_size > _MOST_BYTES:
             raise DataError(f"data.file: {source} has more than {_MOST_BYTES >> 20} MiB. Is it a table of paths?")
+        if is_lfs_pointer(source):
+            raise DataError(f"data.file: {source} is {LFS_POINTER}.")
         with source.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
             lines.seek(0)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line
 from trainer.model import safetensors
 from trainer.model.staged import Staged
@@ -104,6 +105,8 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
     """
     refusal = f"weights: '{path}' cannot be read as a state dict"
+    if is_lfs_pointer(path):
+        raise CheckpointError(f"{refusal}: it is {LFS_POINTER}.")
     if path.suffix == safetensors.SUFFIX:
         try:
             return bare(safetensors.read(path), str(path))
