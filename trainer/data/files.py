@@ -174,7 +174,7 @@ def _check_filled(files: Files, unreadable: Mapping[File, str]) -> None:
         return
     lost = Counter(_kind(files, image, said) for image, said in unreadable.items() if image.label in missing)
     if lost:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in lost.most_common())
+        kinds = "; ".join(f"{kind}: {count}" for kind, count in lost.most_common())
         raise DataError(
             f"{files.root} has no images of {names(missing)} that can be read: {sum(lost.values())} lie there, and "
             f"data.on_error=skip left out all of them ({kinds}). Mend them, or remove the class from every part."
@@ -216,5 +216,6 @@ def _median_short_side(paths: Sequence[Path]) -> int:
         except DataError as error:
             failures.append(error)
     if not sides:
-        raise DataError(unreadable_in_words([str(error) for error in failures], len(failures)))
+        looked_at = f"Of {len(paths):,} images {len(failures)} were looked at. " if len(failures) < len(paths) else ""
+        raise DataError(looked_at + unreadable_in_words([str(error) for error in failures], len(failures)))
     return median_low(sides)
