@@ -115,9 +115,9 @@ def test_dangling_and_looping_class_links_are_no_classes(tmp_path: Path) -> None
         (lambda root: root.mkdir(), "has no folders in it"),
         (lambda root: fill(root / "cat"), "only one class folder, cat"),
         (lambda root: two_classes(root / "photos"), r"only one class.* Perhaps data.root=.*photos\?"),
-        (lambda root: (fill(root / "cat"), fill(root / "dog", 0)), "no images of dog"),
+        (lambda root: (fill(root / "cat"), fill(root / "dog", 0)), "only one class folder, cat.* left out 1 folders"),
+        (lambda root: (fill(root / "cat", 0), fill(root / "dog", 0)), "no images in its folders.* classes: cat, dog"),
         (lambda root: (two_classes(root / "val"), two_classes(root / "test")), "no train/CLASS folders"),
-        (lambda root: (two_classes(root / "train"), fill(root / "train/emu", 0)), "train has no images of emu"),
         (lambda root: [two_classes(root / part) for part in ("train", "val", "valid")], "both look like the val part"),
         (
             lambda root: (two_classes(root / "train"), two_classes(root / "val"), fill(root / "val/emu")),
@@ -185,7 +185,11 @@ def test_every_image_unreadable_is_one_error(tmp_path: Path) -> None:
     two_classes(tmp_path)
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"0\.png: not an image"):
+    with pytest.raises(DataError, match=r"^8 of 8 images cannot be read:\n  .*0\.png: not an image"):
+        folder(root=str(tmp_path))
+    for index in range(4, 300):
+        (tmp_path / "cat" / f"{index}.png").touch()
+    with pytest.raises(DataError, match=r"^Of 304 images 152 were looked at\. 152 of 152 images cannot be read:\n"):
         folder(root=str(tmp_path))
 
 

@@ -100,6 +100,81 @@ def test_broken_images_are_left_out_on_request_with_a_whole_list_and_stay_as_the
     assert about["images"]["train"] == 8
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n"
+
+
+@pytest.mark.row(26)
+@pytest.mark.parametrize("words", ["data.on_error=stop", "data.on_error=skip"])
+def test_where_no_image_can_be_read_their_number_and_the_reasons_are_told(
+    run: Train, photos: Path, golden: Golden, words: str
+) -> None:
+    for path in photos.rglob("*.png"):
+        path.write_bytes(POINTER)
+    broken(noisy(photos / "train" / "dog" / "9.png", 9), "truncated")
+    ended = run(words)
+    assert ended.code == 3
+    golden(f"row26_none_readable_{words.partition('=')[2]}", ended.err)
+
+
+@pytest.mark.row(26)
+def test_a_class_that_lost_all_its_images_is_told_with_their_number_and_the_reasons(
+    run: Train, photos: Path, golden: Golden
+) -> None:
+    for index in range(6):
+        (photos / "train" / "dog" / f"{index}.png").write_bytes(POINTER if index else b"")
+    (photos / "train" / "dog" / "notes.txt").touch()
+    ended = run("data.on_error=skip")
+    assert ended.code == 3
+    golden("row26_class_lost", ended.err)
+
+
+@pytest.mark.row(26)
+@pytest.mark.parametrize(
+    "words", [("limit_train=11",), ("data.root=PHOTOS/train", "data.folds=20", "data.fold=0")], ids=["limit", "folds"]
+)
+def test_an_error_that_comes_later_tells_what_was_left_out_before(
+    run: Train, photos: Path, words: tuple[str, ...]
+) -> None:
+    for index in range(4):
+        (photos / "train" / "cat" / f"{index}.png").write_bytes(POINTER)
+    ended = run("data.on_error=skip", *(word.replace("PHOTOS", str(photos)) for word in words))
+    assert ended.code == 3 and "there are only 8" in ended.err.splitlines()[0]
+    assert said(ended, "Left out (data.on_error=skip): 4 of 12 images cannot be read")
+    assert ended.err.count("a Git LFS pointer, not the file itself") == 4
+
+
+@pytest.mark.row(26)
+def test_images_that_can_no_longer_be_read_are_told_where_a_run_cannot_go_on(run: Train, photos: Path) -> None:
+    assert run("name=x", "data.on_error=skip").code == 0
+    (photos / "train" / "cat" / "3.png").write_bytes(POINTER)
+    ended = run("name=x", "resume=auto", "epochs=2", "data.on_error=skip")
+    assert ended.code == 3 and "The data have changed" in ended.err and "1 removed (train/cat/3.png)" in ended.err
+    assert said(ended, "cat/3.png: a Git LFS pointer")
+
+
+@pytest.mark.row(26)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.zip", ("data=folder", "data.root=FILE")),
+        ("a.tar.gz", ("data=folder", "data.root=FILE")),
+        ("a.csv", ("data=table", "data.file=FILE")),
+        ("train-images-idx3-ubyte.gz", ("data=fashion_mnist", "data.root=FOLDER")),
+        ("a.pt", ("data.images=40", "model=backbone", "model.arch=resnet18", "model.weights=FILE")),
+        ("a.safetensors", ("data.images=40", "model=backbone", "model.arch=resnet18", "model.weights=FILE")),
+    ],
+)
+def test_what_git_lfs_has_not_fetched_is_named_whatever_it_stands_for(
+    train: Train, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    for each in (name, "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        (tmp_path / each).write_bytes(POINTER)
+    told = [word.replace("FILE", str(tmp_path / name)).replace("FOLDER", str(tmp_path)) for word in words]
+    ended = train(*told, "epochs=1", "device=cpu", tiny=False)
+    assert ended.code in (3, 4) and str(tmp_path / name) in ended.err
+    assert "a Git LFS pointer, not the file itself (git lfs pull fetches it)" in ended.err.splitlines()[-1]
+
+
 PIXELS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 255], [0, 0, 0], [90, 90, 90]]], np.uint8)
 GREY = np.array([[0, 76, 150], [29, 255, 90]], np.uint8)
 

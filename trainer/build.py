@@ -27,7 +27,7 @@ from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, DataError, told
 from trainer.finetune.freezing import BeginEpoch
 from trainer.garbage import begin_collecting
 from trainer.kernels.use import Used, use_kernels
@@ -60,6 +60,8 @@ class Job:
     """What was decided on the way, for the user to read before the run."""
     files: dict[str, str]
     """The files of the data set, each with its class and length."""
+    losses: tuple[str, ...]
+    """What of the data was left out."""
     left_out: tuple[str, ...]
     """Each file that could not be read and was left out, with the reason."""
 
@@ -77,6 +79,15 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     keep_freed_memory()
 
     source: Source = _part(config, "data")
+    with told(source.losses, DataError):
+        return _assembled(config, source, device, precision, progress, trains)
+
+
+def _assembled(
+    config: Config, source: Source, device: torch.device, precision: Precision, progress: Progress, trains: bool
+) -> Job:
+    """The run on these data."""
+    settings = config.settings
     taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     (train, val, test), kept = _open_all(config, taken, progress)
     normalisation = measure(train, source.normalise, source.size)
@@ -131,6 +142,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
             *_weights(criterion, source),
         ),
         files=listing(source),
+        losses=source.losses,
         left_out=source.left_out,
     )
 

@@ -1,7 +1,8 @@
 """Errors that a user can mend. Each has one clear line and the exit code of its kind."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 _FEW = 10
@@ -62,6 +63,17 @@ class StoppedError(TrainerError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def told(losses: Sequence[str], *kinds: type[TrainerError]) -> Iterator[None]:
+    """Adds to an error of these kinds what of the data was left out before: it may well be the reason."""
+    try:
+        yield
+    except kinds as error:
+        lines = [str(error), *losses]
+        error.args = (("\n" if any("\n" in line for line in lines) else " ").join(lines),)
+        raise
 
 
 def first_line(error: Exception) -> str:

@@ -53,8 +53,10 @@ def run(config: Config) -> int:
     source, target = Path(data.options["root"]).expanduser(), Path(config.settings.output)
     _check_target(source, target)
     target = target.resolve()  # a name of its own, and not a link, beside which the copies are made
-    parts, _ = scan(source, data.options["parts"], data.options["label"])
+    parts, notes = scan(source, data.options["parts"], data.options["label"])
     screen = Screen()
+    for note in notes:
+        screen.say(note)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         place = temporary / parts["train"].root.relative_to(source)

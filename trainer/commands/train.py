@@ -14,12 +14,15 @@ from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Evaluation
 from trainer.errors import (
+    CheckpointError,
     ConfigError,
+    DataError,
     DivergedError,
     OutputError,
     StoppedError,
     TrainerError,
     first_line,
+    told,
 )
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
@@ -92,11 +95,12 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
     if saved is None:
         begin(folder, config, job, screen, None)
     else:
-        told = go_on(folder, config, job, saved)
+        with told(job.losses, DataError, CheckpointError):
+            changes = go_on(folder, config, job, saved)
         if (ends := _ends(folder.read_summary(), config.settings)) and finished(job.state, job.plan):
             screen.say(_finished(folder, ends))
             return
-        begin(folder, config, job, screen, *told)
+        begin(folder, config, job, screen, *changes)
     conclude = partial(summarise, folder.metrics, config, job.state, overrides)
     try:
         test = _train(folder, config, job, screen)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from trainer.data.decode import SUFFIXES
+from trainer.data.formats import SUFFIXES
 from trainer.data.lookup import Lookup, sample
 from trainer.data.part_names import parts_of
 from trainer.data.sheet import Line, Sheet

@@ -5,6 +5,7 @@ import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +13,14 @@ from trainer.data.archive import FOLDER, is_archive, unpacked
 from trainer.data.archive import SUFFIXES as ARCHIVES
 from trainer.data.assemble import Wishes
 from trainer.data.cache import Keep
-from trainer.data.decode import SUFFIXES
 from trainer.data.files import File, Files, Look, file_source, names, readable
+from trainer.data.formats import SUFFIXES
 from trainer.data.hints import hint, name_label
 from trainer.data.layout import Labels, find_layout, in_words
+from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.source import Source
-from trainer.errors import DataError
+from trainer.errors import DataError, told
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
@@ -72,19 +74,46 @@ def scan(
 
     Raises DataError as folder does.
     """
-    left_out = Counter[str]()
+    left_out = _LeftOut()
     layout = find_layout(base, _folders_in(base, label), parts, label)
     places = {path: _place(path) for path in (base, *layout.folders.values(), *layout.apart)}
     above = {*places.values(), *map(_place, base.resolve().parents)}
     found = {part: _scan(path, label, above, left_out) for part, path in layout.folders.items()}
     if layout.inside:
         found = _divided(found["train"], layout.inside, left_out)
-    notes = [f"{base}: left out {count} {what}." for what, count in sorted(left_out.items()) if count]
-    notes += layout.notes
-    classes = _common_classes(found)
+    notes = [*left_out.notes(base), *layout.notes]
+    if "test" in found and not found["test"].images:
+        notes.append(f"{found['test'].root} has no class folders with images, so there is nothing to test on.")
+        del found["test"]
+    with told(notes, DataError):
+        classes = _common_classes(found)
     for files in found.values():
         files.classes = classes
     return found, notes
+
+
+@dataclass
+class _LeftOut:
+    """What is in the folders and not in the set."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """By what they are."""
+    endings: Counter[str] = field(default_factory=Counter)
+    """Of the names of files that are no images by these."""
+    empty: list[Path] = field(default_factory=list)
+    """Folders without images."""
+
+    def notes(self, base: Path) -> list[str]:
+        """A line for each kind."""
+        lines = [f"{base}: left out {count} {what}." for what, count in sorted(self.counts.items()) if count]
+        if self.endings:
+            kinds = names(f"{count} {ending or 'without one'}" for ending, count in self.endings.most_common())
+            count = self.endings.total()
+            lines.append(f"{base}: left out {count} files that are not images, by their names' ends: {kinds}.")
+        if self.empty:
+            found = names(str(path.relative_to(base)) for path in self.empty)
+            lines.append(f"{base}: left out {len(self.empty)} folders without images, which are no classes: {found}.")
+        return lines
 
 
 def scan_archive(
@@ -133,37 +162,42 @@ def _folders_in(base: Path, label: Labels) -> list[str]:
     return [path.name for path in folders]
 
 
-def _scan(root: Path, label: Labels, above: set[_Place], left_out: Counter[str]) -> Files:
+def _scan(root: Path, label: Labels, above: set[_Place], left_out: _LeftOut) -> Files:
     """All images of a part. What is left out is counted by what it is. above: folders that are read by themselves."""
     if label in ("inner", "name"):
         return _scan_all(root, label, above, left_out)
     folders = [path for path in _folders(root) if _place(path) not in above]
     strays = [path for path in set(_visible(root)) - set(folders) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    left_out["image files that lie in no class folder"] += len(strays)
+    left_out.counts["image files that lie in no class folder"] += len(strays)
     _check_twins(folders)
     same_place: dict[_Place, Path] = {}
     for path in folders:
         twin = same_place.setdefault(_place(path), path)
         if twin is not path:
             raise DataError(f"{twin} and {path} are one folder: one of them is a link to the other. Remove the link.")
-    files = Files(root, tuple(sorted(path.name for path in folders)))
-    for name in files.classes:
-        inside = _images_in(root / name, f"{name}/", {*above, *same_place}, left_out)
-        files.images += sorted(File(name, key, about.st_size, about.st_mtime_ns) for key, about in inside)
+    files = Files(root, ())
+    for path in sorted(folders, key=lambda path: path.name):
+        name = path.name
+        inside = list(_images_in(path, f"{name}/", {*above, *same_place}, left_out))
+        files.images += sorted(File(name, key, about.st_size, marks(about)) for key, about in inside)
+        if inside:
+            files.classes += (name,)
+        else:
+            left_out.empty.append(path)
     return files
 
 
-def _scan_all(root: Path, label: Labels, above: set[_Place], left_out: Counter[str]) -> Files:
+def _scan_all(root: Path, label: Labels, above: set[_Place], left_out: _LeftOut) -> Files:
     """All images of a part whose classes are said by the folder right around each image, or by its own name."""
     files = Files(root, ())
     for key, about in sorted(_images_in(root, "", set(above), left_out), key=lambda found: found[0]):
         path = Path(key)
         name = name_label(path.stem) if label == "name" else path.parent.name
         if name:
-            files.images.append(File(name, key, about.st_size, about.st_mtime_ns))
+            files.images.append(File(name, key, about.st_size, marks(about)))
         else:
             what = "whose names say no class" if label == "name" else "that lie in no class folder"
-            left_out[f"image files {what}"] += 1
+            left_out.counts[f"image files {what}"] += 1
     files.classes = tuple(sorted({str(image.label) for image in files.images}))
     _check_twins([root / name for name in files.classes])
     return files
@@ -179,7 +213,7 @@ def _check_twins(folders: list[Path]) -> None:
             )
 
 
-def _divided(whole: Files, inside: dict[str, str], left_out: Counter[str]) -> dict[str, Files]:
+def _divided(whole: Files, inside: dict[str, str], left_out: _LeftOut) -> dict[str, Files]:
     """The files of each part, where the parts lie below the classes: CLASS/train/..., CLASS/test/..."""
     found = {part: Files(whole.root, whole.classes) for part in inside.values()}
     for image in whole.images:
@@ -187,30 +221,30 @@ def _divided(whole: Files, inside: dict[str, str], left_out: Counter[str]) -> di
         if rest and name in inside:
             found[inside[name]].images.append(image)
         else:
-            left_out["image files that lie in no part of their class"] += 1
+            left_out.counts["image files that lie in no part of their class"] += 1
     return found
 
 
 def _images_in(
-    path: Path, prefix: str, entered: set[_Place], left_out: Counter[str]
+    path: Path, prefix: str, entered: set[_Place], left_out: _LeftOut
 ) -> Iterator[tuple[str, os.stat_result]]:
     """(key, about the file) of the images at any depth. Links are followed, but no folder is entered twice."""
     for child in _visible(path):
         try:
             about = child.stat()
         except OSError:
-            left_out["links that lead nowhere"] += 1
+            left_out.counts["links that lead nowhere"] += 1
             continue
         place = about.st_dev, about.st_ino
         if stat.S_ISDIR(about.st_mode) and place in entered:
-            left_out["links to a folder that is read already"] += 1
+            left_out.counts["links to a folder that is read already"] += 1
         elif stat.S_ISDIR(about.st_mode):
             entered.add(place)
             yield from _images_in(child, f"{prefix}{child.name}/", entered, left_out)
         elif not stat.S_ISREG(about.st_mode):
-            left_out["entries that are neither file nor folder"] += 1
+            left_out.counts["entries that are neither file nor folder"] += 1
         elif child.suffix.lower() not in SUFFIXES:
-            left_out["files that are not images, by their names' ends"] += 1
+            left_out.endings[child.suffix.lower()] += 1
         else:
             yield prefix + child.name, about
 
@@ -242,6 +276,11 @@ def _visible(path: Path) -> list[Path]:
 def _common_classes(parts: dict[str, Files]) -> tuple[str, ...]:
     """The classes of the training part, after a check that there are two, and that no part has another one."""
     train = parts["train"]
+    if not train.classes:
+        raise DataError(
+            f"{train.root} has no images in its folders. It must hold one folder a class, with images."
+            f"{hint(train.root)}"
+        )
     if len(train.classes) < 2:
         only = train.root / "".join(train.classes)
         what = f"one class folder, {only.name}" if only.is_dir() else f"{len(train.classes)} classes"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from trainer.data.decode import SUFFIXES
 from trainer.data.files import names as few
+from trainer.data.formats import SUFFIXES
 
 MOST = 0.95
 """Share of the files whose names must say a class, for these to be taken for classes."""

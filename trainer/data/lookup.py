@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from trainer.data.decode import SUFFIXES
+from trainer.data.formats import SUFFIXES
 from trainer.errors import DataError
 
 _SAMPLE = 100

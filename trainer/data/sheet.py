@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import DataError
 
 _MOST_BYTES = 2**28
@@ -46,6 +47,8 @@ def read_sheet(source: Path) -> Sheet:
             raise DataError(f"data.file: {source} is not a file.")
         if about.st_size > _MOST_BYTES:
             raise DataError(f"data.file: {source} has more than {_MOST_BYTES >> 20} MiB. Is it a table of paths?")
+        if is_lfs_pointer(source):
+            raise DataError(f"data.file: {source} is {LFS_POINTER}.")
         text, before = _without_hint(_decoded(source, source.read_bytes()))
         delimiter = before or _delimiter(text)
         offset = 1 if before else 0

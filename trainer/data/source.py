@@ -123,6 +123,8 @@ class Source:
     """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()
     """What was decided or left out on the way, one line each, for the user to read before the run."""
+    losses: tuple[str, ...] = ()
+    """Those of the notes that tell what was left out: an error that comes later tells it too."""
     left_out: tuple[str, ...] = ()
     """Each file that could not be read and was therefore left out, with the reason."""
 

@@ -13,6 +13,7 @@ from trainer.data.cache import Keep
 from trainer.data.columns import HOT, Columns, Table, choose, in_words, with_header
 from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.lookup import Lookup
+from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
@@ -224,7 +225,7 @@ def _parts(rows: list[_Row], base: Path, ignore: str | None) -> dict[str, Files]
     for row in sorted(rows, key=lambda row: row.key):
         about = (base / row.key).stat()
         label = None if row.label == ignore else row.label
-        file = File(label, row.key, about.st_size, about.st_mtime_ns)
+        file = File(label, row.key, about.st_size, marks(about))
         parts.setdefault(row.part, Files(base, ())).images.append(file)
     for files in parts.values():
         files.classes = tuple(sorted({image.label for image in files.images if image.label is not None}))

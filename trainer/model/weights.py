@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line, some
 from trainer.model import safetensors
 from trainer.model.copies import flat, named_as
@@ -115,6 +116,8 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
     """
     refusal = f"weights: '{path}' cannot be read as a state dict"
+    if is_lfs_pointer(path):
+        raise CheckpointError(f"{refusal}: it is {LFS_POINTER}.")
     if path.suffix == safetensors.SUFFIX:
         try:
             return by_name(safetensors.read(path), str(path))
