@@ -105,6 +105,14 @@ USUAL = {
         ("input",),
         ".jpg",
     ),
+    "one-hot columns beside others": Competition(
+        "image,MEL,NV,age",
+        ("1,0,50", "0,1,50", "1,0,60", "0,1,70"),
+        "MEL, NV",
+        ("input",),
+        ".jpg",
+        second=("data=table", "data.file=SET/train.csv", "data.label=[MEL,NV]"),
+    ),
     "pandas with its index": Competition(
         ",filename,species", ("Wale", "Orca"), "Orca, Wale", ("pictures",), ".jpeg", ".jpeg"
     ),

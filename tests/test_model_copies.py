@@ -11,6 +11,7 @@ import torch
 from conftest import Ended
 from hypothesis import given
 from hypothesis import strategies as st
+from test_checkpoint import Malice
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError
@@ -255,26 +256,14 @@ def test_mappings_that_hold_themselves_or_go_deep_end() -> None:
     assert list(named_as({"weight": torch.ones(2)}, {name: torch.ones(2)}, "w.pt")[0]) == ["weight"]
 
 
-class Evil:
-    """Runs a command when it is unpickled; as an attribute of a Namespace, which may be unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        import os
-
-        return os.system, (f"touch {self.marker}",)
-
-
 def test_code_within_the_arguments_that_a_program_saved_is_refused_and_does_not_run(tmp_path: Path) -> None:
-    torch.save({"model": RAW, "args": Namespace(evil=Evil(tmp_path / "marker"))}, tmp_path / "w.pt")
+    torch.save({"model": RAW, "args": Namespace(evil=Malice(tmp_path / "marker"))}, tmp_path / "w.pt")
     with pytest.raises(
         CheckpointError, match=r"asks for '\w+\.system'.*never code\. .* save model\.state_dict\(\) alone"
     ):
         read(tmp_path / "w.pt")
     assert not (tmp_path / "marker").exists()
-    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Namespace(evil=Evil(tmp_path / "marker"))))
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Namespace(evil=Malice(tmp_path / "marker"))))
     with pytest.raises(CheckpointError, match="cannot be read"):
         read(tmp_path / "plain.pt")
     assert not (tmp_path / "marker").exists()
