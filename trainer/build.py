@@ -13,7 +13,7 @@ from trainer import registry
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
-from trainer.config import Config, Settings
+from trainer.config import Config, Settings, beyond_device
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
 from trainer.data.listing import in_two_parts, listing
@@ -70,6 +70,8 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     begin_collecting()
     settings = config.settings
     device = choose_device(settings.device)
+    if lines := beyond_device(settings, device.type):
+        raise ConfigError("\n".join(lines))
     precision = choose_precision(settings.precision, device)
     make_repeatable(device)
     keep_freed_memory()

@@ -261,9 +261,15 @@ def _contradictions(settings: Settings) -> list[str]:
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
             f"Lower it, or raise epochs."
         )
-    if settings.device == "mps" and settings.precision == "fp16":
+    return lines + beyond_device(settings, settings.device)
+
+
+def beyond_device(settings: Settings, device: str) -> list[str]:
+    """What the settings ask of a device (cpu | cuda | mps) and it cannot do. Of auto that is known once it is chosen."""
+    lines = []
+    if device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
-    if settings.device == "mps" and settings.on_nonfinite == "skip":
+    if device == "mps" and settings.on_nonfinite == "skip":
         lines.append("on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.")
     return lines
 
