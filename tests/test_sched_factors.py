@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -21,6 +22,8 @@ from trainer.sched.warmup_cosine import warmup_cosine
 
 STEPS = st.integers(1, 400)
 SHARES = st.floats(0.0, 1.0)
+WRITTEN = st.one_of(st.floats(0.01, 0.99), st.integers(1, 999).map(lambda number: number / 1000))
+"""Shares as people write them, too: with few digits, whose products with a count are often whole."""
 
 
 def factors_of_torch(scheduler, optimizer, total_steps):
@@ -63,10 +66,10 @@ def test_warmup_cosine_follows_its_formula_by_hand():
     assert factor(10) == pytest.approx(0.1)
 
 
-@given(STEPS, st.floats(0.01, 0.99), SHARES, SHARES)
+@given(STEPS, WRITTEN, SHARES, SHARES)
 def test_warmup_cosine_stays_in_range_and_turns_once(total, warmup, start, end):
     factor = warmup_cosine(total, warmup=warmup, start=start, end=end)
-    values, warmup_steps = [factor(step) for step in range(total)], math.floor(warmup * total)
+    values, warmup_steps = [factor(step) for step in range(total)], math.floor(Fraction(str(warmup)) * total)
     assert all(min(start, end) - 1e-12 <= value <= 1 + 1e-12 for value in values)
     assert all(a <= b + 1e-12 for a, b in pairwise(values[: warmup_steps + 1]))
     assert all(a >= b - 1e-12 for a, b in pairwise(values[warmup_steps:]))
@@ -93,11 +96,18 @@ def test_steps_are_those_of_torch():
     assert ours == pytest.approx(factors_of_torch(reference, optimizer, 100), abs=1e-9)
 
 
-@given(STEPS, st.lists(st.floats(0.01, 0.99), max_size=4), st.floats(0.05, 0.95))
+def test_a_share_of_the_steps_is_counted_as_it_is_written():
+    ours = in_steps(25, at=[0.28])
+    assert [ours(6), ours(7)] == [1.0, 0.1], "0.28 * 25 is 7, and 7.000000000000001 in binary"
+    assert warmup_cosine(100, warmup=0.29)(29) == 1.0, "0.29 * 100 is 29, and 28.999999999999996 in binary"
+    assert cosine_restarts(37, cycles=4, growth=1.4)(12) == 1.0, "the third cycle begins at 12.5"
+
+
+@given(STEPS, st.lists(WRITTEN, max_size=4), st.floats(0.05, 0.95))
 def test_each_step_down_comes_at_its_share_of_the_run(total, at, factor):
     ours = in_steps(total, at=at, factor=factor)
     for step in range(total):
-        cuts = sum(step >= share * total for share in at)
+        cuts = sum(step >= Fraction(str(share)) * total for share in at)
         assert ours(step) == pytest.approx(factor**cuts, rel=1e-12)
 
 
@@ -126,6 +136,18 @@ def test_cosine_restarts_are_those_of_torch(total, cycles, growth):
     reference = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, first, growth, eta_min=0.1)
     ours = [cosine_restarts(total, cycles=cycles, growth=growth, end=0.1)(step) for step in range(total)]
     assert ours == pytest.approx(factors_of_torch(reference, optimizer, total), abs=1e-9)
+
+
+@given(STEPS, st.integers(1, 6), st.one_of(st.floats(1.0, 3.0), st.integers(10, 30).map(lambda number: number / 10)))
+def test_each_cosine_begins_at_the_nearest_step_to_its_share_of_the_run(total, cycles, growth):
+    factor = cosine_restarts(total, cycles=cycles, growth=growth)
+    lengths = [Fraction(str(growth)) ** number for number in range(cycles)]
+    starts = [round(total * sum(lengths[:number]) / sum(lengths)) for number in range(cycles)]
+    assert [step for step in range(total) if factor(step) == 1.0] == sorted({each for each in starts if each < total})
+
+
+def test_lengths_of_cycles_have_no_end():
+    assert cosine_restarts(100, cycles=5, growth=1e300)(0) == 1.0
 
 
 @given(STEPS, st.integers(1, 6), st.floats(1.0, 3.0), SHARES)

@@ -1,8 +1,9 @@
 """Linear warm-up, then half a cosine down."""
 
-from math import cos, pi
+from math import cos, floor, pi
 
 from trainer.errors import ConfigError
+from trainer.exact import exact
 from trainer.registry import SCHEDS
 from trainer.sched.schedule import Schedule
 from trainer.schema import BelowOne, Fraction
@@ -20,7 +21,7 @@ def warmup_cosine(total_steps: int, *, warmup: BelowOne = 0.05, start: Fraction 
         raise ConfigError(
             "sched 'warmup_cosine': start cannot act without a warm-up. Set sched.warmup, or leave start out."
         )
-    warmup_steps = int(warmup * total_steps)
+    warmup_steps = floor(exact(warmup) * total_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
