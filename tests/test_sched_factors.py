@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from conftest import Ended, lines_of
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
+from trainer import registry, schema
 from trainer.errors import ConfigError
 from trainer.sched.constant import constant
 from trainer.sched.cosine_restarts import cosine_restarts
@@ -17,6 +19,7 @@ from trainer.sched.exponential import exponential
 from trainer.sched.inverse_time import inverse_time
 from trainer.sched.one_cycle import one_cycle
 from trainer.sched.plateau import plateau
+from trainer.sched.schedule import last_rise
 from trainer.sched.step import step as in_steps
 from trainer.sched.warmup_cosine import warmup_cosine
 
@@ -81,7 +84,7 @@ def test_one_cycle_stays_in_range_and_ends_where_it_says(total, warmup, start, e
     values = [one_cycle(total, warmup=warmup, start=start, end=end)(step) for step in range(total)]
     assert all(min(start, end) - 1e-12 <= value <= 1 + 1e-12 for value in values)
     assert total == 1 or values[-1] == pytest.approx(end, abs=1e-9)
-    assert warmup * total <= 1 or values[0] == pytest.approx(start, abs=1e-9)
+    assert warmup * total <= 1 or start == 0 or values[0] == pytest.approx(start, abs=1e-9)
 
 
 def test_start_without_warmup_is_refused():
@@ -172,3 +175,75 @@ def test_plateau_cuts_the_rate_when_torch_does(losses, patience, factor, end):
         share, waited = ours.after(share, waited, number == 0 or loss < min(losses[:number]))
         assert share == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
     assert {ours(step) for step in range(99)} == {1.0}
+
+
+OPTIONS = {
+    schema.Share: WRITTEN,
+    schema.Fraction: st.one_of(SHARES, st.sampled_from([0.0, 1.0])),
+    schema.BelowOne: st.one_of(WRITTEN, st.just(0.0)),
+    schema.Positive: st.floats(1e-300, 1e300),
+    schema.AtLeastOne: st.floats(1.0, 100.0),
+    schema.Count: st.integers(1, 20),
+    list[schema.Share]: st.lists(WRITTEN, max_size=3),
+}
+
+
+@pytest.mark.parametrize("part", sorted(registry.entries("sched")))
+@given(data=st.data(), total=st.one_of(st.integers(1, 5), STEPS))
+def test_no_schedule_wastes_its_first_step_and_none_leaves_its_range(part, data, total):
+    drawn = {
+        name: data.draw(OPTIONS[option.annotation], name)
+        for name, option in registry.entries("sched")[part].options.items()
+    }
+    try:
+        factor = registry.SCHEDS.builder(part)(total, **drawn)
+    except ConfigError:
+        reject()
+    assert factor(0) > 0
+    assert all(0 <= factor(step) <= 1 for step in range(total))
+
+
+@pytest.mark.parametrize(
+    ("factor", "first"),
+    [(warmup_cosine(20), 0.5), (warmup_cosine(100), 1 / 6), (one_cycle(10, warmup=0.3, start=0.0), 0.25)],
+)
+def test_a_warm_up_from_nothing_begins_one_step_above_it(factor, first):
+    assert factor(0) == pytest.approx(first)
+
+
+@pytest.mark.parametrize(
+    ("factor", "step"),
+    [
+        (constant(50), 0),
+        (in_steps(50), 0),
+        (exponential(50), 0),
+        (inverse_time(50), 0),
+        (plateau(50), 0),
+        (warmup_cosine(50, warmup=0.2), 10),
+        (warmup_cosine(50, warmup=0.0), 0),
+        (one_cycle(50, warmup=0.3), 14),
+        (cosine_restarts(70), 30),
+    ],
+)
+def test_the_last_rise_is_the_last_step_above_the_one_before(factor, step):
+    assert last_rise(factor, 70 if step == 30 else 50) == step
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "said"),
+    [
+        (("sched=constant",), 3, ""),
+        (("sched=one_cycle",), 5, "counts from epoch 4 on: the learning rate rises until epoch 3 of 10.\n"),
+        (("sched=warmup_cosine", "sched.warmup=0.5"), 8, "counts from epoch 7 on: the learning rate rises until epoch"),
+        (("sched=cosine_restarts", "sched.cycles=2", "sched.growth=1"), 8, "counts from epoch 7 on"),
+        (("sched=one_cycle", "sched.warmup=0.9"), 10, "cannot act: the learning rate rises until epoch 9 of 10, and"),
+    ],
+)
+def test_early_stop_counts_once_the_rate_no_longer_rises(train, tmp_path, words, epochs, said):
+    words = ("name=x", "optim.lr=1e-30", "epochs=10", "early_stop=2", "data.images=40", *words)  # no progress
+    ended: Ended = train(*words)
+    assert ended.code == 0, ended.err
+    assert (f"early_stop=2 {said}" in ended.out) if said else "early_stop=2" not in ended.out
+    assert len(lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "epoch")) == epochs
+    again = train(*words, "resume=auto")
+    assert "is finished" in again.out and ("early_stop=MORE" in again.out) == (epochs < 10)

@@ -73,8 +73,7 @@ def _ends(summary: dict[str, Any], settings: Settings) -> list[str]:
     """The settings by which a finished run has nothing left to do; none if it has, or has not finished."""
     if summary.get("status") != "finished":
         return []
-    stale_epochs = summary["epochs"] - (summary["best"]["epoch"] if summary["best"] else 0)
-    has_stalled = settings.early_stop is not None and stale_epochs >= settings.early_stop
+    has_stalled = settings.early_stop is not None and summary.get("stale_epochs", 0) >= settings.early_stop
     return ["epochs"] * (summary["epochs"] >= settings.epochs) + ["early_stop"] * has_stalled
 
 
@@ -84,7 +83,7 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
         job = build(config if saved is None else without_weights(config), screen.counting)
     changed = [] if saved is None else go_on(folder, config, job, saved)
     begin(folder, config, job, screen, changed if saved is not None else None)
-    conclude = partial(summarise, folder.metrics, config, job.state, overrides)
+    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:

@@ -72,6 +72,8 @@ class Plan:
     log_every: int = 50
     save_every: int = 0
     keep_every: int = 0
+    rising_epochs: int = 0
+    """Up to the last one in which the rate rises. early_stop counts those after them."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,13 @@ def fit(
 
 def finished(state: State, plan: Plan) -> bool:
     """Whether nothing is left to do: all epochs are done, or progress has stopped for as long as early_stop allows."""
-    stalled = plan.early_stop is not None and state.stale_epochs >= plan.early_stop
+    stalled = plan.early_stop is not None and stale_epochs(state, plan) >= plan.early_stop
     return stalled or state.epoch >= plan.epochs
+
+
+def stale_epochs(state: State, plan: Plan) -> int:
+    """Epochs without progress, as early_stop counts them: a rate that is yet to rise is no reason to end a run."""
+    return min(state.stale_epochs, max(0, state.epoch - plan.rising_epochs))
 
 
 def fit_to_save(state: State, recipe: Recipe) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Config
+from trainer.engine.loop import Plan, stale_epochs
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
 from trainer.errors import TrainerError
@@ -17,6 +18,7 @@ def summarise(
     metrics: Path,
     config: Config,
     state: State,
+    plan: Plan,
     overrides: list[str],
     *,
     test: Scores | None = None,
@@ -38,6 +40,7 @@ def summarise(
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
+        "stale_epochs": stale_epochs(state, plan),
         "steps": state.step,
         "skipped_steps": int(state.skipped_steps),
         "rollbacks": state.rollbacks,
