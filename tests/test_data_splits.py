@@ -14,7 +14,6 @@ from trainer.data.source import ArraySamples, Source, Subset
 from trainer.data.splits import held_out, limit, validate_on
 from trainer.errors import DataError
 
-
 SHARES = st.one_of(st.floats(0.01, 0.99), st.integers(1, 999).map(lambda number: number / 1000))
 
 

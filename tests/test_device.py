@@ -1,4 +1,4 @@
-"""What only a GPU runs, against a small model of it: streams that are ordered only by waiting, memory that is reused."""
+"""What only a GPU runs, against a small model of it: streams that only waiting orders, and memory that is reused."""
 
 import contextlib
 import weakref

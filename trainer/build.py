@@ -94,8 +94,8 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         _check_mixing(config, criterion, batches.batch_size)
     used = use_kernels(model, precision.dtype) if trains and _may_use_kernels(settings, device) else Used()
     optimizer = _part(config, "optim", model)
-    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
-    plan = _plan(settings, schedule, steps_per_epoch(batches, settings.accumulate))
+    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches))
+    plan = _plan(settings, schedule, steps_per_epoch(batches))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     return Job(
@@ -125,7 +125,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
             *filter(None, (precision.note, used.note)),
             *_rates(optimizer),
             *_patience(plan),
-            *_pace(steps_per_epoch(batches, settings.accumulate)),
+            *_pace(steps_per_epoch(batches)),
             *_weights(criterion, source),
         ),
         files=listing(source),
@@ -203,7 +203,6 @@ def _recipe(
         precision,
         finetune,
         seed=settings.seed,
-        accumulate=settings.accumulate,
         clip_norm=settings.clip_norm,
         ema=settings.ema,
         compile=settings.compile,

@@ -89,8 +89,9 @@ HARMLESS_ON_RESUME = {
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
 which may only be raised, and data.root, behind which the fingerprint stands guard."""
 
-FIXED_ON_RESUME = ("optim.name", "monitor")
-"""What resume_allow cannot free: another optimizer has another state, another monitor another idea of the best."""
+FIXED_ON_RESUME = ("model.name", "optim.name", "monitor")
+"""What resume_allow cannot free: another model has other weights, another optimizer another state, another monitor
+another idea of the best."""
 
 DEFAULT_SHARE = 0.1
 """data.val where nothing is said."""
@@ -265,7 +266,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def beyond_device(settings: Settings, device: str) -> list[str]:
-    """What the settings ask of a device (cpu | cuda | mps) and it cannot do. Of auto that is known once it is chosen."""
+    """What the settings ask of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen."""
     lines = []
     if device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")

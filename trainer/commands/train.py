@@ -107,7 +107,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
         "versions": environment()["versions"],
         "classes": job.about["classes"],
         "config": essential(config),
-        "steps_per_epoch": steps_per_epoch(job.batches, job.recipe.accumulate),
+        "steps_per_epoch": steps_per_epoch(job.batches),
     }
     checkpoints = Checkpoints(folder.checkpoints, about)
     with Interrupt() as interrupt:
@@ -126,9 +126,9 @@ def _attempt(
     """The run from where its state stands, and the test scores."""
     pace = Pace(
         epochs=job.plan.epochs,
-        steps=job.plan.epochs * steps_per_epoch(job.batches, job.recipe.accumulate),
+        steps=job.plan.epochs * steps_per_epoch(job.batches),
         first_step=job.state.step,
-        images_per_step=job.batches.batch_size * job.recipe.accumulate,
+        images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
     with MetricsFile(folder.metrics) as metrics:
         witness = Witness(pace, checkpoints, metrics, screen)

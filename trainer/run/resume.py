@@ -7,10 +7,15 @@ from trainer.build import Job
 from trainer.config import FIXED_ON_RESUME, Config, differences
 from trainer.data.listing import changes
 from trainer.engine.loop import steps_per_epoch
+from trainer.engine.memories import without_places
 from trainer.errors import CheckpointError, ConfigError, DataError, both_lists, first_line
 from trainer.records.files import read_files
 from trainer.records.folder import RunFolder
 from trainer.records.metrics import rewind
+from trainer.sched.schedule import Plateau
+
+_REGROUPING = {"optim.weight_decay", "optim.decay_on", "optim.stage_decay"}
+"""What decides which parameters are in a group."""
 
 
 def without_weights(config: Config) -> Config:
@@ -61,26 +66,33 @@ def go_on(folder: RunFolder, config: Config, job: Job, saved: dict[str, Any]) ->
                 f"resume_allow=[data]"
             )
         allowed.append(f"the data have changed: {_changed_files(folder, job)}")
+    if saved["format"] == 1 and {line.partition(":")[0] for line in allowed} & _REGROUPING:
+        saved = {**saved, "optimizer": without_places(saved["optimizer"])}
     try:
-        put_back(folder, job, saved)
+        anew = put_back(folder, job, saved)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         reason = f"with {'; '.join(allowed)}" if allowed else first_line(error)
         raise CheckpointError(
             f"{folder.checkpoints}: the state that was saved does not fit this run: {reason}. "
             f"Say the settings as before, or start a new run under another name."
         ) from error
-    return allowed
+    return [*allowed, *anew]
 
 
-def put_back(folder: RunFolder, job: Job, saved: dict[str, Any]) -> None:
+def put_back(folder: RunFolder, job: Job, saved: dict[str, Any]) -> list[str]:
     """Puts state and records back to where a checkpoint was taken, in the count of steps that an epoch has now.
+
+    Gives in words what of the state begins anew.
 
     Raises KeyError, ValueError, RuntimeError, TypeError or AttributeError if it is of another kind of run.
     """
-    steps_before, steps_now = int(saved["steps_per_epoch"]), steps_per_epoch(job.batches, job.recipe.accumulate)
-    job.state.load_state_dict(saved)
+    steps_before, steps_now = int(saved["steps_per_epoch"]), steps_per_epoch(job.batches)
+    anew = job.state.load_state_dict(saved)
     rewind(folder.metrics, job.state.step, job.state.epoch, steps_before, steps_now)
     job.state.renumber(steps_before, steps_now)
+    if not isinstance(job.recipe.schedule, Plateau):  # what it had left of the rate is no other schedule's
+        job.state.plateau_share, job.state.plateau_epochs = 1.0, 0
+    return anew
 
 
 def _changed_files(folder: RunFolder, job: Job) -> str:
