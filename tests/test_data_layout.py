@@ -241,7 +241,10 @@ def test_a_class_that_training_lacks_is_an_error(tmp_path: Path) -> None:
         classes(tmp_path / part)
     for path in (tmp_path / "train/dog").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="only one class folder, cat.*left out 1 folders without images, which are no classes: train.dog"):
+    with pytest.raises(
+        DataError,
+        match=r"only one class folder, cat.* left out 1 folders without images",
+    ):
         folder(root=str(tmp_path))
 
 

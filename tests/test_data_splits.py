@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from trainer.data.source import ArraySamples, Source, Subset
 from trainer.data.splits import held_out, limit, validate_on
 from trainer.errors import DataError
 
+SHARES = st.one_of(st.floats(0.01, 0.99), st.integers(1, 999).map(lambda number: number / 1000))
+
 
 def samples(counts: list[int]) -> ArraySamples:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
@@ -20,15 +23,20 @@ def samples(counts: list[int]) -> ArraySamples:
     return ArraySamples(pixels, labels, [f"{index}.png" for index in range(len(labels))])
 
 
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.floats(0.01, 0.99))
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=5), SHARES)
 def test_each_class_gives_its_rounded_share_but_never_all(counts: list[int], share: float) -> None:
     whole = samples(counts)
     stay, out = held_out(whole.keys, whole.labels, share)
     assert sorted([*stay.tolist(), *out.tolist()]) == list(range(len(whole)))
     taken = Counter(whole.labels[out].tolist())
     for label, count in enumerate(counts):
-        expected = min(max(round(count * share), 1), count - 1)
-        assert abs(taken[label] - expected) <= (abs(count * share % 1 - 0.5) < 1e-4)  # halves may round either way
+        assert taken[label] == min(max(round(count * Fraction(str(share))), 1), count - 1)
+
+
+@pytest.mark.parametrize(("count", "share", "taken"), [(50, 0.59, 30), (60, 0.525, 32), (95, 0.3, 28), (100, 0.3, 30)])
+def test_a_half_is_a_half_and_goes_to_the_even_number(count: int, share: float, taken: int) -> None:
+    whole = samples([count])
+    assert len(held_out(whole.keys, whole.labels, share)[1]) == taken
 
 
 @given(st.permutations(range(30)))

@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import open_store
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
@@ -252,6 +255,36 @@ def test_each_epoch_takes_every_sample_once_in_another_order_and_in_batches_of_o
     assert all(sorted(order) == list(range(10)) for order in orders)
     assert len({tuple(order) for order in orders}) == 12
     assert [len(batch.images) for batch in batches.epoch(0)] == [3, 3, 2, 2]
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 12), st.data())
+def test_no_image_is_dropped_whatever_the_set_the_batch_and_the_accumulation(
+    count: int, batch_size: int, accumulate: int, data: st.DataObject
+) -> None:
+    pixels, labels = torch.zeros(count, 1, 1, 1, dtype=torch.uint8), torch.zeros(count, dtype=torch.int64)
+    store = ResidentStore(labels, [str(number) for number in range(count)], pixels.numpy(), torch.arange(count))
+    batches = TrainBatches(
+        store, batch_size=batch_size, seed=0, accumulate=accumulate, upload=here, transform=lambda images, _: images
+    )
+    drawn = [batch.indices for batch in batches.epoch(1)]
+    assert sorted(torch.cat(drawn).tolist()) == list(range(count))
+    assert len(batches) == len(drawn) == sum(batches.per_step)
+    assert max(map(len, drawn)) == batches.batch_size <= batch_size and max(batches.per_step) <= accumulate
+    assert max(map(len, drawn)) - min(map(len, drawn)) <= 1
+    coming = iter(drawn)
+    steps = [torch.cat(list(islice(coming, each))) for each in batches.per_step]
+    assert max(map(len, steps)) - min(map(len, steps)) <= 1
+    assert (len(steps) - 1) * batch_size * accumulate < count <= len(steps) * batch_size * accumulate
+    step = data.draw(st.integers(0, len(steps) - 1))
+    assert torch.equal(batches.samples(1, step), steps[step])
+    rest = [batch.indices for batch in batches.epoch(1, start=sum(batches.per_step[:step]))]
+    assert torch.equal(torch.cat(rest), torch.cat(steps[step:]))
+
+
+def test_the_batches_of_a_small_set_are_not_cut_up_to_make_as_many_as_may_be_accumulated() -> None:
+    store = open_store(random_arrays(), cache="auto", workers=0)
+    batches = TrainBatches(store, batch_size=4, seed=0, accumulate=8, upload=here, transform=identity)
+    assert [len(batch.images) for batch in batches.epoch(0)] == [4, 3, 3] and batches.per_step == (3,)
 
 
 def test_labels_belong_to_their_images() -> None:

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,13 +36,11 @@ class Pair:
 
 
 class Fixed:
-    """The same few batches every epoch."""
+    """The same few batches every epoch. per_step: of how many each step is made; None: of one."""
 
-    def __init__(self, pairs: list[Pair]) -> None:
+    def __init__(self, pairs: list[Pair], per_step: Sequence[int] | None = None) -> None:
         self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
+        self.per_step = per_step or [1] * len(pairs)
 
     def __iter__(self) -> Iterator[Pair]:
         return iter(self.pairs)
@@ -152,17 +150,16 @@ def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
         ]
     )
     accumulated, whole = begin(net()), begin(net())
-    run(accumulated, small, recipe(accumulate=2))
+    run(accumulated, Fixed(small.pairs, [2, 2, 2, 2]), recipe())
     run(whole, large, recipe())
     assert accumulated.step == whole.step == 8
     torch.testing.assert_close(weights_of(accumulated.model), weights_of(whole.model))
 
 
-def test_batches_that_fill_no_step_are_left_out_unless_they_are_all_there_is() -> None:
-    assert loop.steps_per_epoch(batches(7), 2) == 3
-    assert loop.steps_per_epoch(batches(1), 4) == 1
-    state = begin(net())
-    run(state, batches(1), recipe(accumulate=4), epochs=3)
+def test_a_step_of_fewer_batches_than_the_others_is_a_step() -> None:
+    fixed, state = Fixed(batches(7).pairs, [3, 2, 2]), begin(net())
+    assert loop.steps_per_epoch(fixed) == 3
+    assert list(train_epoch(state, fixed, recipe(), Interrupt())) == [24, 16, 16]
     assert state.step == 3
 
 
@@ -286,7 +283,7 @@ def test_a_state_that_was_saved_and_loaded_goes_on_bit_for_bit(stop_at: int, tmp
     def fresh() -> State:
         return begin(net(dropout=0.5), precision="fp16", averaging=True)
 
-    fixed, how, plan = batches(4), recipe("fp16", ema=0.9, accumulate=1), Plan(2, log_every=3)
+    fixed, how, plan = batches(4), recipe("fp16", ema=0.9), Plan(2, log_every=3)
     unbroken, broken = fresh(), fresh()
     whole = Deaf()
     fit(unbroken, fixed, fixed, how, plan, whole, Interrupt())

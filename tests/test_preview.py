@@ -67,7 +67,7 @@ def test_mixed_images_say_of_what() -> None:
 def test_the_rate_is_the_schedules_over_every_step() -> None:
     job = job_of("sched=warmup_cosine", "optim.lr=0.25")
     ((epochs, rates),) = preview_of(job, [1]).rates.values()
-    per_epoch = steps_per_epoch(job.batches, 1)
+    per_epoch = steps_per_epoch(job.batches)
     assert list(rates) == [0.25 * job.recipe.schedule(step) for step in range(2 * per_epoch)]
     assert epochs[0] == 0 and epochs[per_epoch] == 1 and max(rates) == pytest.approx(0.25)
 

@@ -93,6 +93,7 @@ def test_a_signal_stops_the_run_after_a_good_save_and_it_goes_on_bit_identical(
         ("optim=rmsprop", "sched=plateau", "sched.patience=1", "optim.lr=0.05", "monitor=val_loss", "epochs=6"),
         ("optim=lamb", "precision=fp16", "optim.stage_decay=0.5", "epochs=3"),
         ("optim=sgd", "optim.nesterov=false", "optim.debias=true", "optim.decay=decoupled", "epochs=3"),
+        ("limit_train=47", "batch_size=1", "accumulate=8", "epochs=2"),
     ],
 )
 def test_whatever_changes_during_training_is_saved(

@@ -2,13 +2,16 @@
 
 import math
 import warnings
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from conftest import Ended, lines_of
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
+from trainer import registry, schema
 from trainer.errors import ConfigError
 from trainer.sched.constant import constant
 from trainer.sched.cosine_restarts import cosine_restarts
@@ -16,11 +19,14 @@ from trainer.sched.exponential import exponential
 from trainer.sched.inverse_time import inverse_time
 from trainer.sched.one_cycle import one_cycle
 from trainer.sched.plateau import plateau
+from trainer.sched.schedule import last_rise
 from trainer.sched.step import step as in_steps
 from trainer.sched.warmup_cosine import warmup_cosine
 
 STEPS = st.integers(1, 400)
 SHARES = st.floats(0.0, 1.0)
+WRITTEN = st.one_of(st.floats(0.01, 0.99), st.integers(1, 999).map(lambda number: number / 1000))
+"""Shares as people write them, too: with few digits, whose products with a count are often whole."""
 
 
 def factors_of_torch(scheduler, optimizer, total_steps):
@@ -63,10 +69,10 @@ def test_warmup_cosine_follows_its_formula_by_hand():
     assert factor(10) == pytest.approx(0.1)
 
 
-@given(STEPS, st.floats(0.01, 0.99), SHARES, SHARES)
+@given(STEPS, WRITTEN, SHARES, SHARES)
 def test_warmup_cosine_stays_in_range_and_turns_once(total, warmup, start, end):
     factor = warmup_cosine(total, warmup=warmup, start=start, end=end)
-    values, warmup_steps = [factor(step) for step in range(total)], math.floor(warmup * total)
+    values, warmup_steps = [factor(step) for step in range(total)], math.floor(Fraction(str(warmup)) * total)
     assert all(min(start, end) - 1e-12 <= value <= 1 + 1e-12 for value in values)
     assert all(a <= b + 1e-12 for a, b in pairwise(values[: warmup_steps + 1]))
     assert all(a >= b - 1e-12 for a, b in pairwise(values[warmup_steps:]))
@@ -78,7 +84,7 @@ def test_one_cycle_stays_in_range_and_ends_where_it_says(total, warmup, start, e
     values = [one_cycle(total, warmup=warmup, start=start, end=end)(step) for step in range(total)]
     assert all(min(start, end) - 1e-12 <= value <= 1 + 1e-12 for value in values)
     assert total == 1 or values[-1] == pytest.approx(end, abs=1e-9)
-    assert warmup * total <= 1 or values[0] == pytest.approx(start, abs=1e-9)
+    assert warmup * total <= 1 or start == 0 or values[0] == pytest.approx(start, abs=1e-9)
 
 
 def test_start_without_warmup_is_refused():
@@ -93,11 +99,18 @@ def test_steps_are_those_of_torch():
     assert ours == pytest.approx(factors_of_torch(reference, optimizer, 100), abs=1e-9)
 
 
-@given(STEPS, st.lists(st.floats(0.01, 0.99), max_size=4), st.floats(0.05, 0.95))
+def test_a_share_of_the_steps_is_counted_as_it_is_written():
+    ours = in_steps(25, at=[0.28])
+    assert [ours(6), ours(7)] == [1.0, 0.1], "0.28 * 25 is 7, and 7.000000000000001 in binary"
+    assert warmup_cosine(100, warmup=0.29)(29) == 1.0, "0.29 * 100 is 29, and 28.999999999999996 in binary"
+    assert cosine_restarts(37, cycles=4, growth=1.4)(12) == 1.0, "the third cycle begins at 12.5"
+
+
+@given(STEPS, st.lists(WRITTEN, max_size=4), st.floats(0.05, 0.95))
 def test_each_step_down_comes_at_its_share_of_the_run(total, at, factor):
     ours = in_steps(total, at=at, factor=factor)
     for step in range(total):
-        cuts = sum(step >= share * total for share in at)
+        cuts = sum(step >= Fraction(str(share)) * total for share in at)
         assert ours(step) == pytest.approx(factor**cuts, rel=1e-12)
 
 
@@ -128,6 +141,18 @@ def test_cosine_restarts_are_those_of_torch(total, cycles, growth):
     assert ours == pytest.approx(factors_of_torch(reference, optimizer, total), abs=1e-9)
 
 
+@given(STEPS, st.integers(1, 6), st.one_of(st.floats(1.0, 3.0), st.integers(10, 30).map(lambda number: number / 10)))
+def test_each_cosine_begins_at_the_nearest_step_to_its_share_of_the_run(total, cycles, growth):
+    factor = cosine_restarts(total, cycles=cycles, growth=growth)
+    lengths = [Fraction(str(growth)) ** number for number in range(cycles)]
+    starts = [round(total * sum(lengths[:number]) / sum(lengths)) for number in range(cycles)]
+    assert [step for step in range(total) if factor(step) == 1.0] == sorted({each for each in starts if each < total})
+
+
+def test_lengths_of_cycles_have_no_end():
+    assert cosine_restarts(100, cycles=5, growth=1e300)(0) == 1.0
+
+
 @given(STEPS, st.integers(1, 6), st.floats(1.0, 3.0), SHARES)
 def test_cosine_restarts_fall_within_a_cycle_and_rise_only_to_the_top(total, cycles, growth, end):
     values = [cosine_restarts(total, cycles=cycles, growth=growth, end=end)(step) for step in range(total)]
@@ -150,3 +175,75 @@ def test_plateau_cuts_the_rate_when_torch_does(losses, patience, factor, end):
         share, waited = ours.after(share, waited, number == 0 or loss < min(losses[:number]))
         assert share == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
     assert {ours(step) for step in range(99)} == {1.0}
+
+
+OPTIONS = {
+    schema.Share: WRITTEN,
+    schema.Fraction: st.one_of(SHARES, st.sampled_from([0.0, 1.0])),
+    schema.BelowOne: st.one_of(WRITTEN, st.just(0.0)),
+    schema.Positive: st.floats(1e-300, 1e300),
+    schema.AtLeastOne: st.floats(1.0, 100.0),
+    schema.Count: st.integers(1, 20),
+    list[schema.Share]: st.lists(WRITTEN, max_size=3),
+}
+
+
+@pytest.mark.parametrize("part", sorted(registry.entries("sched")))
+@given(data=st.data(), total=st.one_of(st.integers(1, 5), STEPS))
+def test_no_schedule_wastes_its_first_step_and_none_leaves_its_range(part, data, total):
+    drawn = {
+        name: data.draw(OPTIONS[option.annotation], name)
+        for name, option in registry.entries("sched")[part].options.items()
+    }
+    try:
+        factor = registry.SCHEDS.builder(part)(total, **drawn)
+    except ConfigError:
+        reject()
+    assert factor(0) > 0
+    assert all(0 <= factor(step) <= 1 for step in range(total))
+
+
+@pytest.mark.parametrize(
+    ("factor", "first"),
+    [(warmup_cosine(20), 0.5), (warmup_cosine(100), 1 / 6), (one_cycle(10, warmup=0.3, start=0.0), 0.25)],
+)
+def test_a_warm_up_from_nothing_begins_one_step_above_it(factor, first):
+    assert factor(0) == pytest.approx(first)
+
+
+@pytest.mark.parametrize(
+    ("factor", "step"),
+    [
+        (constant(50), 0),
+        (in_steps(50), 0),
+        (exponential(50), 0),
+        (inverse_time(50), 0),
+        (plateau(50), 0),
+        (warmup_cosine(50, warmup=0.2), 10),
+        (warmup_cosine(50, warmup=0.0), 0),
+        (one_cycle(50, warmup=0.3), 14),
+        (cosine_restarts(70), 30),
+    ],
+)
+def test_the_last_rise_is_the_last_step_above_the_one_before(factor, step):
+    assert last_rise(factor, 70 if step == 30 else 50) == step
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "said"),
+    [
+        (("sched=constant",), 3, ""),
+        (("sched=one_cycle",), 5, "counts from epoch 4 on: the learning rate rises until epoch 3 of 10.\n"),
+        (("sched=warmup_cosine", "sched.warmup=0.5"), 8, "counts from epoch 7 on: the learning rate rises until epoch"),
+        (("sched=cosine_restarts", "sched.cycles=2", "sched.growth=1"), 8, "counts from epoch 7 on"),
+        (("sched=one_cycle", "sched.warmup=0.9"), 10, "cannot act: the learning rate rises until epoch 9 of 10, and"),
+    ],
+)
+def test_early_stop_counts_once_the_rate_no_longer_rises(train, tmp_path, words, epochs, said):
+    words = ("name=x", "optim.lr=1e-30", "epochs=10", "early_stop=2", "data.images=40", *words)  # no progress
+    ended: Ended = train(*words)
+    assert ended.code == 0, ended.err
+    assert (f"early_stop=2 {said}" in ended.out) if said else "early_stop=2" not in ended.out
+    assert len(lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "epoch")) == epochs
+    again = train(*words, "resume=auto")
+    assert "is finished" in again.out and ("early_stop=MORE" in again.out) == (epochs < 10)

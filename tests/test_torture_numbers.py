@@ -53,8 +53,8 @@ class Poison:
     """The images of the step that was spoilt last."""
 
     def groups(self, groups: Callable[..., Iterator[Sequence[Batch]]]) -> Callable[..., Iterator[Sequence[Batch]]]:
-        def spoilt(state: State, batches: Any, accumulate: int) -> Iterator[Sequence[Batch]]:
-            for group in groups(state, batches, accumulate):
+        def spoilt(state: State, batches: Any) -> Iterator[Sequence[Batch]]:
+            for group in groups(state, batches):
                 if state.step + 1 not in self.steps:
                     yield group
                     continue
@@ -79,8 +79,8 @@ def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Change], None]:
     """Changes the state once after the step of this number, which the loop and its observers have seen by then."""
 
     def after(step: int, change: Change) -> None:
-        def meddled(state: State, batches: Any, accumulate: int) -> Iterator[Sequence[Batch]]:
-            for group in chain(groups(state, batches, accumulate), [None]):
+        def meddled(state: State, batches: Any) -> Iterator[Sequence[Batch]]:
+            for group in chain(groups(state, batches), [None]):
                 if state.step in due:
                     due.remove(state.step)
                     change(state)
@@ -442,8 +442,7 @@ class Three:
         labels = torch.randint(0, 3, (3, 8), generator=generator)
         self.batches = [Batch(*each, each[1], torch.arange(8)) for each in zip(images, labels, strict=True)]
 
-    def __len__(self) -> int:
-        return 3
+    per_step = (1, 1, 1)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return iter(self.batches[start:])

@@ -35,9 +35,22 @@ def test_a_run_that_an_earlier_release_has_begun_goes_on_to_its_end(train: Train
     after = load(folder / "checkpoints" / "last.pt")
     assert (before["step"], after["step"], after["epoch"]) == (8, 12, 2)
     assert after["best_epoch"] == 2 if before["format"] == 1 else after["best"] >= before["best"]
-    counts = [state["step"] for state in after["optimizer"]["state"].values()]
+    counts = [state["step"] for state in after["optimizer"].values()]
     assert counts and all(int(count) == 12 for count in counts), "Adam goes on counting where it was"
     assert [line["step"] for line in lines_of(folder / "metrics.jsonl", "step")] == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.row(40)
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_in_other_groups_the_parameters_are_known_by_their_names_or_begin_anew(
+    train: Train, tmp_path: Path, run: Path
+) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "old"))
+    ended = train(f"resume={folder}", "optim.weight_decay=0.1", "resume_allow=[data,optim.weight_decay]", tiny=False)
+    assert ended.code == 0, ended.err
+    assert ("the optimizer begins anew for 11 parameters" in ended.out) == (run.name == "format1")
+    counts = [state["step"] for state in load(folder / "checkpoints" / "last.pt")["optimizer"].values()]
+    assert len(counts) == 11 and {int(count) for count in counts} == {4 if run.name == "format1" else 12}
 
 
 @pytest.mark.row(40)

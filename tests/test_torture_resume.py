@@ -370,7 +370,6 @@ def test_a_rollback_under_another_batch_size_goes_back_to_the_place_of_the_check
         (("resume=auto", "resume_allow=[monitor]"), 2, "resume_allow: monitor cannot change within a run."),
         (("resume_allow=[optim.lr]",), 2, "resume_allow: it acts on a run that goes on. Say which: resume=FOLDER."),
         (("resume=auto", "model.widths=[4,9]", "resume_allow=[model]"), 4, "model.widths: [4, 8] before, [4, 9] now"),
-        (("resume=auto", "ema=0.9", "resume_allow=[ema]"), 4, "the state that was saved does not fit this run"),
     ],
 )
 def test_what_cannot_be_allowed_is_refused(

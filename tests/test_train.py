@@ -116,6 +116,16 @@ def test_every_setting_that_steers_the_engine_runs(train: Train, words: tuple[st
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.parametrize(
+    "words", [("batch_size=1", "accumulate=8"), ("batch_size=4", "accumulate=3"), ("batch_size=46",)]
+)
+def test_every_image_is_trained_on_in_every_epoch(train: Train, tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert train("name=x", "limit_train=47", *words).code == 0
+    lines = [json.loads(line) for line in (tmp_path / "outputs" / "x" / "metrics.jsonl").read_text().splitlines()]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [line["images_per_second"] * line["train_seconds"] for line in epochs] == [pytest.approx(47)] * 2
+
+
 def test_that_only_a_part_of_the_images_is_used_is_said(train: Train) -> None:
     said = "limit_train=40, limit_val=5, limit_test=6: only so many of these images are used"
     assert said in train("limit_train=40", "limit_val=5", "limit_test=6").out

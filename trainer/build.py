@@ -13,7 +13,7 @@ from trainer import registry
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
-from trainer.config import Config, Settings
+from trainer.config import Config, Settings, beyond_device
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
@@ -36,7 +36,7 @@ from trainer.loss.criterion import Criterion
 from trainer.model.staged import check, check_single
 from trainer.model.weights import renew_head
 from trainer.rng import seed_of
-from trainer.sched.schedule import Schedule
+from trainer.sched.schedule import Schedule, last_rise
 
 _FEW_STEPS = 5
 _FINE = 100
@@ -74,6 +74,8 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     begin_collecting()
     settings = config.settings
     device = choose_device(settings.device)
+    if lines := beyond_device(settings, device.type):
+        raise ConfigError("\n".join(lines))
     precision = choose_precision(settings.precision, device)
     make_repeatable(device)
     keep_freed_memory()
@@ -106,7 +108,8 @@ def _assembled(
         _check_mixing(config, criterion, batches.batch_size)
     used = use_kernels(model, precision.dtype) if trains and _may_use_kernels(settings, device) else Used()
     optimizer = _part(config, "optim", model)
-    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
+    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches))
+    plan = _plan(settings, schedule, steps_per_epoch(batches))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     return Job(
@@ -118,7 +121,7 @@ def _assembled(
         test_batches=None if test is None else in_order(test),
         normalisation=normalisation,
         recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
-        plan=_plan(settings),
+        plan=plan,
         about={
             **_about_data(source, normalisation),
             "validation_fingerprint": part_fingerprint(taken.val),
@@ -137,7 +140,8 @@ def _assembled(
             *_idle(config, source),
             *filter(None, (precision.note, used.note)),
             *_rates(optimizer),
-            *_pace(steps_per_epoch(batches, settings.accumulate)),
+            *_patience(plan),
+            *_pace(steps_per_epoch(batches)),
             *_resolution(val.labels),
             *_weights(criterion, source),
         ),
@@ -217,14 +221,15 @@ def _recipe(
         precision,
         finetune,
         seed=settings.seed,
-        accumulate=settings.accumulate,
         clip_norm=settings.clip_norm,
         ema=settings.ema,
         compile=settings.compile,
     )
 
 
-def _plan(settings: Settings) -> Plan:
+def _plan(settings: Settings, schedule: Schedule, steps: int) -> Plan:
+    """steps: of an epoch."""
+    rise = 0 if settings.early_stop is None else last_rise(schedule, settings.epochs * steps)
     return Plan(
         settings.epochs,
         settings.monitor,
@@ -232,6 +237,7 @@ def _plan(settings: Settings) -> Plan:
         settings.log_every,
         settings.save_every,
         settings.keep_every,
+        rising_epochs=rise // steps + 1 if rise else 0,
     )
 
 
@@ -289,6 +295,16 @@ def _open_all(
 def _may_use_kernels(settings: Settings, device: torch.device) -> bool:
     """They are for a CPU, for images in channels last, and for layers that torch's compiler does not take apart."""
     return device.type == "cpu" and settings.kernels == "auto" and settings.channels_last and not settings.compile
+
+
+def _patience(plan: Plan) -> tuple[str, ...]:
+    """A word where early_stop does not count from the first epoch on."""
+    if plan.early_stop is None or not plan.rising_epochs:
+        return ()
+    rises = f"the learning rate rises until epoch {plan.rising_epochs} of {plan.epochs}"
+    if plan.early_stop < plan.epochs - plan.rising_epochs:
+        return (f"early_stop={plan.early_stop} counts from epoch {plan.rising_epochs + 1} on: {rises}.",)
+    return (f"early_stop={plan.early_stop} cannot act: {rises}, and progress is counted after that.",)
 
 
 def _pace(steps: int) -> tuple[str, ...]:

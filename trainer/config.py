@@ -96,8 +96,9 @@ HARMLESS_ON_RESUME = {
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
 which may only be raised, and where the data are and how they are listed, behind which the fingerprint stands guard."""
 
-FIXED_ON_RESUME = ("optim.name", "monitor")
-"""What resume_allow cannot free: another optimizer has another state, another monitor another idea of the best."""
+FIXED_ON_RESUME = ("model.name", "optim.name", "monitor")
+"""What resume_allow cannot free: another model has other weights, another optimizer another state, another monitor
+another idea of the best."""
 
 DEFAULT_SHARE = 0.1
 """data.val where nothing is said."""
@@ -270,9 +271,15 @@ def _contradictions(settings: Settings) -> list[str]:
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
             f"Lower it, or raise epochs."
         )
-    if settings.device == "mps" and settings.precision == "fp16":
+    return lines + beyond_device(settings, settings.device)
+
+
+def beyond_device(settings: Settings, device: str) -> list[str]:
+    """What the settings ask of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen."""
+    lines = []
+    if device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
-    if settings.device == "mps" and settings.on_nonfinite == "skip":
+    if device == "mps" and settings.on_nonfinite == "skip":
         lines.append("on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.")
     return lines
 

@@ -101,7 +101,7 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
             screen.say(_finished(folder, ends))
             return
         begin(folder, config, job, screen, *changes)
-    conclude = partial(summarise, folder.metrics, config, job.state, overrides)
+    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:
@@ -126,7 +126,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evalu
         "classes": job.about["classes"],
         "validation_fingerprint": job.about["validation_fingerprint"],
         "config": essential(config),
-        "steps_per_epoch": steps_per_epoch(job.batches, job.recipe.accumulate),
+        "steps_per_epoch": steps_per_epoch(job.batches),
     }
     checkpoints = Checkpoints(folder.checkpoints, about)
     with Interrupt() as interrupt:
@@ -145,9 +145,9 @@ def _attempt(
     """The run from where its state stands, and the test scores."""
     pace = Pace(
         epochs=job.plan.epochs,
-        steps=job.plan.epochs * steps_per_epoch(job.batches, job.recipe.accumulate),
+        steps=job.plan.epochs * steps_per_epoch(job.batches),
         first_step=job.state.step,
-        images_per_step=job.batches.batch_size * job.recipe.accumulate,
+        images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
     with MetricsFile(folder.metrics) as metrics:
         witness = Witness(pace, checkpoints, metrics, screen)

@@ -1,6 +1,7 @@
 """An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +142,7 @@ def _square(image: Image.Image, side: int, frame: Frame) -> Image.Image:
         short = min(image.size)
         left, top = (image.width - short) // 2, (image.height - short) // 2
         return image.resize((side, side), method, box=(left, top, left + short, top + short))
-    scale = side / max(image.size)
-    width, height = (max(1, round(each * scale)) for each in image.size)
+    width, height = (max(1, round(Fraction(each * side, max(image.size)))) for each in image.size)
     result = Image.new(image.mode, (side, side))
     result.paste(image.resize((width, height), method), ((side - width) // 2, (side - height) // 2))
     return result

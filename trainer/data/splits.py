@@ -13,17 +13,20 @@ from torch import Tensor
 
 from trainer.data.source import Samples, Subset
 from trainer.errors import DataError
+from trainer.exact import exact
 
 
 def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """The indices that stay and those held out, both ascending, int64.
 
-    A class of n gives round(n * share), at least 1 and at most n - 1; a class of one image gives none.
+    A class of n gives n * share, to the nearest whole number and of a half to the even one, at least 1 and at most
+    n - 1; a class of one image gives none.
     """
     order = _hash_order(keys, "held out")
     ranks, counts = _ranks(labels, order)
-    quotas = (counts * share).round().clamp(min=1).minimum(counts - 1)
-    out = ranks < quotas
+    sizes, size_of = torch.unique(counts, return_inverse=True)
+    quotas = torch.tensor([min(max(round(exact(share) * size), 1), size - 1) for size in sizes.tolist()])
+    out = ranks < quotas[size_of]
     return (~out).nonzero().flatten(), out.nonzero().flatten()
 
 

@@ -40,9 +40,10 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    """The training batches: a function of (epoch, number)."""
+    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made."""
 
-    def __len__(self) -> int: ...
+    @property
+    def per_step(self) -> Sequence[int]: ...
     def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
 
 
@@ -55,7 +56,6 @@ class Recipe:
     precision: Precision
     begin_epoch: BeginEpoch = learn_all
     seed: int = 0
-    accumulate: int = 1
     clip_norm: float | None = None
     ema: float = 0.0
     compile: bool = False
@@ -72,6 +72,8 @@ class Plan:
     log_every: int = 50
     save_every: int = 0
     keep_every: int = 0
+    rising_epochs: int = 0
+    """Up to the last one in which the rate rises. early_stop counts those after them."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,9 @@ class Observer(Protocol):
     def keep(self, state: State, report: EpochReport) -> None: ...
 
 
-def steps_per_epoch(batches: Batches, accumulate: int) -> int:
-    """Optimizer steps in an epoch; the last batches are left out where they do not fill a step."""
-    return max(1, len(batches) // accumulate)
+def steps_per_epoch(batches: Batches) -> int:
+    """Optimizer steps in an epoch."""
+    return len(batches.per_step)
 
 
 def fit(
@@ -140,8 +142,8 @@ def fit(
         if isinstance(recipe.schedule, Plateau):
             shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_better)
             state.plateau_share, state.plateau_epochs = shrunk
-        lr, seconds = _lr(state), (trained - begun, time.perf_counter() - trained)
-        report = EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds)
+        seconds = (trained - begun, time.perf_counter() - trained)
+        report = EpochReport(state.epoch, state.step, state.lr, train, val, is_best, images, *seconds)
         observer.epoch(report)
         if may_come_back:
             if plan.keep_every and state.epoch % plan.keep_every == 0:
@@ -151,8 +153,13 @@ def fit(
 
 def finished(state: State, plan: Plan) -> bool:
     """Whether nothing is left to do: all epochs are done, or progress has stopped for as long as early_stop allows."""
-    stalled = plan.early_stop is not None and state.stale_epochs >= plan.early_stop
+    stalled = plan.early_stop is not None and stale_epochs(state, plan) >= plan.early_stop
     return stalled or state.epoch >= plan.epochs
+
+
+def stale_epochs(state: State, plan: Plan) -> int:
+    """Epochs without progress, as early_stop counts them: a rate that is yet to rise is no reason to end a run."""
+    return min(state.stale_epochs, max(0, state.epoch - plan.rising_epochs))
 
 
 def fit_to_save(state: State, recipe: Recipe) -> bool:
@@ -175,7 +182,7 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
     undoable = list(state.model.buffers()) if leaves_out else []
-    for group in interrupt.watch(_groups(state, batches, recipe.accumulate)):
+    for group in interrupt.watch(_groups(state, batches)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         weight = torch.stack([recipe.criterion.weights(batch.targets).sum() for batch in group]).sum()
@@ -219,23 +226,18 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, p
     return evaluation_of(sums, surprises)
 
 
-def _groups(state: State, batches: Batches, accumulate: int) -> Iterator[Sequence[Batch]]:
+def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     """The batches of each step that is left of the epoch under way."""
-    steps = steps_per_epoch(batches, accumulate)
-    done = state.step - state.epoch * steps
-    coming = ahead(batches.epoch(state.epoch, start=done * accumulate), state.sums.device)
-    for _ in range(done, steps):
-        yield list(islice(coming, accumulate))
+    done = state.step - state.epoch * steps_per_epoch(batches)
+    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.sums.device)
+    for count in batches.per_step[done:]:
+        yield list(islice(coming, count))
 
 
 def _set_lr(state: State, factor: float) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
-
-
-def _lr(state: State) -> float:
-    """The highest of the groups' rates: that of the last stage."""
-    return float(max(group["lr"] for group in state.optimizer.param_groups))
+    state.lr = max(group["lr"] for group in state.optimizer.param_groups)
 
 
 def _scores(state: State, sums: Tensor) -> Scores:
@@ -247,7 +249,7 @@ def _log(state: State, recipe: Recipe, observer: Observer) -> None:
     _check(state, recipe)
     scores = _scores(state, state.sums - state.logged_sums)
     state.logged_sums = state.sums.clone()
-    observer.logged(state, scores, _lr(state))
+    observer.logged(state, scores, state.lr)
 
 
 def _check(state: State, recipe: Recipe) -> None:

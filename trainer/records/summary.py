@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Config
+from trainer.engine.loop import Plan, stale_epochs
 from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
 from trainer.errors import TrainerError
@@ -18,6 +19,7 @@ def summarise(
     metrics: Path,
     config: Config,
     state: State,
+    plan: Plan,
     overrides: list[str],
     *,
     test: Evaluation | None = None,
@@ -39,7 +41,7 @@ def summarise(
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
-        "stale_epochs": state.stale_epochs,
+        "stale_epochs": stale_epochs(state, plan),
         "steps": state.step,
         "skipped_steps": int(state.skipped_steps),
         "rollbacks": state.rollbacks,

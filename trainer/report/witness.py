@@ -26,7 +26,8 @@ class Pace:
     epochs: int
     steps: int
     first_step: int
-    images_per_step: int
+    images_per_step: float
+    """On average: steps may differ by an image."""
 
 
 class Witness:

@@ -1,7 +1,5 @@
 """What becomes of a run that has diverged: it ends with all that is known, or goes back and halves its rate."""
 
-import torch
-
 from trainer.build import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import Checkpoints
@@ -70,9 +68,8 @@ def _with_images(error: DivergedError, job: Job) -> str:
     """What went wrong, and the images of the step at which it began."""
     if error.step is None:
         return error.what
-    epoch, number = divmod(error.step - 1, steps_per_epoch(job.batches, job.recipe.accumulate))
-    begin = number * job.recipe.accumulate
-    indices = torch.cat(job.batches.orders(epoch)[begin : begin + job.recipe.accumulate]).tolist()
+    epoch, number = divmod(error.step - 1, steps_per_epoch(job.batches))
+    indices = job.batches.samples(epoch, number).tolist()
     named = ", ".join(job.batches.store.keys[index] for index in indices[:_NAMED])
     more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
     return f"{error.what} Step {error.step} was made of the images {named}{more}."

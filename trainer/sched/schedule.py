@@ -5,6 +5,16 @@ from dataclasses import dataclass
 
 Schedule = Callable[[int], float]
 """Step (0 for the first) -> factor of each parameter group's base rate. Pure: it never counts by itself."""
+_ROUNDING = 1e-12
+"""The share by which two steps at one rate may differ."""
+
+
+def last_rise(schedule: Schedule, total_steps: int) -> int:
+    """The last step whose rate is above that of the step before it; 0 if the rate never rises."""
+    for step in range(total_steps - 1, 0, -1):
+        if schedule(step) > schedule(step - 1) * (1 + _ROUNDING):
+            return step
+    return 0
 
 
 @dataclass(frozen=True)
