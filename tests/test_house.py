@@ -9,7 +9,7 @@ import trainer
 
 PACKAGE = Path(trainer.__file__).parent
 RANKS = [
-    ("errors", "schema", "registry", "rng", "fault", "durable", "threads", "garbage"),
+    ("errors", "schema", "stored", "registry", "rng", "fault", "durable", "threads", "garbage"),
     ("config",),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
     ("engine", "kernels"),

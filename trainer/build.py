@@ -16,7 +16,7 @@ from trainer.aug.transform import Transform
 from trainer.config import Config, Settings
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
-from trainer.data.listing import in_two_parts, listing
+from trainer.data.listing import in_two_classes, in_two_parts, listing
 from trainer.data.normalise import Normalisation, centred, measure
 from trainer.data.pack import Progress
 from trainer.data.source import Samples, Source
@@ -27,7 +27,7 @@ from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, some
 from trainer.finetune.freezing import BeginEpoch
 from trainer.garbage import begin_collecting
 from trainer.kernels.use import Used, use_kernels
@@ -107,6 +107,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         plan=_plan(settings),
         about={
             **_about_data(source, normalisation),
+            "augmentation": list(policy.words),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
             "kernels": used.name,
@@ -114,6 +115,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         notes=(
             *source.notes,
             *in_two_parts(source),
+            *in_two_classes(source),
             *kept,
             *getattr(model, "notes", ()),
             *new_head,
@@ -252,11 +254,23 @@ def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
     return samples if count is None else limit(samples, count, setting)
 
 
-def _limits(settings: Settings) -> tuple[str, ...]:
-    """A word where only a part of the images is used."""
-    limits = {"limit_train": settings.limit_train, "limit_val": settings.limit_val}
-    said = ", ".join(f"{name}={count}" for name, count in limits.items() if count is not None)
-    return (f"{said}: only so many of these images are used, every class in its share.",) if said else ()
+def _limits(settings: Settings, source: Source, train: Samples, val: Samples) -> tuple[str, ...]:
+    """A word where only a part of the images is used, and on the classes that it leaves none of."""
+    limits = {
+        "limit_train": (settings.limit_train, source.train, train),
+        "limit_val": (settings.limit_val, source.val, val),
+    }
+    limits = {name: each for name, each in limits.items() if each[0] is not None}
+    if not limits:
+        return ()
+    said = ", ".join(f"{name}={count}" for name, (count, _, _) in limits.items())
+    told = [f"{said}: only so many of these images are used, every class in its share"]
+    for name, (_, whole, used) in limits.items():
+        without = sorted({*whole.labels.tolist()} - {*used.labels.tolist(), -1})
+        if without:
+            names = some([source.classes[label] for label in without])
+            told.append(f"but {name} leaves none of {len(without)} of the {len(source.classes)} classes: {names}")
+    return (f"{', '.join(told)}.",)
 
 
 def _open_all(
@@ -278,7 +292,8 @@ def _open_all(
         title=f"{data.name} {place}".strip(),
         progress=progress,
     )
-    return (stores[0], stores[1], stores[2] if stores[2:] else None), (*_limits(settings), *filter(None, [note]))
+    told = (*_limits(settings, source, train, val), *filter(None, [note]))
+    return (stores[0], stores[1], stores[2] if stores[2:] else None), told
 
 
 def _may_use_kernels(settings: Settings, device: torch.device) -> bool:

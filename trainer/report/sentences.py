@@ -8,18 +8,23 @@ from typing import Any
 from trainer.config import Config
 from trainer.engine.loop import EpochReport
 
+_WORDS = 4
+"""Of what an augmentation does; the whole list is in run.json."""
+
 
 def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
     """What will be trained on what, and where it goes."""
     images, seen = about["images"], about["preprocessing"]
     names = {room: choice.name for room, choice in config.parts.items()}
     counts = ", ".join(f"{count:,} {part}" for part, count in images.items() if count)
+    words = about["augmentation"]
+    does = f" ({', '.join([*words[:_WORDS], *['…'] * (len(words) > _WORDS)])})" if words else ""
     colour = "grey" if seen["channels"] == 1 else "colour"
     return [
         f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {len(about['classes'])} classes; "
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
-        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}; "
+        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}{does}; "
         f"{about['precision']} on {about['device']}, {about['threads']} threads",
         f"run folder: {folder}",
     ]
