@@ -52,7 +52,7 @@ NEEDS = {"auto_strength": {"auto": "rand_augment"}, "erase_area": {"erase": 1.0}
 NOTHING = {
     "zoom": 1.0,
     "crop_aspect": 1.0,
-    "padding": "reflection",
+    "padding": None,
     "auto": "none",
     "auto_strength": None,
     "erase_area": None,
@@ -84,6 +84,39 @@ def test_every_option_of_every_part_can_be_set_to_nothing(name: str) -> None:
     assert off == none() == Policy()
     if name not in ("none", "custom"):
         assert AUGS.builder(name)() != none()
+
+
+@pytest.mark.parametrize("name", entries("aug"))
+def test_every_part_says_what_it_does(name: str) -> None:
+    policy = AUGS.builder(name)()
+    acts = policy.item or policy.geometry or policy.colour or policy.after or policy.mix
+    assert bool(policy.words) == bool(acts)
+
+
+@pytest.mark.parametrize("option", set(ACTING) - {"auto_strength", "crop_aspect", "erase_area", "padding"})
+def test_what_acts_is_in_words(option: str) -> None:
+    assert custom().words == ()
+    (word,) = custom(**{option: ACTING[option]}).words
+    value = ACTING[option]
+    expected = {"flip": "flip", "auto": "rand_augment", "rotate": "turn 20"}
+    assert word == expected.get(option, f"{option} {value}".removesuffix(".0"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "aug upright (turn 10, zoom 1.1, shift 0.06, brightness 0.2, …);"),
+        (("aug=light",), "aug light (flip, turn 10, zoom 1.1, shift 0.06, …);"),
+        (("aug=light", "aug.flip=0", "aug.rotate=0", "aug.zoom=1"), "aug light (shift 0.06, brightness 0.2, contrast"),
+        (("aug=tutorial",), "aug tutorial (flip, mixup 0.4, turn 15, zoom 1.1, …);"),
+        (("aug=custom", "aug.flip=1", "aug.cutmix=1"), "aug custom (flip, cutmix 1);"),
+        (("aug=none",), "aug none;"),
+        (("aug=custom",), "aug custom;"),
+    ],
+)  # fmt: skip
+def test_the_opening_line_says_what_an_augmentation_does(train: Train, words: tuple[str, ...], told: str) -> None:
+    ended = train("epochs=1", "loss=cross_entropy", *words)
+    assert ended.code == 0 and told in ended.out, ended.out
 
 
 @pytest.mark.parametrize("name", entries("aug"))

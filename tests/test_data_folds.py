@@ -25,10 +25,14 @@ def keys_and_labels(counts: list[int]) -> tuple[list[str], torch.Tensor]:
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.integers(2, 9))
-def test_folds_are_equal_in_size_and_in_every_class(counts: list[int], folds: int) -> None:
+def test_folds_are_equal_in_size_and_in_every_class_and_what_is_alone_in_its_class_is_in_none(
+    counts: list[int], folds: int
+) -> None:
     keys, labels = keys_and_labels(counts)
     found = fold_of(keys, labels, folds)
-    for members in (found, *[found[labels == label] for label in range(len(counts))]):
+    alone = torch.tensor([counts[label] == 1 for label in labels.tolist()])
+    assert torch.equal(found == -1, alone)
+    for members in (found[~alone], *[found[(labels == label) & ~alone] for label in range(len(counts))]):
         sizes = [int((members == fold).sum()) for fold in range(folds)]
         assert sum(sizes) == len(members) and max(sizes) - min(sizes) <= 1
 

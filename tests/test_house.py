@@ -9,7 +9,7 @@ import trainer
 
 PACKAGE = Path(trainer.__file__).parent
 RANKS = [
-    ("errors", "schema", "registry", "rng", "fault", "durable", "threads", "garbage", "exact"),
+    ("errors", "schema", "stored", "registry", "rng", "fault", "durable", "threads", "garbage", "exact"),
     ("config",),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
     ("engine", "kernels"),

@@ -152,7 +152,7 @@ def test_null_quotes_and_keys_of_the_config_keep_their_meaning(word: str, text: 
 def test_null_is_text_where_there_must_be_text() -> None:
     config = said("data=table", "data.file=null", "data.label=null", "data.root=null", "optim.decay_on=[null]")
     data = config.parts["data"].options
-    assert (data["file"], data["label"], data["root"]) == ("null", "null", None)
+    assert (data["file"], data["label"], data["root"]) == ("null", None, None)
     assert config.parts["optim"].options["decay_on"] == ["null"]
     assert said("optim.decay_on=null", "loss.class_weights={null:2}").parts["loss"].options == {
         **said().parts["loss"].options,

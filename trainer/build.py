@@ -17,7 +17,7 @@ from trainer.config import Config, Settings, beyond_device
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
-from trainer.data.listing import in_two_parts, listing
+from trainer.data.listing import in_two_classes, in_two_parts, listing
 from trainer.data.normalise import Normalisation, centred, measure
 from trainer.data.pack import Progress
 from trainer.data.source import Source
@@ -124,6 +124,7 @@ def _assembled(
         plan=plan,
         about={
             **_about_data(source, normalisation),
+            "augmentation": list(policy.words),
             "validation_fingerprint": part_fingerprint(taken.val),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
@@ -132,6 +133,7 @@ def _assembled(
         notes=(
             *source.notes,
             *in_two_parts(source),
+            *in_two_classes(source),
             *limits,
             *kept,
             *getattr(model, "notes", ()),

@@ -106,7 +106,8 @@ def _dispatch(words: list[str]) -> int:
 
         first = compose(arguments.overrides, origin, multirun=True)
         _prepare(first)
-        return run_many([*flags, *map(forced, arguments.overrides)], typed, number_of_jobs(arguments.overrides), first)
+        words = [*flags, *map(forced, arguments.overrides)]
+        return run_many(words, typed, number_of_jobs(arguments.overrides), origin, first)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))

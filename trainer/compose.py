@@ -7,7 +7,7 @@ misspelt key: the check against the parts' signatures then finds it, together wi
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trainer.config import GROUPS, Config, Settings, check
 from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
+from trainer.stored import renewed
 from trainer.words import quoted, shown
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -149,7 +150,14 @@ def check_choices(words: Sequence[str], origin: Origin) -> None:
         raise ConfigError("\n".join(errors))
 
 
-def plain(composed: DictConfig) -> dict[str, Any]:
+def checked(composed: DictConfig, words: Sequence[str], origin: Origin) -> Config:
+    """The config that was composed of the words. Raises ConfigError with all that is wrong."""
+    said = frozenset(word.partition("=")[0].lstrip("+~") for word in words)
+    data = _plain(composed)
+    return replace(check(renewed(data, said) if origin.is_stored else data), said=said)
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
     """The composed config as plain data, interpolations resolved. Raises ConfigError if one leads nowhere."""
     try:
         data = OmegaConf.to_container(composed, resolve=True)
@@ -172,7 +180,7 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
         composed = hydra_compose(origin.name, words, return_hydra_config=True)
         with open_dict(composed):
             errors += _code_named_in(composed.pop("hydra"))
-        return check(plain(composed))
+        return checked(composed, words, origin)
     except ConfigError as error:
         errors += str(error).splitlines()
     except yaml.YAMLError as error:

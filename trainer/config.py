@@ -12,6 +12,7 @@ from trainer import registry, schema
 from trainer.errors import ConfigError, did_you_mean
 from trainer.registry import REQUIRED
 from trainer.schema import BelowOne, Count, Positive, Whole
+from trainer.stored import effect
 
 ROOMS = tuple(registry.REGISTRIES)
 GROUPS = (*ROOMS, "experiment")
@@ -63,6 +64,8 @@ class Config:
 
     settings: Settings
     parts: dict[str, Choice]
+    said: frozenset[str] = field(default=frozenset(), compare=False)
+    """The keys that the command line says."""
 
     def plain(self) -> dict[str, Any]:
         """The config as nested plain data, as config.yaml holds it: check(config.plain()) == config."""
@@ -99,9 +102,6 @@ which may only be raised, and where the data are and how they are listed, behind
 FIXED_ON_RESUME = ("model.name", "optim.name", "monitor")
 """What resume_allow cannot free: another model has other weights, another optimizer another state, another monitor
 another idea of the best."""
-
-DEFAULT_SHARE = 0.1
-"""data.val where nothing is said."""
 
 
 def conf_folder() -> Path:
@@ -141,7 +141,7 @@ def flat(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 def essential(config: Config) -> dict[str, Any]:
     """What the steps of a run depend on, flat: every checkpoint holds it, and a resumed run is held to it."""
-    values = flat(config.plain())
+    values = {key: effect(key, value) for key, value in flat(config.plain()).items()}
     return {key: value for key, value in values.items() if key == "epochs" or key not in HARMLESS_ON_RESUME}
 
 
@@ -167,7 +167,7 @@ def _defaults(config: Config) -> dict[str, Any]:
     for room, choice in config.parts.items():
         options = registry.entries(room, config.settings.plugins)[choice.name].options
         plain[room] = {key: option.default for key, option in options.items() if option.default is not REQUIRED}
-    return {key: value for key, value in flat(plain).items() if key not in HARMLESS_ON_RESUME}
+    return {key: effect(key, value) for key, value in flat(plain).items() if key not in HARMLESS_ON_RESUME}
 
 
 def _is_allowed(key: str, allowed: Sequence[str]) -> bool:
@@ -338,7 +338,7 @@ def _contradicting_folds(data: Choice | None) -> list[str]:
         return [f"data.folds: say which of them validates, data.fold=0 to {folds - 1}; or all: -m data.fold=0,1,…"]
     if isinstance(fold, int) and fold >= folds:
         return [f"data.fold: {fold} is out of range. With data.folds={folds} it is 0 to {folds - 1}."]
-    if val != DEFAULT_SHARE:
+    if val is not None:
         return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
     return []
 

@@ -110,6 +110,6 @@ def both_lists(before: Sequence[str], now: Sequence[str]) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The names in words: the first few where they are many."""
+    """The first ten names, and how many more there are."""
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(names[:_FEW]) + more

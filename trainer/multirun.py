@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
-from trainer.compose import plain
-from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
+from trainer.compose import Origin, checked
+from trainer.config import HARMLESS_ON_RESUME, Config, Settings, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, literal, new_folder, read_json, write_json
@@ -34,10 +34,11 @@ def hand_to_hydra(words: Sequence[str], job: Callable[[DictConfig], None] = lamb
         sys.argv = before
 
 
-def run_many(words: Sequence[str], typed: Sequence[str], count: int, first: Config) -> int:
+def run_many(words: Sequence[str], typed: Sequence[str], count: int, origin: Origin, first: Config) -> int:
     """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1.
 
-    words: all that Hydra is told. typed: those that are key=value, as typed. count: of jobs. first: the first's config.
+    words: all that Hydra is told. typed: those that are key=value, as typed. count: of jobs. origin: of the config.
+    first: the config of the first job.
     """
     settings = first.settings
     if settings.resume not in (None, "auto"):
@@ -50,7 +51,7 @@ def run_many(words: Sequence[str], typed: Sequence[str], count: int, first: Conf
 
     def job(composed: DictConfig) -> None:
         run = f"run {HydraConfig.get().job.num + 1} of {count}"
-        if not _run_job(composed, run):
+        if not _run_job(composed, run, origin):
             failed.append(run)
 
     with _composed_once():
@@ -92,7 +93,7 @@ def _claim(output: Path, settings: Settings, typed: Sequence[str]) -> Path:
     return folder
 
 
-def _run_job(composed: DictConfig, run: str) -> bool:
+def _run_job(composed: DictConfig, run: str, origin: Origin) -> bool:
     """One run of the sweep; whether it went well. What goes wrong is told and kept, and the next run starts."""
     from trainer.commands import train
 
@@ -101,7 +102,7 @@ def _run_job(composed: DictConfig, run: str) -> bool:
     said = [shown(word) for word in job.overrides.task]
     print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
     try:
-        train.run_in(folder, check(plain(composed)), said)
+        train.run_in(folder, checked(composed, job.overrides.task, origin), said)
     except StoppedError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)  # Hydra would take an error for this job's own, and start the next

@@ -41,7 +41,7 @@ def folder(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",

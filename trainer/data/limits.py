@@ -5,7 +5,7 @@ from typing import Literal
 
 from trainer.data.source import Samples, Source
 from trainer.data.splits import limit
-from trainer.errors import DataError
+from trainer.errors import DataError, some
 
 
 def limited(
@@ -23,14 +23,33 @@ def limited(
     said = [f"{name}={count}" for name, count in counts.items() if count is not None]
     if follows:
         said[-1] += " (as limit_val; limit_test=all scores them all)"
-    words = f"{', '.join(said)}: only so many of these images are used, every class in its share."
-    return replace(
+    taken = replace(
         source,
-        train=_some(source.train, "limit_train", train),
-        val=_some(source.val, "limit_val", val),
-        test=None if source.test is None else _some(source.test, "limit_test", counts["limit_test"], "all"),
-    ), (words,) if said else ()
+        train=_limited(source.train, "limit_train", train),
+        val=_limited(source.val, "limit_val", val),
+        test=None if source.test is None else _limited(source.test, "limit_test", counts["limit_test"], "all"),
+    )
+    words = f"{', '.join(said)}: only so many of these images are used, every class in its share"
+    return taken, (f"{', '.join([words, *_left_without(source, taken)])}.",) if said else ()
 
 
-def _some(samples: Samples, setting: str, count: int | None, everything: str = "null") -> Samples:
+def _left_without(source: Source, taken: Source) -> list[str]:
+    """Words on the classes of which a limit leaves no image."""
+    pairs = {
+        "limit_train": (source.train, taken.train),
+        "limit_val": (source.val, taken.val),
+        **({"limit_test": (source.test, taken.test)} if source.test and taken.test else {}),
+    }
+    lost = {
+        name: sorted({*whole.labels.tolist()} - {*used.labels.tolist(), -1}) for name, (whole, used) in pairs.items()
+    }
+    return [
+        f"but {name} leaves none of {len(labels)} of the {len(source.classes)} classes: "
+        f"{some([source.classes[label] for label in labels])}"
+        for name, labels in lost.items()
+        if labels
+    ]
+
+
+def _limited(samples: Samples, setting: str, count: int | None, everything: str = "null") -> Samples:
     return samples if count is None else limit(samples, count, setting, everything)

@@ -31,15 +31,17 @@ def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor,
 
 
 def fold_of(keys: Sequence[str], labels: Tensor, folds: int) -> Tensor:
-    """(N,) int64: the fold, from 0 to folds - 1, that each sample validates in.
+    """(N,) int64: the fold, from 0 to folds - 1, that each sample validates in; -1 for the only one of its class.
 
-    The folds are as equal as can be, altogether and in every class: no two differ by more than one.
+    The folds are as equal as can be, altogether and in every class: no two differ by more than one. Were the only
+    sample of a class to validate, nothing would train for it.
     """
     order = _hash_order(keys, "folds")
-    _, members = torch.unique(labels, return_inverse=True)
+    _, members, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
     grouped = order[torch.argsort(members[order], stable=True)]  # class by class, each in the order of its hashes
-    result = torch.empty_like(order)
-    result[grouped] = torch.arange(len(order)) % folds
+    grouped = grouped[sizes[members[grouped]] > 1]
+    result = torch.full_like(order, -1)
+    result[grouped] = torch.arange(len(grouped)) % folds
     return result
 
 
@@ -86,11 +88,14 @@ def validate_on(
 def cross_validate(folds: int, fold: int, train: Samples) -> tuple[Samples, Samples, str]:
     """(train, val) where one fold of train validates and the others are trained on, and the note that says so.
 
-    Raises DataError if there are fewer samples than folds.
+    Raises DataError if there are fewer samples to divide than folds.
     """
-    if len(train) < folds:
-        raise DataError(f"data.folds={folds}: there are only {len(train)} training images. Give at most as many folds.")
-    chosen = fold_of(train.keys, train.labels, folds) == fold
+    fold_by_sample = fold_of(train.keys, train.labels, folds)
+    divided = int((fold_by_sample >= 0).sum())
+    if divided < folds:
+        kind = "training images" if divided == len(train) else "training images that are not alone in their class"
+        raise DataError(f"data.folds={folds}: there are only {divided} {kind}. Give at most as many folds.")
+    chosen = fold_by_sample == fold
     stay, out = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
     note = f"Fold {fold} of {folds} validates: {len(out):,} of {len(train):,} training images (the same every time)."
     return Subset(train, stay), Subset(train, out), note

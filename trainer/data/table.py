@@ -17,7 +17,7 @@ from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
-from trainer.errors import DataError, did_you_mean
+from trainer.errors import DataError, did_you_mean, told
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
@@ -39,7 +39,7 @@ def table(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
@@ -62,13 +62,14 @@ def table(
     found, left_out = _rows(listed, columns, lookup, on_error)
     rows, notes = _distinct(found, base, source)
     parts = _parts(rows, base, ignore)
-    _check_parts(parts, source, ignore)
     if left_out:
         what = names(f"{count} {reason}" for reason, count in Counter(reason for _, reason in left_out).items())
         count = f"{len(left_out)} of {len(listed.lines)} rows"
         notes.append(f"{source}: left out {count} (data.on_error=skip; all are in left_out.txt): {what}.")
     if not _is_plain(listed, columns, lookup):
         notes.insert(0, in_words(listed, sheet, columns, lookup))
+    with told(notes, DataError):
+        _check_parts(parts, source, ignore)
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)
     made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)

@@ -68,7 +68,7 @@ def torchvision(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",

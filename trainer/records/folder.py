@@ -21,6 +21,7 @@ from trainer import durable
 from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
 from trainer.records.older import with_objective
+from trainer.stored import renewed
 
 
 class _Dumper(yaml.SafeDumper):
@@ -94,7 +95,7 @@ class RunFolder:
             raise _damaged(self.config) from error
         if not isinstance(stored, dict):
             raise _damaged(self.config)
-        return check({str(key): value for key, value in stored.items()})
+        return check(renewed({str(key): value for key, value in stored.items()}))
 
     def read_about(self) -> dict[str, Any]:
         """What run.json tells. Raises CheckpointError if it is missing or damaged."""

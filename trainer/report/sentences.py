@@ -13,18 +13,23 @@ from trainer.errors import visible
 _FEW_CLASSES = 4
 _LONG_NAME = 40
 
+_WORDS = 4
+"""Of what an augmentation does; the whole list is in run.json."""
+
 
 def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
     """What will be trained on what, and where it goes."""
     images, seen = about["images"], about["preprocessing"]
     names = {room: choice.name for room, choice in config.parts.items()}
     counts = ", ".join(f"{count:,} {part}" for part, count in images.items() if count)
+    words = about["augmentation"]
+    does = f" ({', '.join([*words[:_WORDS], *['…'] * (len(words) > _WORDS)])})" if words else ""
     colour = "grey" if seen["channels"] == 1 else "colour"
     return [
         f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {_classes(about['classes'])}; "
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
-        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}; "
+        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}{does}; "
         f"{about['precision']} on {about['device']}, {about['threads']} threads",
         f"run folder: {folder}",
     ]
