@@ -12,7 +12,6 @@ from typing import Literal
 from trainer.data.archive import FOLDER, is_archive, unpacked
 from trainer.data.archive import SUFFIXES as ARCHIVES
 from trainer.data.assemble import Wishes
-from trainer.data.cache import Keep
 from trainer.data.files import File, Files, Look, file_source, names, readable
 from trainer.data.formats import SUFFIXES
 from trainer.data.hints import hint, name_label
@@ -21,6 +20,7 @@ from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.source import Source
 from trainer.errors import DataError, told
+from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
