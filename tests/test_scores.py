@@ -19,7 +19,6 @@ from test_checkpoint import Crash
 from test_engine import CPU, Fixed, Pair, batches, begin, net, recipe, run
 from torch import nn
 
-from trainer import fault
 from trainer.engine import loop
 from trainer.engine.loop import evaluate
 from trainer.engine.metrics import Evaluation
@@ -27,6 +26,7 @@ from trainer.engine.precision import Precision
 from trainer.records.folder import RunFolder, write_json
 from trainer.registry import LOSSES, entries
 from trainer.sweep.table import print_table
+from trainer.system import fault
 
 Train = Callable[..., Ended]
 

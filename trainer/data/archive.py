@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from trainer.data.marks import marks, sample
-from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import DataError, first_line
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 FOLDER = "archives"

@@ -11,8 +11,8 @@ from pathlib import Path
 import PIL
 from PIL import Image, UnidentifiedImageError
 
-from trainer.durable import LFS_BEGINS, LFS_POINTER
 from trainer.errors import DataError
+from trainer.system.durable import LFS_BEGINS, LFS_POINTER
 
 _ENDINGS = {
     "JPEG": ".jpg .jpeg .jpe .jfif .jif .pjp .pjpeg .mpo",

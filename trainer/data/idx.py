@@ -12,8 +12,8 @@ from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.source import ArraySamples, Source
-from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import DataError
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 _UNSIGNED_BYTES = 0x08
 _MOST_DIMS = 3

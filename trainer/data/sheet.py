@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import DataError
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 _MOST_BYTES = 2**28
 _DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}

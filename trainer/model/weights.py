@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainer.durable import LFS_POINTER, is_lfs_pointer
 from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line, some
 from trainer.model import safetensors
 from trainer.model.copies import flat, named_as
 from trainer.model.staged import Staged
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 Net = TypeVar("Net", bound=Staged)
 

@@ -17,11 +17,11 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainer import durable
 from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
 from trainer.records.older import with_objective
 from trainer.stored import renewed
+from trainer.system import durable
 
 
 class _Dumper(yaml.SafeDumper):
