@@ -12,7 +12,7 @@ import torch
 from conftest import Ended, lines_of
 
 from trainer import registry, schema
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.config import FIXED_ON_RESUME, HARMLESS_ON_RESUME, Settings
 
 Command = Callable[..., Ended]

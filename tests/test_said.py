@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.config import check, essential
 from trainer.data.folder import folder
 from trainer.data.listing import in_two_classes, in_two_parts

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.cli import main
-from trainer.compose import Origin, compose, value_of
+from trainer.cli.compose import Origin, compose, value_of
+from trainer.cli.main import main
 from trainer.config import Config, conf_folder
 from trainer.errors import ConfigError
 from trainer.records.folder import RunFolder

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
-from trainer.compose import Origin, checked
+from trainer.cli.compose import Origin, checked
 from trainer.config import HARMLESS_ON_RESUME, Config, Settings, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
