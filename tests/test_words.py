@@ -14,10 +14,10 @@ from PIL import Image
 
 from trainer.cli.compose import Origin, compose, value_of
 from trainer.cli.main import main
+from trainer.cli.words import quoted, shown, spelled
 from trainer.config import Config, conf_folder
 from trainer.errors import ConfigError
 from trainer.records.folder import RunFolder
-from trainer.words import quoted, shown, spelled
 
 Train = Callable[..., Ended]
 

@@ -4,7 +4,7 @@ from typing import cast
 
 from trainer.aug.policy import ItemStage
 from trainer.errors import ConfigError
-from trainer.exact import exact
+from trainer.system.exact import exact
 
 _STEPS = {"rand_augment": 30, "aug_mix": 10}
 """torchvision's own number of steps from nothing to the strongest."""

@@ -24,11 +24,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, Settings, check
 from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
 from trainer.stored import renewed
-from trainer.words import quoted, shown
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _RUNS = ("_target_", "()", "class", "env_set")

@@ -4,20 +4,21 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
 from trainer import __version__
 from trainer.cli import help
-from trainer.cli.compose import Origin, check_choices, compose, compose_each, forced, number_of_jobs, value_of
+from trainer.cli.compose import Origin, check_choices, checked, compose, compose_each, forced, number_of_jobs, value_of
+from trainer.cli.words import quoted, shown, spelled
 from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
-from trainer.records.folder import run_at
+from trainer.records.folder import literal, run_at
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
-from trainer.words import spelled
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -103,12 +104,7 @@ def _dispatch(words: list[str]) -> int:
     if arguments.multirun and verb != DEFAULT_VERB:
         raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
-        from trainer.sweep.multirun import run_many
-
-        first = compose(arguments.overrides, origin, multirun=True)
-        _prepare(first)
-        words = [*flags, *map(forced, arguments.overrides)]
-        return run_many(words, typed, number_of_jobs(arguments.overrides), origin, first)
+        return _run_many(typed, arguments.overrides, flags, origin)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))
@@ -116,6 +112,19 @@ def _dispatch(words: list[str]) -> int:
     if verb == DEFAULT_VERB:
         _prepare(config)
     return int(import_module(f"trainer.commands.{verb}").run(config))
+
+
+def _run_many(typed: Sequence[str], overrides: Sequence[str], flags: Sequence[str], origin: Origin) -> int:
+    from trainer.sweep.multirun import Jobs, run_many
+
+    first = compose(overrides, origin, multirun=True)
+    _prepare(first)
+
+    def words_in(folder: Path) -> list[str]:
+        return [*flags, *map(forced, overrides), f"hydra.sweep.dir={quoted(literal(str(folder)))}"]
+
+    config_of = partial(checked, origin=origin)
+    return run_many(Jobs(typed, number_of_jobs(overrides), first, words_in, config_of, shown))
 
 
 def _prepare(config: Config) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainer.data.source import Samples, Subset
 from trainer.errors import DataError
-from trainer.exact import exact
+from trainer.system.exact import exact
 
 
 def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor, Tensor]:

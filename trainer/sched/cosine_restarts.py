@@ -4,10 +4,10 @@ from bisect import bisect_right
 from itertools import accumulate
 from math import cos, pi
 
-from trainer.exact import exact
 from trainer.registry import SCHEDS
 from trainer.sched.schedule import Schedule
 from trainer.schema import AtLeastOne, Count, Fraction
+from trainer.system.exact import exact
 
 
 @SCHEDS.register

@@ -3,10 +3,10 @@
 from bisect import bisect_right
 from math import ceil
 
-from trainer.exact import exact
 from trainer.registry import SCHEDS
 from trainer.sched.schedule import Schedule
 from trainer.schema import Share
+from trainer.system.exact import exact
 
 
 @SCHEDS.register

@@ -3,10 +3,10 @@
 from math import cos, floor, pi
 
 from trainer.errors import ConfigError
-from trainer.exact import exact
 from trainer.registry import SCHEDS
 from trainer.sched.schedule import Schedule
 from trainer.schema import BelowOne, Fraction
+from trainer.system.exact import exact
 
 
 @SCHEDS.register
