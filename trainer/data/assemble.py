@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from trainer.data.denoise import denoised
+from trainer.data.keep import Keep
 from trainer.data.source import Samples, Source
 from trainer.data.splits import cross_validate, validate_on
 from trainer.errors import ConfigError, DataError, some
-from trainer.feed.cache import Keep
 from trainer.schema import Denoise, Normalise, Validation
 from trainer.stored import DEFAULT_SHARE
 

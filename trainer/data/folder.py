@@ -15,12 +15,12 @@ from trainer.data.assemble import Wishes
 from trainer.data.files import File, Files, Look, file_source, names, readable
 from trainer.data.formats import SUFFIXES
 from trainer.data.hints import hint, name_label
+from trainer.data.keep import Keep
 from trainer.data.layout import Labels, find_layout, in_words
 from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.source import Source
 from trainer.errors import DataError, told
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 

@@ -11,13 +11,13 @@ from typing import Literal
 from trainer.data.assemble import Wishes
 from trainer.data.columns import HOT, Columns, Table, choose, in_words, with_header
 from trainer.data.files import File, Files, Look, file_source, names
+from trainer.data.keep import Keep
 from trainer.data.lookup import Lookup
 from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
 from trainer.errors import DataError, did_you_mean, told
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 
