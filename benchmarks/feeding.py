@@ -17,11 +17,11 @@ from trainer.aug.transform import Transform
 from trainer.build import build
 from trainer.compose import Origin, compose
 from trainer.config import conf_folder
-from trainer.data.batches import TrainBatches
-from trainer.data.store import ResidentStore
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import train_epoch
 from trainer.engine.memory import keep_freed_memory
+from trainer.feed.batches import TrainBatches
+from trainer.feed.store import ResidentStore
 from trainer.registry import MODELS
 
 STEPS = 20

@@ -16,11 +16,11 @@ from PIL import Image
 from trainer.build import build
 from trainer.compose import Origin, compose
 from trainer.config import conf_folder
-from trainer.data.cache import Keep
 from trainer.data.folder import folder
-from trainer.data.store import open_stores
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import train_epoch
+from trainer.feed.cache import Keep
+from trainer.feed.store import open_stores
 
 SIDES = (500, 375)
 WORKERS = 2

@@ -20,17 +20,17 @@ from PIL import Image
 
 from trainer.data.archive import unpacked
 from trainer.data.assemble import Wishes
-from trainer.data.cache import Keep
 from trainer.data.cifar import cifar_source
 from trainer.data.decode import Frame, decode, short_side
 from trainer.data.folder import scan
 from trainer.data.idx import read_idx
-from trainer.data.pack import header_of, path_of
 from trainer.data.source import ArraySamples, Samples
-from trainer.data.store import open_stores
 from trainer.data.table import table
 from trainer.engine.checkpoint import Checkpoints, load
 from trainer.errors import TrainerError
+from trainer.feed.cache import Keep
+from trainer.feed.pack import header_of, path_of
+from trainer.feed.store import open_stores
 from trainer.model import weights
 from trainer.records.files import read_files
 from trainer.records.folder import RunFolder, read_json

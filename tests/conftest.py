@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import main
-from trainer.data.cache import Keep
-from trainer.data.pack import Progress
 from trainer.data.source import Samples
-from trainer.data.store import Store, open_stores
+from trainer.feed.cache import Keep
+from trainer.feed.pack import Progress
+from trainer.feed.store import Store, open_stores
 from trainer.schema import Cache
 
 TINY = (

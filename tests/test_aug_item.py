@@ -6,10 +6,10 @@ from torchvision.transforms import v2
 
 from trainer.aug.custom import custom
 from trainer.aug.item import automatic
-from trainer.data.batches import TrainBatches, one_by_one
 from trainer.data.source import ArraySamples
-from trainer.data.store import ResidentStore, StreamedStore
 from trainer.errors import ConfigError
+from trainer.feed.batches import TrainBatches, one_by_one
+from trainer.feed.store import ResidentStore, StreamedStore
 from trainer.rng import Draws, seed_of
 
 CHAINS = {

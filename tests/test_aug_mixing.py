@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from trainer.aug.custom import custom
 from trainer.aug.mixing import Mixer, beta, blend, cutmix, mixup, partners
-from trainer.data.batches import TrainBatches
 from trainer.data.source import ArraySamples
-from trainer.data.store import ResidentStore, StreamedStore
+from trainer.feed.batches import TrainBatches
+from trainer.feed.store import ResidentStore, StreamedStore
 from trainer.loss.criterion import reduce
 from trainer.registry import LOSSES
 from trainer.rng import Draws

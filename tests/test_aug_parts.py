@@ -17,7 +17,7 @@ from trainer.aug.strong import strong
 from trainer.aug.transform import Transform
 from trainer.aug.tutorial import tutorial
 from trainer.aug.upright import upright
-from trainer.data.batches import one_by_one
+from trainer.feed.batches import one_by_one
 from trainer.registry import AUGS, entries
 from trainer.rng import Draws
 from trainer.schema import describe

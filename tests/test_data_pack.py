@@ -26,14 +26,14 @@ from trainer.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.data import cache, keeping
 from trainer.data import store as store_module
-from trainer.data.cache import Header, Keep, read_header
 from trainer.data.folder import folder
 from trainer.data.glyphs import glyphs
-from trainer.data.keeping import choose
-from trainer.data.pack import Packed
 from trainer.data.source import ArraySamples, Samples, Source
-from trainer.data.store import ResidentStore, StreamedStore, open_stores
 from trainer.errors import DataError
+from trainer.feed.cache import Header, Keep, read_header
+from trainer.feed.keeping import choose
+from trainer.feed.pack import Packed
+from trainer.feed.store import ResidentStore, StreamedStore, open_stores
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(photos: Path, p
     program = f"""
 import os, sys
 from pathlib import Path
-from trainer.data.cache import writing
+from trainer.feed.cache import writing
 with writing(Path({str(place)!r}) / ("0" * 32 + ".tmp"), 9, print) as file:
     file.write(b"half")
     file.flush()

@@ -19,13 +19,13 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.data import keeping
-from trainer.data.batches import Batch, EvalBatches, TrainBatches
 from trainer.data.glyphs import glyphs
-from trainer.data.normalise import mean_and_std
-from trainer.data.pack import blocks_held
 from trainer.data.source import ArraySamples, Samples, Subset
-from trainer.data.store import ResidentStore, Store
 from trainer.errors import DataError, TrainerError
+from trainer.feed.batches import Batch, EvalBatches, TrainBatches
+from trainer.feed.normalise import mean_and_std
+from trainer.feed.pack import blocks_held
+from trainer.feed.store import ResidentStore, Store
 from trainer.rng import Draws
 
 
@@ -203,7 +203,7 @@ def test_epoch_left_early_stops_its_workers(samples: Samples) -> None:
 def test_program_that_ends_in_the_middle_of_an_epoch_does_not_hang() -> None:
     program = """
 from trainer.data.glyphs import glyphs
-from trainer.data.store import StreamedStore
+from trainer.feed.store import StreamedStore
 import torch
 samples = glyphs(images=64, size=12).train
 batches = StreamedStore(samples, samples.labels, samples.keys, 2).gather([torch.arange(4)] * 200)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from trainer import registry
 from trainer.commands import train as train_command
-from trainer.data.batches import Batch
 from trainer.engine import loop
 from trainer.engine.checkpoint import Checkpoints, SaveError, load
 from trainer.engine.health import FAR, PATIENCE, alarm, is_far_off, note
@@ -30,6 +29,7 @@ from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
+from trainer.feed.batches import Batch
 from trainer.loss.cross_entropy import cross_entropy
 from trainer.registry import OPTIMS
 from trainer.report import chart

@@ -14,20 +14,20 @@ from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
 from trainer.config import Config, Settings
-from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.fingerprint import fingerprint
 from trainer.data.listing import in_two_parts, listing
-from trainer.data.normalise import Normalisation, centred, measure
-from trainer.data.pack import Progress
 from trainer.data.source import Samples, Source
 from trainer.data.splits import limit
-from trainer.data.store import Store, open_stores
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError
+from trainer.feed.batches import EvalBatches, TrainBatches
+from trainer.feed.normalise import Normalisation, centred, measure
+from trainer.feed.pack import Progress
+from trainer.feed.store import Store, open_stores
 from trainer.finetune.freezing import BeginEpoch
 from trainer.garbage import begin_collecting
 from trainer.kernels.use import Used, use_kernels

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.data.archive import FOLDER
-from trainer.data.cache import Stored, default_folder, delete, gib, stores
 from trainer.errors import ConfigError, did_you_mean
+from trainer.feed.cache import Stored, default_folder, delete, gib, stores
 from trainer.kernels import compiled
 
 _UNITS = {"day": 86400, "hour": 3600, "minute": 60}

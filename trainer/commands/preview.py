@@ -10,8 +10,8 @@ from torch import Tensor
 from trainer import rng
 from trainer.build import Job, build
 from trainer.config import Config, Settings
-from trainer.data.batches import Batch
 from trainer.engine.loop import steps_per_epoch
+from trainer.feed.batches import Batch
 from trainer.report.console import Screen
 from trainer.report.preview import Cell, Preview, draw_preview
 from trainer.sched.schedule import Plateau

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from trainer.data.cache import Keep
 from trainer.errors import DataError
+from trainer.feed.cache import Keep
 from trainer.schema import Normalise
 
 

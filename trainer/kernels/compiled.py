@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from trainer import durable
-from trainer.data.cache import default_folder
+from trainer.feed.cache import default_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

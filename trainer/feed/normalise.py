@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer import rng
-from trainer.data.store import Store
+from trainer.feed.store import Store
 from trainer.rng import Draws
 from trainer.schema import Normalise
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.data.cache import BLOCK, Keep
-from trainer.data.keeping import choose
-from trainer.data.pack import Packed, Pixels, Progress, Put, blocks_held, header_of, packed
 from trainer.data.source import ArraySamples, Samples, Subset
-from trainer.data.stream import StreamedStore
 from trainer.errors import DataError
+from trainer.feed.cache import BLOCK, Keep
+from trainer.feed.keeping import choose
+from trainer.feed.pack import Packed, Pixels, Progress, Put, blocks_held, header_of, packed
+from trainer.feed.stream import StreamedStore
 
 _FAILURES_SHOWN = 10
 _TURN = 4

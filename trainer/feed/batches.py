@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer import rng
-from trainer.data.store import Store
+from trainer.feed.store import Store
 from trainer.rng import Draws
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trainer.data.cache import Header, Keep, gib, no_room, obstacle
-from trainer.data.pack import path_of
 from trainer.data.source import Samples
 from trainer.errors import DataError
+from trainer.feed.cache import Header, Keep, gib, no_room, obstacle
+from trainer.feed.pack import path_of
 
 _LONG_SECONDS = 3.0
 """A set that takes longer to decode is worth a file: reading one back takes a hundredth of that."""
