@@ -19,10 +19,10 @@ import torch
 from conftest import TINY, Ended, lines_of
 from test_resume import fingerprint
 
-from trainer import durable
 from trainer.cli import main
 from trainer.engine.checkpoint import Checkpoints, SaveError, load
 from trainer.records.metrics import MetricsFile, read_metrics
+from trainer.system import durable
 
 Command = Callable[..., Ended]
 SIZES = r"[\d,]+\.\d MB"

@@ -29,7 +29,6 @@ from trainer.feed.normalise import Normalisation, centred, measure
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
 from trainer.finetune.freezing import BeginEpoch
-from trainer.garbage import begin_collecting
 from trainer.kernels.use import Used, use_kernels
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
@@ -37,6 +36,7 @@ from trainer.model.staged import check, check_single
 from trainer.model.weights import renew_head
 from trainer.rng import seed_of
 from trainer.sched.schedule import Schedule
+from trainer.system.garbage import begin_collecting
 
 _FEW_STEPS = 5
 

@@ -12,10 +12,10 @@ from trainer import __version__, help
 from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
 from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
-from trainer.garbage import end_without_collecting, put_off_collecting
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
-from trainer.threads import wait_without_spinning
+from trainer.system.garbage import end_without_collecting, put_off_collecting
+from trainer.system.threads import wait_without_spinning
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",

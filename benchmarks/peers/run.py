@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from trainer.threads import wait_without_spinning
+from trainer.system.threads import wait_without_spinning
 
 LATER_EPOCHS = 3
 

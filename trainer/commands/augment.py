@@ -18,10 +18,10 @@ from trainer.data.decode import Frame, decode
 from trainer.data.files import Files
 from trainer.data.folder import scan
 from trainer.errors import ConfigError, OutputError
-from trainer.garbage import begin_collecting
 from trainer.registry import entry
 from trainer.report.console import Screen
 from trainer.rng import seed_of
+from trainer.system.garbage import begin_collecting
 
 Pixels = NDArray[np.uint8]
 """(H, W, C)."""

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer import fault
 from trainer.build import Job, build
 from trainer.config import Config, Settings, essential
 from trainer.engine.checkpoint import Checkpoints, SaveError
@@ -33,6 +32,7 @@ from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
 from trainer.run.resume import go_on, refuse_changes, without_weights
+from trainer.system import fault
 
 
 def run(config: Config) -> int:

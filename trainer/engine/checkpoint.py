@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from trainer import durable, fault
 from trainer.errors import CheckpointError, TrainerError, did_you_mean
+from trainer.system import durable, fault
 
 FORMAT = 1
 """Of the data in a checkpoint. It rises when what an older program wrote is no longer what this one writes."""

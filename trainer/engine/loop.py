@@ -10,7 +10,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trainer import fault
 from trainer.engine.average import follow
 from trainer.engine.device import ahead
 from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
@@ -23,6 +22,7 @@ from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
 from trainer.rng import seed_of
 from trainer.sched.schedule import Plateau, Schedule
+from trainer.system import fault
 
 
 class Batch(Protocol):

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from trainer.durable import free_bytes, nearest
 from trainer.errors import DataError
 from trainer.schema import Cache
+from trainer.system.durable import free_bytes, nearest
 
 _MAGIC = b"trainer\n"
 _VERSION = 1

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 import trainer
 from trainer.data.source import Samples
-from trainer.durable import sync_folder
 from trainer.errors import DataError
 from trainer.feed.cache import BLOCK, Header, gib, lock, make_room, read_header, writing
+from trainer.system.durable import sync_folder
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are done, and how many there are."""

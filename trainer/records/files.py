@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainer import durable
 from trainer.records.folder import cannot_write
+from trainer.system import durable
 
 
 def write_files(path: Path, files: Mapping[str, str]) -> None:

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import yaml
 from omegaconf import OmegaConf
 
-from trainer import durable
 from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
+from trainer.system import durable
 
 
 class RunFolder:
