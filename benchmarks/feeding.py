@@ -15,7 +15,7 @@ from trainer.aug.custom import custom
 from trainer.aug.light import light
 from trainer.aug.transform import Transform
 from trainer.build import build
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import train_epoch

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from trainer.build import build
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.data.folder import folder
 from trainer.engine.interrupt import Interrupt

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.data.source import Samples
 from trainer.feed.cache import Keep
 from trainer.feed.pack import Progress

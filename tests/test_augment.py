@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.commands.augment import COPIES, noise, rotation
 
 Photos = Callable[..., Path]

@@ -18,7 +18,7 @@ from benchmarks.peers.kept import Kept, Key
 from benchmarks.peers.summary import joined, summarise
 from benchmarks.peers.task import FASHION, PHOTOGRAPHS, TASKS, Task
 from benchmarks.rates import in_turn
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
 from trainer.config import conf_folder
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from trainer import cli
-from trainer.cli import main
+from trainer.cli.main import main
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -95,7 +95,7 @@ def test_hydras_pickled_rerun_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("words", [["optim.lrr=1"], ["--help"], ["--cfg", "job"], ["-m", "optim.lr=0.1,-1"]])
 def test_words_are_answered_without_importing_torch(words: list[str]) -> None:
     code = (
-        "import sys; from trainer.cli import main\n"
+        "import sys; from trainer.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "assert 'hydra' in sys.modules and 'torch' not in sys.modules, 'torch was imported'"

@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from trainer.build import Job, build
-from trainer.cli import main
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
+from trainer.cli.main import main
 from trainer.config import conf_folder
 from trainer.data import normalise
 from trainer.data.denoise import denoise, denoised

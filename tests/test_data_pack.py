@@ -21,8 +21,8 @@ from PIL import Image
 from test_resume import fingerprint
 
 from trainer.build import build
-from trainer.cli import main
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
+from trainer.cli.main import main
 from trainer.config import conf_folder
 from trainer.data import cache, keeping
 from trainer.data import store as store_module
@@ -582,6 +582,6 @@ def test_the_verb_names_what_it_takes(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_verb_does_without_torch(tmp_path: Path) -> None:
-    program = "import sys; from trainer.cli import main; main(['cache']); sys.exit('torch' in sys.modules)"
+    program = "import sys; from trainer.cli.main import main; main(['cache']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0

@@ -15,8 +15,8 @@ from PIL import Image
 from test_torture_numbers import Poison
 
 from trainer.build import Job, build
-from trainer.cli import main
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
+from trainer.cli.main import main
 from trainer.config import conf_folder
 from trainer.engine import loop
 from trainer.engine.interrupt import Interrupt

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainer.cli import main
-from trainer.compose import Origin, compose_each
+from trainer.cli.compose import Origin, compose_each
+from trainer.cli.main import main
 from trainer.config import conf_folder
 from trainer.errors import ConfigError
 

@@ -13,7 +13,7 @@ from trainer.optim.uncompiled import uncompiled
 
 RUN = """
 import sys
-from trainer.cli import main
+from trainer.cli.main import main
 code = main(sys.argv[1:])
 loaded = {"torch._dynamo", "torchvision", "sympy", "matplotlib"} & set(sys.modules)
 assert code == 0 and "torch" in sys.modules and not loaded, loaded

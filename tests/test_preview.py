@@ -10,9 +10,9 @@ from conftest import TINY
 from PIL import Image
 
 from trainer.build import Job, build
-from trainer.cli import main
+from trainer.cli.compose import Origin, compose
+from trainer.cli.main import main
 from trainer.commands.preview import preview_of
-from trainer.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.engine.loop import steps_per_epoch
 from trainer.report.preview import Cell, Preview, draw_preview

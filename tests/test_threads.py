@@ -8,7 +8,7 @@ import pytest
 
 ASK = """
 import os, sys
-from trainer.cli import main
+from trainer.cli.main import main
 main(["--version"])
 assert "torch" not in sys.modules
 print(os.environ.get("GOMP_SPINCOUNT"))

@@ -13,7 +13,7 @@ import pytest
 from conftest import Ended
 from PIL import Image
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.data import archive as archive_module
 from trainer.data.archive import unpacked
 from trainer.errors import DataError

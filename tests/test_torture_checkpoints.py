@@ -19,7 +19,7 @@ import torch
 from conftest import TINY, Ended, lines_of
 from test_resume import fingerprint
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.engine.checkpoint import Checkpoints, SaveError, load
 from trainer.records.metrics import MetricsFile, read_metrics
 from trainer.system import durable

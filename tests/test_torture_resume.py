@@ -18,7 +18,7 @@ from test_checkpoint import DAMAGES, Crash, Malice, flip_a_bit
 from test_resume import fingerprint
 from test_torture_numbers import Poison
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.engine import loop
 from trainer.errors import both_lists
 from trainer.records.folder import RunFolder, new_folder

@@ -14,7 +14,7 @@ from conftest import TINY
 
 from torture.cases import Props, draw_case
 from torture.compare import differences
-from trainer.cli import main
+from trainer.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 PROPS = Props(Path("images"), 84, Path("best.pt"))

@@ -15,7 +15,7 @@ import pytest
 from conftest import TINY, Ended, lines_of
 from PIL import Image
 
-from trainer.cli import main
+from trainer.cli.main import main
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Ended
 
-from trainer.cli import main
+from trainer.cli.main import main
 
 Train = Callable[..., Ended]
 

@@ -213,7 +213,7 @@ def test_a_wheel_carries_its_configs_and_runs_from_any_folder(tmp_path: Path) ->
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for words in (["--help"], ["experiment=smoke", "device=cpu", f"output={tmp_path / 'outputs'}"]):
-        command = [sys.executable, "-c", "import trainer.cli; trainer.cli.script()", *words]
+        command = [sys.executable, "-c", "import trainer.cli.main; trainer.cli.main.script()", *words]
         ended = subprocess.run(
             command,
             cwd=elsewhere,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import Ended, lines_of
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.engine.checkpoint import Checkpoints, load
 
 Train = Callable[..., Ended]

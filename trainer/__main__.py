@@ -1,5 +1,5 @@
 """python -m trainer"""
 
-from trainer.cli import script
+from trainer.cli.main import script
 
 script()

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
-from trainer.compose import number_of_jobs, plain
+from trainer.cli.compose import number_of_jobs, plain
 from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
 from trainer.records.ending import ending

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.peers.task import Task
 from trainer.build import build
-from trainer.compose import Origin, compose
+from trainer.cli.compose import Origin, compose
 from trainer.config import Config, conf_folder
 
 

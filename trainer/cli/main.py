@@ -8,8 +8,9 @@ from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
-from trainer import __version__, help
-from trainer.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
+from trainer import __version__
+from trainer.cli import help
+from trainer.cli.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
 from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.kernels.compiled import begin_compiling
