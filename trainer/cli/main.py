@@ -94,7 +94,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     origin = _origin(arguments.config_path, arguments.config_name, arguments.config_dir)
     if arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
-        from trainer.multirun import hand_to_hydra
+        from trainer.sweep.multirun import hand_to_hydra
 
         check_choices(arguments.overrides, origin)
         hand_to_hydra(words)
@@ -102,7 +102,7 @@ def _dispatch(words: list[str]) -> int:
     if arguments.multirun and verb != DEFAULT_VERB:
         raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
-        from trainer.multirun import run_many
+        from trainer.sweep.multirun import run_many
 
         first = compose(arguments.overrides, origin, multirun=True)
         _prepare(first)
