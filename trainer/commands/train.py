@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.build import Job, build
+from trainer.build.training import Job, build
 from trainer.config import Config, Settings, essential
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
@@ -107,6 +107,8 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
     about = {
         "versions": environment()["versions"],
         "classes": job.about["classes"],
+        "preprocessing": job.about["preprocessing"],
+        "precision": job.about["precision"],
         "config": essential(config),
         "steps_per_epoch": steps_per_epoch(job.batches, job.recipe.accumulate),
     }

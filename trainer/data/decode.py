@@ -103,10 +103,15 @@ def _load(path: Path, frame: Frame) -> Image.Image:
                 size = frame.side, frame.side
                 image.draft(None, size)  # a JPEG decodes at a half, a quarter, an eighth: never below the size
             image.load()
-            turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+            return upright(image)  # all of it was read: the file may close
         except Exception as error:  # as above
             raise DataError(f"{path}: {_reason(error)}.") from error
-        return image if turn is None else image.transpose(turn)  # all of it was read: the file may close
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF data say that the camera was held."""
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _reason(error: Exception) -> str:

@@ -124,7 +124,8 @@ def file_source(
     said.append(size_note(median, seen, side, look.fit))
     frame = Frame(side, look.grey, look.resize, look.fit)
     samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
-    return replace(assemble(classes, samples, wishes, size=seen, keep=keep, notes=said), left_out=tuple(left_out))
+    source = assemble(classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=said)
+    return replace(source, left_out=tuple(left_out))
 
 
 def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:

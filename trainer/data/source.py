@@ -8,9 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from trainer.data.decode import Frame
 from trainer.errors import DataError
 from trainer.feed.cache import Keep
-from trainer.schema import Normalise
+from trainer.schema import Denoise, Normalise
 
 
 class Samples(Protocol):
@@ -118,6 +119,10 @@ class Source:
     """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()
     """What was decided or left out on the way, one line each, for the user to read before the run."""
+    frame: Frame | None = None
+    """How a file becomes an image of this set; None where the set's own pixels are taken as they are."""
+    denoise: Denoise = "none"
+    """The filter that the images have been through."""
     left_out: tuple[str, ...] = ()
     """Each file that could not be read and was therefore left out, with the reason."""
 

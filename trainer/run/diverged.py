@@ -2,7 +2,7 @@
 
 import torch
 
-from trainer.build import Job
+from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import Checkpoints
 from trainer.engine.loop import steps_per_epoch

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from trainer.build import Job
+from trainer.build.training import Job
 from trainer.config import FIXED_ON_RESUME, Config, differences
 from trainer.data.listing import changes
 from trainer.engine.loop import steps_per_epoch

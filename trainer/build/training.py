@@ -1,6 +1,5 @@
-"""From a config to live objects. The only file that knows every room, and the last place where a config is seen."""
+"""From a config to a run that is ready to start. The one file that knows every room."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer import registry
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
-from trainer.aug.transform import Transform
+from trainer.build.data import open_parts, open_source
+from trainer.build.model import build_model, choose_kernels
+from trainer.build.parts import build_part
 from trainer.config import Config, Settings
 from trainer.data.fingerprint import fingerprint
 from trainer.data.listing import in_two_parts, listing
-from trainer.data.source import Samples, Source
-from trainer.data.splits import limit
+from trainer.data.source import Source
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
@@ -25,16 +24,16 @@ from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError
 from trainer.feed.batches import EvalBatches, TrainBatches
-from trainer.feed.normalise import Normalisation, centred, measure
+from trainer.feed.normalise import Normalisation, measure
 from trainer.feed.pack import Progress
-from trainer.feed.store import Store, open_stores
+from trainer.feed.preprocessing import Preprocessing, of_source
+from trainer.feed.store import Store
 from trainer.finetune.freezing import BeginEpoch
-from trainer.kernels.use import Used, use_kernels
+from trainer.kernels.use import Used
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
-from trainer.model.staged import check, check_single
+from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
-from trainer.rng import seed_of
 from trainer.sched.schedule import Schedule
 from trainer.system.garbage import begin_collecting
 
@@ -74,12 +73,15 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     make_repeatable(device)
     keep_freed_memory()
 
-    source: Source = _part(config, "data")
-    (train, val, test), kept = _open_all(config, source, progress)
-    normalisation = measure(train, source.normalise, source.size)
-    policy: Policy = _part(config, "aug")
+    source = open_source(config)
+    parts = open_parts(config, source, progress)
+    train, val, test = parts.train, parts.val, parts.test
+    preprocessing = of_source(source, measure(train, source.normalise, source.size))
+    policy: Policy = build_part(config, "aug")
     to_device = partial(upload, device=device)
-    transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last, precision.dtype)
+    transform = preprocessing.transform(
+        policy, device=device, channels_last=settings.channels_last, dtype=precision.dtype
+    )
     batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
@@ -87,13 +89,13 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     new_head = renew_head(model, config.parts["model"].options.get("weights"), source.classes)
     if len(train) // len(batches) == 1:
         check_single(model, looked_at[:1])
-    criterion: Criterion = _part(config, "loss", train.labels, source.classes)
+    criterion: Criterion = build_part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
-    used = use_kernels(model, precision.dtype) if trains and _may_use_kernels(settings, device) else Used()
-    optimizer = _part(config, "optim", model)
-    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
-    finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
+    used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
+    optimizer = build_part(config, "optim", model)
+    schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
+    finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     return Job(
         state=State.begin(
@@ -102,11 +104,11 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         batches=batches,
         val_batches=in_order(val),
         test_batches=None if test is None else in_order(test),
-        normalisation=normalisation,
+        normalisation=preprocessing.normalisation,
         recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
         plan=_plan(settings),
         about={
-            **_about_data(source, normalisation),
+            **_about_data(source, preprocessing),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
             "kernels": used.name,
@@ -114,7 +116,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         notes=(
             *source.notes,
             *in_two_parts(source),
-            *kept,
+            *parts.notes,
             *getattr(model, "notes", ()),
             *new_head,
             *getattr(finetune, "notes", ()),
@@ -150,33 +152,12 @@ def _batches(
     )
 
 
-def _transform(
-    policy: Policy,
-    size: int,
-    normalisation: Normalisation,
-    to_device: Callable[[Tensor], Tensor],
-    channels_last: bool,
-    dtype: torch.dtype,
-) -> Callable[..., Tensor]:
-    """From stored images, and draws where there are any, to what the model sees."""
-    transform = Transform(policy, size, normalisation.mean, normalisation.std, channels_last, dtype)
-    if normalisation.mean_image is None:
-        return transform
-    return centred(transform, to_device(normalisation.mean_image))
-
-
-def _about_data(source: Source, normalisation: Normalisation) -> dict[str, Any]:
+def _about_data(source: Source, preprocessing: Preprocessing) -> dict[str, Any]:
     """What run.json tells of the data: enough to prepare another image as these were."""
     return {
         "classes": list(source.classes),
         "fingerprint": fingerprint(source),
-        "preprocessing": {
-            "channels": source.channels,
-            "prepared_size": source.train.shape[1],
-            "size": source.size,
-            "normalise": source.normalise,
-            **normalisation.plain(),
-        },
+        "preprocessing": preprocessing.plain(),
     }
 
 
@@ -236,56 +217,6 @@ def _weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
     return (f"class weights: {shown(weights, source.classes)}",) if (weights != 1).any() else ()
 
 
-def _part(config: Config, room: str, *handed: Any) -> Any:
-    """The part chosen for a room, built from what is handed over and what YAML said."""
-    choice = config.parts[room]
-    builder = registry.REGISTRIES[room].builder(choice.name, config.settings.plugins)
-    return builder(*handed, **choice.options)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
-    return samples if count is None else limit(samples, count, setting)
-
-
-def _limits(settings: Settings) -> tuple[str, ...]:
-    """A word where only a part of the images is used."""
-    limits = {"limit_train": settings.limit_train, "limit_val": settings.limit_val}
-    said = ", ".join(f"{name}={count}" for name, count in limits.items() if count is not None)
-    return (f"{said}: only so many of these images are used, every class in its share.",) if said else ()
-
-
-def _open_all(
-    config: Config, source: Source, progress: Progress
-) -> tuple[tuple[Store, Store, Store | None], tuple[str, ...]]:
-    """Training, validation and test images, and where they are kept, in words.
-
-    Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
-    """
-    settings, data = config.settings, config.parts["data"]
-    train = _limited(source.train, settings.limit_train, "limit_train")
-    val = _limited(source.val, settings.limit_val, "limit_val")
-    parts = [train, val, *([source.test] if source.test is not None else [])]
-    place = data.options.get("root") or data.options.get("file") or ""
-    stores, note = open_stores(
-        parts,
-        source.keep,
-        workers=_cores() if settings.workers == "auto" else settings.workers,
-        title=f"{data.name} {place}".strip(),
-        progress=progress,
-    )
-    return (stores[0], stores[1], stores[2] if stores[2:] else None), (*_limits(settings), *filter(None, [note]))
-
-
-def _may_use_kernels(settings: Settings, device: torch.device) -> bool:
-    """They are for a CPU, for images in channels last, and for layers that torch's compiler does not take apart."""
-    return device.type == "cpu" and settings.kernels == "auto" and settings.channels_last and not settings.compile
-
-
 def _pace(steps: int) -> tuple[str, ...]:
     """A word where an epoch has hardly a step."""
     few = f"Only {steps} optimizer step{'s' * (steps > 1)} an epoch: a smaller batch_size or more epochs learn more."
@@ -301,15 +232,3 @@ def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None
         )
     if batch_size < 2:
         raise ConfigError("aug.mixup, aug.cutmix: a batch of one image has none to mix it with. Raise batch_size.")
-
-
-def build_model(config: Config, num_classes: int, channels: int, images: Tensor) -> nn.Module:
-    """The model on its device, initialised; images: a batch of training images as the model will see them."""
-    settings = config.settings
-    torch.manual_seed(seed_of(settings.seed, "model"))
-    model: nn.Module = _part(config, "model", num_classes, channels)
-    model.to(images.device)
-    check(model, images[:2], num_classes)
-    torch.manual_seed(seed_of(settings.seed, "init"))
-    _part(config, "init", model, images)
-    return model.to(memory_format=torch.channels_last) if settings.channels_last else model
