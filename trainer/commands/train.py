@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.build.training import Job, build
-from trainer.config import Config, Settings, essential
+from trainer.config import Config, Settings, essential, without_weights
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, fit, fit_to_save, steps_per_epoch
@@ -31,7 +31,7 @@ from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
-from trainer.run.resume import go_on, refuse_changes, without_weights
+from trainer.run.resume import go_on, refuse_changes
 from trainer.system import fault
 
 

@@ -1,6 +1,5 @@
 """Going on with a run: what may have changed since it was begun, and the way back to where its checkpoint was taken."""
 
-from dataclasses import replace
 from typing import Any
 
 from trainer.build.training import Job
@@ -11,15 +10,6 @@ from trainer.errors import CheckpointError, ConfigError, DataError, both_lists, 
 from trainer.records.files import read_files
 from trainer.records.folder import RunFolder
 from trainer.records.metrics import rewind
-
-
-def without_weights(config: Config) -> Config:
-    """The config without the file that the run began from: the checkpoint has all of it, and the file may be gone."""
-    model = config.parts["model"]
-    if "weights" not in model.options:
-        return config
-    parts = {**config.parts, "model": replace(model, options={**model.options, "weights": None})}
-    return replace(config, parts=parts)
 
 
 def refuse_changes(folder: RunFolder, config: Config, saved: dict[str, Any]) -> None:
