@@ -17,9 +17,9 @@ from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.data.folder import folder
+from trainer.data.keep import Keep
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import train_epoch
-from trainer.feed.cache import Keep
 from trainer.feed.store import open_stores
 
 SIDES = (500, 375)

@@ -24,11 +24,11 @@ from trainer.data.cifar import cifar_source
 from trainer.data.decode import Frame, decode, short_side
 from trainer.data.folder import scan
 from trainer.data.idx import read_idx
+from trainer.data.keep import Keep
 from trainer.data.source import ArraySamples, Samples
 from trainer.data.table import table
 from trainer.engine.checkpoint import Checkpoints, load
 from trainer.errors import TrainerError
-from trainer.feed.cache import Keep
 from trainer.feed.pack import header_of, path_of
 from trainer.feed.store import open_stores
 from trainer.model import weights

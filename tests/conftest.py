@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from trainer.cli.main import main
+from trainer.data.keep import Keep
 from trainer.data.source import Samples
-from trainer.feed.cache import Keep
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
 from trainer.schema import Cache

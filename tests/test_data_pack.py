@@ -28,9 +28,10 @@ from trainer.data import cache, keeping
 from trainer.data import store as store_module
 from trainer.data.folder import folder
 from trainer.data.glyphs import glyphs
+from trainer.data.keep import Keep
 from trainer.data.source import ArraySamples, Samples, Source
 from trainer.errors import DataError
-from trainer.feed.cache import Header, Keep, read_header
+from trainer.feed.cache import Header, read_header
 from trainer.feed.keeping import choose
 from trainer.feed.pack import Packed
 from trainer.feed.store import ResidentStore, StreamedStore, open_stores

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from trainer.data.archive import FOLDER
 from trainer.errors import ConfigError, did_you_mean
-from trainer.feed.cache import Stored, default_folder, delete, gib, stores
+from trainer.feed.cache import Stored, delete, gib, stores
 from trainer.kernels import compiled
+from trainer.system.cache_folder import default_folder
 
 _UNITS = {"day": 86400, "hour": 3600, "minute": 60}
 

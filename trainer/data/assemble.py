@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from trainer.config import DEFAULT_SHARE
 from trainer.data.decode import Frame
 from trainer.data.denoise import denoised
+from trainer.data.keep import Keep
 from trainer.data.source import Samples, Source
 from trainer.data.splits import cross_validate, validate_on
 from trainer.errors import ConfigError, DataError
-from trainer.feed.cache import Keep
 from trainer.schema import Denoise, Normalise, Validation
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.decode import SUFFIXES, Frame, decode, short_side
+from trainer.data.keep import Keep
 from trainer.data.source import Samples, Source
+from trainer.data.unreadable import unreadable_in_words
 from trainer.errors import DataError
-from trainer.feed.cache import Keep
-from trainer.feed.store import unreadable_in_words
 from trainer.schema import Fit, Resize
 
 _SIZES_MEASURED = 200

@@ -13,9 +13,9 @@ from trainer.data.archive import SUFFIXES as ARCHIVES
 from trainer.data.assemble import Wishes
 from trainer.data.decode import SUFFIXES
 from trainer.data.files import File, Files, Look, file_source, names, readable
+from trainer.data.keep import Keep
 from trainer.data.source import Source
 from trainer.errors import DataError
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
+from trainer.data.keep import Keep
 from trainer.data.source import Source
 from trainer.errors import DataError
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.rng import hash_words
 from trainer.schema import Cache, Count, Denoise, Folds, Normalise, Positive, Rule, Validation, Whole

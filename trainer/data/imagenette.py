@@ -10,9 +10,9 @@ from urllib.error import URLError
 from trainer.data.assemble import Wishes
 from trainer.data.files import Look, file_source
 from trainer.data.folder import scan
+from trainer.data.keep import Keep
 from trainer.data.source import Source
 from trainer.errors import DataError
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from trainer.data.decode import Frame
+from trainer.data.keep import Keep
 from trainer.errors import DataError
-from trainer.feed.cache import Keep
 from trainer.schema import Denoise, Normalise
 
 

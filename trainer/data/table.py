@@ -11,9 +11,9 @@ from typing import Literal
 from trainer.data.assemble import Wishes
 from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.folder import PARTS
+from trainer.data.keep import Keep
 from trainer.data.source import Source
 from trainer.errors import DataError, did_you_mean
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 

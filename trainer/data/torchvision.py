@@ -17,9 +17,9 @@ from torch import Tensor
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.decode import Frame, framed
 from trainer.data.files import size_note, sizes
+from trainer.data.keep import Keep
 from trainer.data.source import Samples, Source
 from trainer.errors import ConfigError, DataError, did_you_mean
-from trainer.feed.cache import Keep
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
 

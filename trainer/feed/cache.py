@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trainer.errors import DataError
-from trainer.schema import Cache
 from trainer.system.durable import free_bytes, nearest
 
 _MAGIC = b"trainer\n"
@@ -33,24 +31,6 @@ BLOCK = 32
 _OURS = re.compile(r"[0-9a-f]{32}\.(pixels|tmp)")
 _PATIENCE = 0.1
 _MOMENT = 0.01
-
-
-@dataclass(frozen=True)
-class Keep:
-    """What is asked of decoded images: where they are kept, in which folder, and how many GiB that may hold in all."""
-
-    cache: Cache = "auto"
-    cache_dir: str | None = None
-    cache_limit: float = 20.0
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.cache_dir).expanduser().absolute() if self.cache_dir else default_folder()
-
-    @property
-    def limit(self) -> int:
-        """In bytes."""
-        return int(self.cache_limit * 2**30)
 
 
 @dataclass(frozen=True)
@@ -121,14 +101,6 @@ class Stored:
     used: float
     header: Header | None
     in_use: bool
-
-
-def default_folder() -> Path:
-    """trainer/ in the user's cache folder; in the system's folder for temporary files where there is no home."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
-    except RuntimeError:  # this user has no home
-        return Path(tempfile.gettempdir()) / "trainer"
 
 
 def stores(folder: Path) -> list[Stored]:

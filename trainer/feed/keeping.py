@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from trainer.data.keep import Keep
 from trainer.data.source import Samples
 from trainer.errors import DataError
-from trainer.feed.cache import Header, Keep, gib, no_room, obstacle
+from trainer.feed.cache import Header, gib, no_room, obstacle
 from trainer.feed.pack import path_of
 
 _LONG_SECONDS = 3.0

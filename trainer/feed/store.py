@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.data.keep import Keep
 from trainer.data.source import ArraySamples, Samples, Subset
+from trainer.data.unreadable import unreadable_in_words
 from trainer.errors import DataError
-from trainer.feed.cache import BLOCK, Keep
+from trainer.feed.cache import BLOCK
 from trainer.feed.keeping import choose
 from trainer.feed.pack import Packed, Pixels, Progress, Put, blocks_held, header_of, packed
 from trainer.feed.stream import StreamedStore
 
-_FAILURES_SHOWN = 10
 _TURN = 4
 """Images that a thread decodes before it takes the next ones."""
 
@@ -185,10 +186,3 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
     if failures:
         advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
         raise DataError(f"{unreadable_in_words(failures, len(samples))}\n{advice}")
-
-
-def unreadable_in_words(failures: Sequence[str], total: int) -> str:
-    """How many of the images cannot be read, and the first ten with their reasons, one a line."""
-    more = len(failures) - _FAILURES_SHOWN
-    lines = [*failures[:_FAILURES_SHOWN], *([f"... and {more} more"] if more > 0 else [])]
-    return "\n  ".join([f"{len(failures)} of {total} images cannot be read:", *lines])

@@ -20,8 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from trainer.feed.cache import default_folder
 from trainer.system import durable
+from trainer.system.cache_folder import default_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,13 @@
+"""Where this user keeps what can be made again: decoded images, compiled kernels, unpacked archives."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def default_folder() -> Path:
+    """trainer/ in the user's cache folder; in the system's folder for temporary files where there is no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
+    except RuntimeError:  # this user has no home
+        return Path(tempfile.gettempdir()) / "trainer"
