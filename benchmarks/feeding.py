@@ -14,7 +14,7 @@ from benchmarks.rates import Ratio, in_turn
 from trainer.aug.custom import custom
 from trainer.aug.light import light
 from trainer.aug.transform import Transform
-from trainer.build import build
+from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.engine.interrupt import Interrupt

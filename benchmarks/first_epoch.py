@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainer.build import build
+from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.config import conf_folder
 from trainer.data.folder import folder

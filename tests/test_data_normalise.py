@@ -10,7 +10,7 @@ from conftest import TINY, open_store
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from trainer.build import Job, build
+from trainer.build.training import Job, build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.config import conf_folder

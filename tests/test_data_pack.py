@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_resume import fingerprint
 
-from trainer.build import build
+from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.config import conf_folder

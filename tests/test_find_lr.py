@@ -14,7 +14,7 @@ from conftest import TINY, Ended
 from PIL import Image
 from test_torture_numbers import Poison
 
-from trainer.build import Job, build
+from trainer.build.training import Job, build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.config import conf_folder

@@ -9,15 +9,18 @@ import trainer
 
 PACKAGE = Path(trainer.__file__).parent
 RANKS = [
-    ("errors", "schema", "stored", "registry", "rng", "fault", "durable", "threads", "garbage", "exact"),
+    ("errors", "schema", "stored", "registry", "rng", "system"),
     ("config",),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
-    ("engine", "kernels"),
+    ("feed", "engine", "kernels"),
     ("records",),
-    ("doctor", "report", "sweep"),
+    ("doctor", "report"),
     ("build",),
+    ("inference",),
     ("run",),
-    ("commands", "multirun", "compose", "words", "help", "cli", "__main__"),
+    ("commands",),
+    ("sweep",),
+    ("cli", "__main__"),
 ]
 RANK_OF = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]

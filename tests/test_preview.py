@@ -9,7 +9,7 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from trainer.build import Job, build
+from trainer.build.training import Job, build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.commands.preview import preview_of

@@ -19,7 +19,8 @@ from trainer.data.listing import in_two_classes, in_two_parts
 from trainer.data.source import ArraySamples
 from trainer.data.splits import cross_validate
 from trainer.errors import DataError
-from trainer.stored import NULL_MEANS
+
+NULL_MEANS = {"data.val": 0.1, "aug.padding": "reflection"}
 
 Train = Callable[..., Ended]
 

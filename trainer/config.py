@@ -4,7 +4,7 @@ Nothing here imports torch, so that a wrong word is told in a fraction of a seco
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -104,25 +104,38 @@ FIXED_ON_RESUME = ("model.name", "optim.name", "monitor")
 another idea of the best."""
 
 
+def without_weights(config: Config) -> Config:
+    """The config without the file that the run began from: what it has learnt holds all of it, and the file may be
+    gone."""
+    model = config.parts["model"]
+    if "weights" not in model.options:
+        return config
+    parts = {**config.parts, "model": replace(model, options={**model.options, "weights": None})}
+    return replace(config, parts=parts)
+
+
 def conf_folder() -> Path:
     """Where the YAML files lie: inside the package in an installed wheel, beside it in a checkout."""
     inside = Path(__file__).parent / "conf"
     return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
 
 
-def check(plain: Mapping[str, Any]) -> Config:
-    """The config that the plain data say. Raises ConfigError with ALL that is wrong, one error a line."""
+def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
+    """The config that the plain data say. Raises ConfigError with ALL that is wrong, one error a line.
+
+    rooms: those whose parts are looked at; the config has no others.
+    """
     errors: list[str] = []
     settings = _check_settings(plain, errors)
     plugins = settings.plugins if settings else []
-    parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in ROOMS}
+    parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in rooms}
     if settings:
         errors += _contradictions(settings)
         errors += _contradicting_parts(settings, parts)
         errors += _wrongly_allowed(settings, plain)
     if not errors:
-        errors += _contradicting_folds(parts["data"])
-        errors += _contradicting_sizes(parts["data"])
+        errors += _contradicting_folds(parts.get("data"))
+        errors += _contradicting_sizes(parts.get("data"))
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
@@ -134,6 +147,18 @@ def flat(plain: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in plain.items():
         if key in ROOMS and isinstance(value, Mapping):
             result |= {f"{key}.{option}": each for option, each in value.items()}
+        else:
+            result[key] = value
+    return result
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What flat() has flattened, as it was: {'epochs': 5, 'optim': {'lr': 0.1, ...}, ...}."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        room, dot, option = key.partition(".")
+        if dot:
+            result.setdefault(room, {})[option] = value
         else:
             result[key] = value
     return result
@@ -303,7 +328,7 @@ def _wrongly_allowed(settings: Settings, plain: Mapping[str, Any]) -> list[str]:
 def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
     """Parts that are each right and cannot act together."""
     lines = []
-    model, init, sched, finetune = (parts[room] for room in ("model", "init", "sched", "finetune"))
+    model, init, sched, finetune = (parts.get(room) for room in ("model", "init", "sched", "finetune"))
     weights = model.options.get("weights") if model else None
     if model and finetune and finetune.name != "none" and weights is None:
         lines.append(

@@ -107,17 +107,26 @@ def unknown(room: str, name: str, names: Sequence[str] | dict[str, Entry]) -> st
     return f"{room}: there is no {room} '{name}'.{did_you_mean(name, names)} There is {', '.join(sorted(names))}."
 
 
+def keyword_options(module: str, function: str) -> dict[str, Option]:
+    """What stands right of the star in the signature of a function, read from the module's source."""
+    found = [node for node in _tree_of(module).body if isinstance(node, ast.FunctionDef) and node.name == function]
+    return _options(found[0], module)
+
+
 @cache
 def _parts_of(module: str) -> tuple[Entry, ...]:
+    functions = [node for node in _tree_of(module).body if isinstance(node, ast.FunctionDef)]
+    return tuple(_read(function, room, module) for function in functions for room in _rooms_of(function))
+
+
+def _tree_of(module: str) -> ast.Module:
     path = _source_of(module)
     if not path.exists():
         raise ConfigError(f"plugins: there is no Python module '{module}'.")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        return ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
         raise ConfigError(f"plugins: {path}, line {error.lineno}: {error.msg}.") from None
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return tuple(_read(function, room, module) for function in functions for room in _rooms_of(function))
 
 
 def _source_of(module: str) -> Path:
@@ -142,11 +151,14 @@ def _rooms_of(function: ast.FunctionDef) -> list[str]:
     return rooms
 
 
-def _read(function: ast.FunctionDef, room: str, module: str) -> Entry:
+def _options(function: ast.FunctionDef, module: str) -> dict[str, Option]:
     pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-    options = {argument.arg: _option(argument, default, module) for argument, default in pairs}
+    return {argument.arg: _option(argument, default, module) for argument, default in pairs}
+
+
+def _read(function: ast.FunctionDef, room: str, module: str) -> Entry:
     summary = (ast.get_docstring(function) or "").split("\n")[0]
-    return Entry(room, function.name, module, options, summary)
+    return Entry(room, function.name, module, _options(function, module), summary)
 
 
 def _option(argument: ast.arg, default: ast.expr | None, module: str) -> Option:

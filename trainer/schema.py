@@ -29,6 +29,7 @@ BelowOne = Annotated[float, Rule("a number from 0 to below 1", lambda value: 0 <
 Share = Annotated[float, Rule("a number between 0 and 1", lambda value: 0 < value < 1)]
 AtLeastOne = Annotated[float, Rule("a number from 1 up", lambda value: 1 <= value < math.inf)]
 Degrees = Annotated[float, Rule("an angle from 0 to 180 degrees", lambda value: 0 <= value <= 180)]
+Precise = Literal["fp32", "bf16", "fp16"]
 Activation = Literal["relu", "leaky_relu", "mish", "tanh", "sigmoid"]
 Pooling = Literal["average", "max", "concatenated"]
 Padding = Literal["reflection", "border", "zeros"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmarks.peers.task import Task
-from trainer.build import build
+from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.config import Config, conf_folder
 

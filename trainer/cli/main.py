@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from trainer import __version__
-from trainer.cli import help
+from trainer.cli import help, verbs
 from trainer.cli.compose import Origin, check_choices, checked, compose, compose_each, forced, number_of_jobs, value_of
 from trainer.cli.words import quoted, shown, spelled
 from trainer.config import GROUPS, Config, Settings, conf_folder
@@ -22,6 +22,11 @@ from trainer.system.threads import wait_without_spinning
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
+    "evaluate": "Score runs on labelled pictures: evaluate RUN [RUN ...] [split=test] [data.root=FOLDER].",
+    "predict": "Classify pictures with a run: predict RUN PICTURE|FOLDER ... [output=answers.csv].",
+    "export": "Write a run as one file that gives the same answers: export RUN format=onnx.",
+    "compare": "Tell how runs differ, in their settings and in what came out: compare RUN RUN ...",
+    "report": "Draw the page of a run again: report RUN.",
     "weights": "List the tensors that a run has learnt, by name and size: weights resume=FOLDER.",
     "summary": "List a model's layers: output shape, parameters, multiply-adds.",
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
@@ -33,6 +38,14 @@ VERBS = {
 DEFAULT_VERB = "train"
 PLAIN = ("cache",)
 """The verbs that look at no config."""
+ON_RUNS: dict[str, tuple[str, ...]] = {
+    "evaluate": ("data",),
+    "predict": (),
+    "export": (),
+    "compare": (),
+    "report": (),
+}
+"""The verbs that work on runs that are there, and the rooms whose options they take besides their own."""
 COMPARED = {"inspect": ("init", "model")}
 """The verbs that look at several configs at once, and the rooms in which these may differ."""
 
@@ -74,6 +87,8 @@ def _dispatch(words: list[str]) -> int:
         print(f"trainer {__version__}")
         return 0
     verb = _take_verb(words)
+    if verb in ON_RUNS and not {"--help", "-h"} & {*words}:
+        return verbs.call(verb, words, ON_RUNS[verb])
     arguments, unknown = get_args_parser().parse_known_intermixed_args(words)
     if unknown:
         said = unknown[0].lstrip("-").replace("-", "_")

@@ -4,7 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from trainer.build import Job, build
+from trainer.build.training import Job, build
 from trainer.config import Config
 from trainer.engine.loop import steps_per_epoch
 from trainer.engine.rate_search import Findings, divergence, losses_over, rising_rates, suggest

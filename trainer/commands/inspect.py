@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainer.build import build, build_model
+from trainer.build.model import build_model
+from trainer.build.training import build
 from trainer.config import Config
 from trainer.errors import ConfigError
 from trainer.model.probe import Values, probe

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer import rng
-from trainer.build import Job, build
+from trainer.build.training import Job, build
 from trainer.config import Config, Settings
 from trainer.engine.loop import steps_per_epoch
 from trainer.feed.batches import Batch

@@ -1,6 +1,6 @@
 """summary: the layers of a model on the data it would train on: shapes, parameters, multiply-adds."""
 
-from trainer.build import build
+from trainer.build.training import build
 from trainer.config import Config
 from trainer.model.costs import layers_of
 from trainer.report.console import Screen

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.build import Job, build
-from trainer.config import Config, Settings, essential
+from trainer.build.training import Job, build
+from trainer.config import Config, Settings, essential, without_weights
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
@@ -34,7 +34,7 @@ from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
-from trainer.run.resume import go_on, refuse_changes, without_weights
+from trainer.run.resume import go_on, refuse_changes
 from trainer.system import fault
 
 
@@ -124,6 +124,8 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evalu
     about = {
         "versions": environment()["versions"],
         "classes": job.about["classes"],
+        "preprocessing": job.about["preprocessing"],
+        "precision": job.about["precision"],
         "validation_fingerprint": job.about["validation_fingerprint"],
         "config": essential(config),
         "steps_per_epoch": steps_per_epoch(job.batches),

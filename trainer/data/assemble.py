@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer.data.decode import Frame
 from trainer.data.denoise import denoised
 from trainer.data.keep import Keep
 from trainer.data.source import Samples, Source
@@ -32,12 +33,13 @@ def assemble(
     *,
     size: int,
     keep: Keep | None = None,
+    frame: Frame | None = None,
     notes: Sequence[str] = (),
 ) -> Source:
     """The set as it is trained on. parts: 'train', and 'val' and 'test' where the set has them of its own.
 
-    keep: None where the pixels are at hand anyway. Raises ConfigError if two wishes, or a wish and the set, cannot act
-    together.
+    keep and frame: None where the pixels are at hand anyway. Raises ConfigError if two wishes, or a wish and the set,
+    cannot act together.
     """
     _check(wishes, parts)
     parts = {name: denoised(part, wishes.denoise) for name, part in parts.items()}
@@ -55,7 +57,18 @@ def assemble(
     for part, samples in (("validation", val), ("test", test)):
         if samples is not None and not (samples.labels >= 0).any():
             raise DataError(f"The {part} part has {len(samples)} images and no label, so it can judge nothing.")
-    return Source(tuple(classes), train, val, test, size, keep or Keep(), wishes.normalise, tuple(said))
+    return Source(
+        tuple(classes),
+        train,
+        val,
+        test,
+        size,
+        keep or Keep(),
+        wishes.normalise,
+        tuple(said),
+        frame=frame,
+        denoise=wishes.denoise,
+    )
 
 
 def _alone(classes: Sequence[str], train: Samples, val: Samples) -> list[str]:

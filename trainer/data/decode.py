@@ -91,8 +91,13 @@ def _load(path: Path, draft: int | None) -> Image.Image:
             if draft:
                 return _load(path, None)  # a lossless JPEG decodes whole or not at all
             raise DataError(f"{path}: {reason(error, path)}.") from error
-        turn = _turn(image)
-        return image if turn is None else image.transpose(turn)  # all of it was read: the file may close
+        return upright(image)  # all of it was read: the file may close
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF data say that the camera was held."""
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -125,7 +125,7 @@ def file_source(
         frame = Frame(side, look.grey, look.resize, look.fit)
         samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
         source = assemble(
-            classes, samples, wishes, size=seen, keep=keep, notes=[size_note(median, seen, side, look.fit)]
+            classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=[size_note(median, seen, side, look.fit)]
         )
     listed = ["All that could not be read are in left_out.txt."] if left_out else []
     return replace(source, notes=(*said, *listed, *source.notes), losses=tuple(said), left_out=tuple(left_out))

@@ -9,9 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from trainer.data.decode import Frame
 from trainer.data.keep import Keep
 from trainer.errors import DataError
-from trainer.schema import Normalise
+from trainer.schema import Denoise, Normalise
 
 
 class Samples(Protocol):
@@ -125,6 +126,10 @@ class Source:
     """What was decided or left out on the way, one line each, for the user to read before the run."""
     losses: tuple[str, ...] = ()
     """Those of the notes that tell what was left out: an error that comes later tells it too."""
+    frame: Frame | None = None
+    """How a file becomes an image of this set; None where the set's own pixels are taken as they are."""
+    denoise: Denoise = "none"
+    """The filter that the images have been through."""
     left_out: tuple[str, ...] = ()
     """Each file that could not be read and was therefore left out, with the reason."""
 

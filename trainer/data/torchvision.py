@@ -98,7 +98,8 @@ def torchvision(
     }
     classes = _classes(datasets["train"], 1 + max(int(part.labels.max()) for part in parts.values()))
     wishes, note = Wishes(val, folds, fold, normalise, denoise), size_note(median, seen, side, fit)
-    return assemble(classes, parts, wishes, size=seen, keep=Keep(cache, cache_dir, cache_limit), notes=[note])
+    keep = Keep(cache, cache_dir, cache_limit)
+    return assemble(classes, parts, wishes, size=seen, keep=keep, frame=frame, notes=[note])
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,13 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     return Precision("fp16" if device.type == "cuda" else "fp32", device)
 
 
+def is_fast(precision: Precision) -> bool:
+    """Whether the device computes in this precision by itself: else fp32 is faster, and as right."""
+    if precision.name == "bf16":
+        return precision.device.type == "mps" or _fast_bf16(precision.device)
+    return precision.name == "fp32" or precision.device.type != "cpu"
+
+
 def _fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from trainer.build import Job
+from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import BEST, Checkpoints
 from trainer.records.about import environment, not_bit_exact

@@ -1,6 +1,6 @@
 """What becomes of a run that has diverged: it ends with all that is known, or goes back and halves its rate."""
 
-from trainer.build import Job
+from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import Checkpoints
 from trainer.engine.loop import steps_per_epoch

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trainer.build import Job
+from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.device import ran_out_of_memory
 from trainer.errors import TrainerError

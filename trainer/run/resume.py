@@ -1,9 +1,8 @@
 """Going on with a run: what may have changed since it was begun, and the way back to where its checkpoint was taken."""
 
-from dataclasses import replace
 from typing import Any
 
-from trainer.build import Job
+from trainer.build.training import Job
 from trainer.config import FIXED_ON_RESUME, Config, differences
 from trainer.data.listing import changes
 from trainer.engine.checkpoint import BEST
@@ -17,15 +16,6 @@ from trainer.sched.schedule import Plateau
 
 _REGROUPING = {"optim.weight_decay", "optim.decay_on", "optim.stage_decay"}
 """What decides which parameters are in a group."""
-
-
-def without_weights(config: Config) -> Config:
-    """The config without the file that the run began from: the checkpoint has all of it, and the file may be gone."""
-    model = config.parts["model"]
-    if "weights" not in model.options:
-        return config
-    parts = {**config.parts, "model": replace(model, options={**model.options, "weights": None})}
-    return replace(config, parts=parts)
 
 
 def refuse_changes(folder: RunFolder, config: Config, saved: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
-"""From a config to live objects. The only file that knows every room, and the last place where a config is seen."""
+"""From a config to a run that is ready to start: the one file that knows every room."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer import registry
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
-from trainer.aug.transform import Transform
+from trainer.build.data import open_parts, open_source
+from trainer.build.model import build_model, choose_kernels
+from trainer.build.notes import idle, pace, patience, rates, resolution, weights
+from trainer.build.parts import build_part
 from trainer.config import Config, Settings, beyond_device
 from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
@@ -25,22 +26,17 @@ from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
 from trainer.errors import ConfigError, DataError, told
 from trainer.feed.batches import EvalBatches, TrainBatches
-from trainer.feed.normalise import Normalisation, centred, measure
+from trainer.feed.normalise import Normalisation, measure
 from trainer.feed.pack import Progress
-from trainer.feed.store import Store, open_stores
+from trainer.feed.preprocessing import Preprocessing, of_source
+from trainer.feed.store import Store
 from trainer.finetune.freezing import BeginEpoch
-from trainer.kernels.use import Used, use_kernels
-from trainer.loss.class_weights import shown
+from trainer.kernels.use import Used
 from trainer.loss.criterion import Criterion
-from trainer.model.staged import check, check_single
+from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
-from trainer.rng import seed_of
 from trainer.sched.schedule import Schedule, last_rise
 from trainer.system.garbage import begin_collecting
-
-_FEW_STEPS = 5
-_FINE = 100
-"""Validation images of which one is a hundredth of the accuracy."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     make_repeatable(device)
     keep_freed_memory()
 
-    source: Source = _part(config, "data")
+    source = open_source(config)
     with told(source.losses, DataError):
         return _assembled(config, source, device, precision, progress, trains)
 
@@ -91,11 +87,14 @@ def _assembled(
     """The run on these data."""
     settings = config.settings
     taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
-    (train, val, test), kept = _open_all(config, taken, progress)
-    normalisation = measure(train, source.normalise, source.size)
-    policy: Policy = _part(config, "aug")
+    stores = open_parts(config, taken, progress)
+    train, val, test = stores.train, stores.val, stores.test
+    preprocessing = of_source(source, measure(train, source.normalise, source.size))
+    policy: Policy = build_part(config, "aug")
     to_device = partial(upload, device=device)
-    transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last, precision.dtype)
+    transform = preprocessing.transform(
+        policy, device=device, channels_last=settings.channels_last, dtype=precision.dtype
+    )
     batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
@@ -103,14 +102,14 @@ def _assembled(
     new_head = renew_head(model, config.parts["model"].options.get("weights"), source.classes)
     if len(train) // len(batches) == 1:
         check_single(model, looked_at[:1])
-    criterion: Criterion = _part(config, "loss", train.labels, source.classes)
+    criterion: Criterion = build_part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
-    used = use_kernels(model, precision.dtype) if trains and _may_use_kernels(settings, device) else Used()
-    optimizer = _part(config, "optim", model)
-    schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches))
+    used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
+    optimizer = build_part(config, "optim", model)
+    schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
     plan = _plan(settings, schedule, steps_per_epoch(batches))
-    finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
+    finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     return Job(
         state=State.begin(
@@ -119,11 +118,11 @@ def _assembled(
         batches=batches,
         val_batches=in_order(val),
         test_batches=None if test is None else in_order(test),
-        normalisation=normalisation,
+        normalisation=preprocessing.normalisation,
         recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
         plan=plan,
         about={
-            **_about_data(source, normalisation),
+            **_about_data(source, preprocessing),
             "augmentation": list(policy.words),
             "validation_fingerprint": part_fingerprint(taken.val),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
@@ -135,17 +134,17 @@ def _assembled(
             *in_two_parts(source),
             *in_two_classes(source),
             *limits,
-            *kept,
+            *stores.notes,
             *getattr(model, "notes", ()),
             *new_head,
             *getattr(finetune, "notes", ()),
-            *_idle(config, source),
+            *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
-            *_rates(optimizer),
-            *_patience(plan),
-            *_pace(steps_per_epoch(batches)),
-            *_resolution(val.labels),
-            *_weights(criterion, source),
+            *rates(optimizer),
+            *patience(plan),
+            *pace(steps_per_epoch(batches)),
+            *resolution(val.labels),
+            *weights(criterion, source),
         ),
         files=listing(source),
         losses=source.losses,
@@ -174,33 +173,12 @@ def _batches(
     )
 
 
-def _transform(
-    policy: Policy,
-    size: int,
-    normalisation: Normalisation,
-    to_device: Callable[[Tensor], Tensor],
-    channels_last: bool,
-    dtype: torch.dtype,
-) -> Callable[..., Tensor]:
-    """From stored images, and draws where there are any, to what the model sees."""
-    transform = Transform(policy, size, normalisation.mean, normalisation.std, channels_last, dtype)
-    if normalisation.mean_image is None:
-        return transform
-    return centred(transform, to_device(normalisation.mean_image))
-
-
-def _about_data(source: Source, normalisation: Normalisation) -> dict[str, Any]:
+def _about_data(source: Source, preprocessing: Preprocessing) -> dict[str, Any]:
     """What run.json tells of the data: enough to prepare another image as these were."""
     return {
         "classes": list(source.classes),
         "fingerprint": fingerprint(source),
-        "preprocessing": {
-            "channels": source.channels,
-            "prepared_size": source.train.shape[1],
-            "size": source.size,
-            "normalise": source.normalise,
-            **normalisation.plain(),
-        },
+        "preprocessing": preprocessing.plain(),
     }
 
 
@@ -243,89 +221,6 @@ def _plan(settings: Settings, schedule: Schedule, steps: int) -> Plan:
     )
 
 
-def _idle(config: Config, source: Source) -> tuple[str, ...]:
-    """A word on what a stack of augmentations holds and grey images cannot show."""
-    options = config.parts["aug"].options
-    idle = [name for name in ("saturation", "hue", "greyscale") if source.channels == 1 and options.get(name)]
-    return (f"aug.{', aug.'.join(idle)}: nothing to do on grey images",) if idle else ()
-
-
-def _rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """The stages' base rates in words, where they differ."""
-    rates = sorted({group["initial_lr"] for group in optimizer.param_groups})
-    return (f"learning rate: {rates[0]:.3g} in the stem, rising to {rates[-1]:.3g} in the head",) if rates[1:] else ()
-
-
-def _weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
-    """The class weights in words, where classes count differently."""
-    weights = criterion.class_weights
-    return (f"class weights: {shown(weights, source.classes)}",) if (weights != 1).any() else ()
-
-
-def _part(config: Config, room: str, *handed: Any) -> Any:
-    """The part chosen for a room, built from what is handed over and what YAML said."""
-    choice = config.parts[room]
-    builder = registry.REGISTRIES[room].builder(choice.name, config.settings.plugins)
-    return builder(*handed, **choice.options)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _open_all(
-    config: Config, source: Source, progress: Progress
-) -> tuple[tuple[Store, Store, Store | None], tuple[str, ...]]:
-    """Training, validation and test images, and where they are kept, in words.
-
-    Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
-    """
-    settings, data = config.settings, config.parts["data"]
-    parts = [source.train, source.val, *([source.test] if source.test is not None else [])]
-    place = data.options.get("root") or data.options.get("file") or ""
-    stores, note = open_stores(
-        parts,
-        source.keep,
-        workers=_cores() if settings.workers == "auto" else settings.workers,
-        title=f"{data.name} {place}".strip(),
-        progress=progress,
-    )
-    return (stores[0], stores[1], stores[2] if stores[2:] else None), tuple(filter(None, [note]))
-
-
-def _may_use_kernels(settings: Settings, device: torch.device) -> bool:
-    """They are for a CPU, for images in channels last, and for layers that torch's compiler does not take apart."""
-    return device.type == "cpu" and settings.kernels == "auto" and settings.channels_last and not settings.compile
-
-
-def _patience(plan: Plan) -> tuple[str, ...]:
-    """A word where early_stop does not count from the first epoch on."""
-    if plan.early_stop is None or not plan.rising_epochs:
-        return ()
-    rises = f"the learning rate rises until epoch {plan.rising_epochs} of {plan.epochs}"
-    if plan.early_stop < plan.epochs - plan.rising_epochs:
-        return (f"early_stop={plan.early_stop} counts from epoch {plan.rising_epochs + 1} on: {rises}.",)
-    return (f"early_stop={plan.early_stop} cannot act: {rises}, and progress is counted after that.",)
-
-
-def _pace(steps: int) -> tuple[str, ...]:
-    """A word where an epoch has hardly a step."""
-    few = f"Only {steps} optimizer step{'s' * (steps > 1)} an epoch: a smaller batch_size or more epochs learn more."
-    return (few,) if steps < _FEW_STEPS else ()
-
-
-def _resolution(labels: Tensor) -> tuple[str, ...]:
-    """A word where validation has so few images that the scores of its epochs come in large steps."""
-    count = int((labels >= 0).sum())
-    if count >= _FINE:
-        return ()
-    if not count:
-        return ("Validation has no labelled image: every epoch scores 0. Label some, or validate on another part.",)
-    images = f"only {count} labelled image{'s' * (count > 1)}, of which one is {100 / count:.3g} % of the accuracy"
-    return (f"Validation has {images}: smaller differences between epochs or runs say nothing. More images tell more.",)
-
-
 def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None:
     """Raises ConfigError where mixup and cutmix cannot act."""
     if not criterion.takes_soft_targets:
@@ -335,15 +230,3 @@ def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None
         )
     if batch_size < 2:
         raise ConfigError("aug.mixup, aug.cutmix: a batch of one image has none to mix it with. Raise batch_size.")
-
-
-def build_model(config: Config, num_classes: int, channels: int, images: Tensor) -> nn.Module:
-    """The model on its device, initialised; images: a batch of training images as the model will see them."""
-    settings = config.settings
-    torch.manual_seed(seed_of(settings.seed, "model"))
-    model: nn.Module = _part(config, "model", num_classes, channels)
-    model.to(images.device)
-    check(model, images[:2], num_classes)
-    torch.manual_seed(seed_of(settings.seed, "init"))
-    _part(config, "init", model, images)
-    return model.to(memory_format=torch.channels_last) if settings.channels_last else model

@@ -1,0 +1,57 @@
+"""The pictures that a config names: decoded, kept, and ready to be gathered into batches."""
+
+import os
+from dataclasses import dataclass
+
+from trainer.build.parts import build_part
+from trainer.config import Config
+from trainer.data.source import Samples, Source
+from trainer.feed.pack import Progress
+from trainer.feed.store import Store, open_stores
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The images of each part of a set, and how they are kept, in words."""
+
+    train: Store
+    val: Store
+    test: Store | None
+    notes: tuple[str, ...]
+
+
+def open_source(config: Config) -> Source:
+    """The data set: class names and samples; nothing is decoded yet. Raises ConfigError or DataError."""
+    source: Source = build_part(config, "data")
+    return source
+
+
+def open_parts(config: Config, source: Source, progress: Progress) -> Stores:
+    """Training, validation and test images.
+
+    Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
+    """
+    parts = [source.train, source.val, *([source.test] if source.test is not None else [])]
+    stores, notes = keep(config, source, parts, progress)
+    return Stores(stores[0], stores[1], stores[2] if stores[2:] else None, notes)
+
+
+def keep(
+    config: Config, source: Source, parts: list[Samples], progress: Progress
+) -> tuple[list[Store], tuple[str, ...]]:
+    """A store for each of the parts, and a note on where they are kept. Raises DataError as open_parts does."""
+    settings, data = config.settings, config.parts["data"]
+    place = data.options.get("root") or data.options.get("file") or ""
+    stores, note = open_stores(
+        parts,
+        source.keep,
+        workers=_cores() if settings.workers == "auto" else settings.workers,
+        title=f"{data.name} {place}".strip(),
+        progress=progress,
+    )
+    return list(stores), tuple(filter(None, [note]))
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

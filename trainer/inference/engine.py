@@ -1,0 +1,58 @@
+"""The network of a run, ready to answer: weights in place, in evaluation mode, on the device, in its precision."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.build.model import bare_model, choose_kernels
+from trainer.config import without_weights
+from trainer.engine.device import upload
+from trainer.engine.precision import Precision, is_fast
+from trainer.errors import CheckpointError, first_line
+from trainer.inference.saved import SavedRun
+from trainer.schema import Precise
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What works out a batch. name: for a person, 'torch on cpu in fp32'."""
+
+    logits: Callable[[Tensor], Tensor]
+    """Prepared pictures, uint8 (B, C, side, side) on the CPU -> (B, classes) float32 on the CPU."""
+    name: str
+
+
+def load_network(run: SavedRun) -> nn.Module:
+    """The run's model with its best weights, in evaluation mode, on the CPU. Raises CheckpointError if they differ."""
+    model = bare_model(without_weights(run.config(["model"])), len(run.classes), run.preprocessing.channels)
+    try:
+        model.load_state_dict(dict(run.weights))
+    except RuntimeError as error:
+        raise CheckpointError(f"{run.path}: the weights are not those of its model: {first_line(error)}") from error
+    return model.eval().requires_grad_(False)
+
+
+def torch_engine(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Engine:
+    """Torch, with our kernels where the run allows them.
+
+    precision: None takes what the run was scored in, or fp32 where this device would have to emulate it.
+    """
+    settings = run.config(["model"]).settings
+    chosen = Precision(precision or run.precision, device)
+    if precision is None and not is_fast(chosen):
+        chosen = Precision("fp32", device)
+    model = load_network(run).to(device)
+    used = choose_kernels(model, settings, device, chosen.dtype)
+    transform = run.preprocessing.transform(device=device, channels_last=settings.channels_last, dtype=chosen.dtype)
+
+    @torch.inference_mode()
+    def logits(pixels: Tensor) -> Tensor:
+        images = transform(upload(pixels, device))
+        with chosen.autocast():
+            out: Tensor = model(images)
+        return out.float().cpu()
+
+    kernels = "" if used.name == "torch" else " with kernels"
+    return Engine(logits, f"torch on {device.type} in {chosen.name}{kernels}")

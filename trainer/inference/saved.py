@@ -1,0 +1,146 @@
+"""A trained run as its files tell it: from a run folder, or from its best.pt alone, wherever that was copied."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from trainer.config import ROOMS, Config, Settings, check, nested
+from trainer.engine.checkpoint import BEST, Checkpoints, load
+from trainer.errors import CheckpointError, ConfigError, did_you_mean
+from trainer.feed.preprocessing import Preprocessing, read
+from trainer.records.folder import RunFolder, read_json
+
+_OLD_DEFAULTS = {"resize": "bilinear", "fit": "crop", "denoise": "none", "grey": False}
+"""What was done to pictures by data parts without such options, for runs that did not store it."""
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """All that turns a picture into an answer, and where it was found."""
+
+    path: Path
+    """As it was named: the run folder, or the weights' file."""
+    folder: RunFolder | None
+    """None where there is a weights' file alone."""
+    stored: Mapping[str, Any]
+    """The whole config as nested plain data, unchecked; plugins are those that the command line named."""
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    precision: str
+    """fp32 | bf16 | fp16: what the scores of its training were computed in."""
+    weights: Mapping[str, Tensor]
+    epoch: int
+    sha256: str
+    """Of the weights' file."""
+
+    def config(self, rooms: Sequence[str]) -> Config:
+        """The checked config of these rooms alone. Raises ConfigError, which names the plugin that may be missing."""
+        known = {*Settings.__dataclass_fields__, *ROOMS}
+        try:
+            return check({key: value for key, value in self.stored.items() if key in known}, rooms)
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+
+
+def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
+    """The run in a folder, or in a best.pt. No code of it runs: only registered parts, and plugins that are named.
+
+    Raises CheckpointError if there is none, it has not finished an epoch, or is damaged.
+    """
+    if path.is_file():
+        saved, folder = _alone(path), _folder_of(path)
+        weights_file = path
+    else:
+        folder = _existing(path)
+        saved, weights_file = _best_of(folder), folder.checkpoints / BEST
+    stored = nested(saved.get("config", {}))
+    if folder is not None and folder.config.exists():
+        stored = _plain_yaml(folder.config)
+    about = {} if folder is None else read_json(folder.about)
+    stored["plugins"] = list(plugins)
+    return SavedRun(
+        path,
+        folder,
+        stored,
+        tuple(saved.get("classes") or about.get("classes") or _refuse(path, "its class names")),
+        _preprocessing(path, saved.get("preprocessing") or about.get("preprocessing"), stored),
+        str(saved.get("precision") or about.get("precision") or "fp32"),
+        saved["model"],
+        int(saved["epoch"]),
+        hashlib.sha256(weights_file.read_bytes()).hexdigest(),
+    )
+
+
+def _existing(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    if folder.holds_a_run:
+        return folder
+    here = path.parent if path.parent.is_dir() else Path(Settings.output)
+    names = [str(each.parent) for each in sorted(here.glob("*/config.yaml"))] if here.is_dir() else []
+    what = "holds no run (no config.yaml)" if path.is_dir() else "is no run folder, nor a best.pt"
+    raise CheckpointError(f"{path} {what}.{did_you_mean(str(path), names)}")
+
+
+def _folder_of(weights_file: Path) -> RunFolder | None:
+    """The run folder that a weights' file lies in, if it does."""
+    folder = RunFolder(weights_file.absolute().parent.parent)
+    return folder if weights_file.absolute().parent == folder.checkpoints and folder.config.exists() else None
+
+
+def _best_of(folder: RunFolder) -> dict[str, Any]:
+    if not (folder.checkpoints / BEST).exists():
+        raise CheckpointError(
+            f"{folder.path} has no {folder.checkpoints.name}/{BEST}: the run has not finished its first epoch. "
+            f"Go on with it: python -m trainer resume={folder.path}"
+        )
+    return Checkpoints(folder.checkpoints).load_best()
+
+
+def _alone(path: Path) -> dict[str, Any]:
+    """What a weights' file holds, its own checksums verified, since no manifest vouches for it."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except (OSError, zipfile.BadZipFile, RuntimeError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of this program, or is cut short: {error}.") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged (in {damaged}). Copy it again from where it came from.")
+    saved = load(path)
+    if not isinstance(saved.get("model"), Mapping) or not isinstance(saved.get("epoch"), int):
+        raise CheckpointError(f"{path} holds no weights of a finished epoch. Name a run folder, or its best.pt.")
+    return saved
+
+
+def _plain_yaml(path: Path) -> dict[str, Any]:
+    try:
+        stored = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:  # whatever broken YAML leads its reader to
+        raise CheckpointError(f"{path} is damaged. Put back a copy, or use checkpoints/{BEST} alone.") from error
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{path} is damaged. Put back a copy, or use checkpoints/{BEST} alone.")
+    return {str(key): value for key, value in stored.items()}
+
+
+def _preprocessing(path: Path, plain: Any, stored: Mapping[str, Any]) -> Preprocessing:
+    """Its preprocessing; what runs of before did not store stands in their config."""
+    if not isinstance(plain, Mapping):
+        _refuse(path, "how its pictures were prepared")
+    data = stored.get("data")
+    options = {**_OLD_DEFAULTS, **(data if isinstance(data, Mapping) else {})}
+    old = {key: options[key] for key in ("resize", "fit", "denoise")}
+    try:
+        return read({**old, **plain})
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not tell how its pictures were prepared ({error}).") from error
+
+
+def _refuse(path: Path, what: str) -> Any:
+    raise CheckpointError(
+        f"{path} does not tell {what}: it is older than this program. Name its run folder, which does."
+    )
