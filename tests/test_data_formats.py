@@ -48,6 +48,7 @@ def test_every_ending_that_pillow_knows_is_a_pictures_or_refused_for_a_reason() 
     assert set(NO_PICTURES) <= set(Image.OPEN)
 
 
+@pytest.mark.row(27)
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".heic", ".tga", ""])
 @pytest.mark.parametrize(
     "name", ["AVIF", "BMP", "DDS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP"]
@@ -69,6 +70,7 @@ def test_a_format_that_anything_could_be_taken_for_wants_its_own_ending(tmp_path
         decode(tmp_path / "a.png")
 
 
+@pytest.mark.row(28)
 @pytest.mark.parametrize("name", NO_PICTURES)
 @pytest.mark.parametrize("ending", [".jpg", ".own"])
 def test_what_is_no_picture_is_never_handed_to_its_reader(
@@ -167,6 +169,7 @@ def test_a_heic_is_counted_as_a_picture_and_asks_for_its_package(train: Callable
     )
 
 
+@pytest.mark.row(29)
 def test_folders_without_pictures_are_no_classes_and_said(train: Callable[..., Ended], photos: Path) -> None:
     for name in ("__pycache__", "docs", "empty"):
         (photos / name).mkdir()
@@ -225,6 +228,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
     assert printed() == (lines, "")
 
 
+@pytest.mark.row(27)
 def test_broken_exif_turns_nothing_and_costs_no_picture(tmp_path: Path) -> None:
     Image.new("RGB", (16, 12), (9, 9, 9)).save(tmp_path / "a.jpg", exif=b"Exif\0\0no exif at all")
     assert decode(tmp_path / "a.jpg").shape == (3, 12, 16)

@@ -81,6 +81,7 @@ def written(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
         yield mode, path
 
 
+@pytest.mark.row(27)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize(("name", "draft"), [*((name, True) for name in FORMATS), ("JPEG", False), ("MPO", False)])
 def test_every_mode_of_every_format_gives_pillows_own_pixels_or_is_refused(
@@ -145,6 +146,7 @@ def lossless_jpeg(pixels: np.ndarray) -> bytes:
 NOISE = np.random.default_rng(0).integers(0, 256, (32, 40), dtype=np.uint8)
 
 
+@pytest.mark.row(27)
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("resize", RESIZES)
 def test_a_lossless_jpeg_is_decoded_though_it_has_no_draft(tmp_path: Path, resize: Any, grey: bool) -> None:

@@ -246,12 +246,23 @@ def png_of(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
+def icon_of(png: bytes) -> bytes:
+    """An icon that claims 16 x 16, and holds this PNG."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(png), 22) + png
+
+
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
 
 
 @pytest.mark.row(28)
 @pytest.mark.parametrize(
-    ("name", "content"), [("bomb", png_of(20_000, 20_000)), ("lesser_bomb", png_of(10_000, 10_000)), ("eps", EPS)]
+    ("name", "content"),
+    [
+        ("bomb", png_of(20_000, 20_000)),
+        ("lesser_bomb", png_of(10_000, 10_000)),
+        ("eps", EPS),
+        ("bomb_in_an_icon", icon_of(png_of(10_000, 10_000))),
+    ],
 )
 def test_a_bomb_and_a_program_are_refused_before_anything_is_taken(
     run: Train, photos: Path, golden: Golden, taken: Callable[[], float], name: str, content: bytes
