@@ -8,42 +8,15 @@ import ctypes
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shared import TINY, Ended
 
 from trainer.cli.main import main
-from trainer.data.keep import Keep
-from trainer.data.source import Samples
-from trainer.feed.pack import Progress
-from trainer.feed.store import Store, open_stores
-from trainer.schema import Cache
-
-TINY = (
-    "data.images=96",
-    "data.classes=3",
-    "data.size=12",
-    "model.widths=[4,8]",
-    "batch_size=16",
-    "epochs=2",
-    "log_every=2",
-    "device=cpu",
-    "precision=fp32",
-)
-"""A run of a second: 87 training images, 6 steps an epoch."""
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -136,18 +109,3 @@ def spawn(tmp_path: Path) -> Callable[..., Ended]:
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     return command
-
-
-def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:
-    """The lines of a metrics file of the kinds given, without what is a time."""
-    from trainer.records.metrics import read_metrics
-
-    times = ("seconds", "train_seconds", "val_seconds", "images_per_second")
-    lines = [line for line in read_metrics(path) if line["kind"] in kinds]
-    return [{key: value for key, value in line.items() if key not in times} for line in lines]
-
-
-def open_store(samples: Samples, *, cache: Cache, workers: int, progress: Progress | None = None) -> Store:
-    """The store of one part alone."""
-    (store,), _ = open_stores([samples], Keep(cache), workers=workers, progress=progress)
-    return store

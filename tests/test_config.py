@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from conftest import Ended
+from shared import Ended
 
 from trainer.config import GROUPS, Settings, check, conf_folder, differences, essential
 from trainer.errors import ConfigError, did_you_mean
