@@ -14,7 +14,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from shared import CPU, TINY, Crash, Ended, Fixed, Pair, batches, begin, lines_of, net, recipe, run
+from shared import TINY, Crash, Ended, lines_of
+from small_loop import CPU, Fixed, Pair, batches, begin, net, recipe, run
 from torch import nn
 
 from trainer.engine import loop

@@ -14,10 +14,10 @@ from trainer.build.training import Job, build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.config import conf_folder
-from trainer.data import normalise
 from trainer.data.denoise import denoise, denoised
 from trainer.data.glyphs import glyphs
 from trainer.data.source import ArraySamples, Subset
+from trainer.feed import normalise
 
 
 def job_of(*words: str) -> Job:

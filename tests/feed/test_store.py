@@ -21,10 +21,10 @@ from PIL import Image
 from shared import open_store
 from torch import Tensor
 
-from trainer.data import keeping
 from trainer.data.glyphs import glyphs
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.errors import DataError, TrainerError
+from trainer.feed import keeping
 from trainer.feed.batches import Batch, EvalBatches, TrainBatches
 from trainer.feed.normalise import mean_and_std
 from trainer.feed.pack import blocks_held

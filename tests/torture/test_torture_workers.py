@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import _utils
 
 from trainer.data import files as files_module
-from trainer.data import stream
 from trainer.data.decode import Frame, decode
+from trainer.feed import stream
 
 MAIN = os.getpid()
 
