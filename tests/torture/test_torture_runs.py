@@ -1,4 +1,4 @@
-"""Runs killed at random moments and resumed, some of those that `make torture` plays; and that a difference is found."""
+"""Runs killed at random moments and resumed, some of what `make torture` plays; and that a difference is found."""
 
 import json
 import re
