@@ -16,7 +16,7 @@ RANKS = [
     ("records",),
     ("doctor", "report", "sweep"),
     ("build",),
-    ("run",),
+    ("run", "inference"),
     ("commands", "multirun", "compose", "help", "cli", "__main__"),
 ]
 RANK_OF = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
