@@ -79,10 +79,11 @@ def both_lists(before: Sequence[str], now: Sequence[str]) -> str:
     gone, new = [name for name in before if name not in now], [name for name in now if name not in before]
     if not gone and not new:
         return f"the same {len(now)} in another order"
-    lists = [f"{word}: {_some(names)}" for word, names in (("gone", gone), ("new", new)) if names]
+    lists = [f"{word}: {some(names)}" for word, names in (("gone", gone), ("new", new)) if names]
     return f"{len(before)} before; {len(now)} now; {'; '.join(lists)}"
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first ten, and how many more there are."""
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(names[:_FEW]) + more
