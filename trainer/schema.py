@@ -5,9 +5,12 @@ They serve as ordinary annotations (`lr: Positive = 0.1`), so that a signature i
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ Denoise = Literal["none", "median", "gaussian", "bilateral"]
 Normalise = Literal["none", "mean", "mean_image", "mean_std", "imagenet"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["crop", "squish", "pad"]
+
+# How often a trained run looks at a picture, for its answer.
+Tta = Literal["none", "flip", "crops"]
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -77,6 +83,24 @@ def conform(value: Any, annotation: Any) -> Any:
     if not fits:
         raise ValueError(f"{value!r} is not {describe(annotation)}")
     return result
+
+
+def typed(text: str, annotation: Any) -> Any:
+    """What was typed, as the annotation's type: text stays as it is, but for null; all else is read as YAML.
+
+    Raises ValueError as conform does.
+    """
+    read: Any = text
+    with suppress(yaml.YAMLError):
+        read = yaml.safe_load(text)
+    if "text" in describe(annotation).split(" or "):
+        with suppress(ValueError):
+            return conform(None if read is None else text, annotation)
+        return conform(text, annotation)
+    try:
+        return conform(read, annotation)
+    except ValueError:
+        return conform(text, annotation)
 
 
 def choices(annotation: Any) -> list[str]:

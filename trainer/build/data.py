@@ -32,12 +32,20 @@ def open_parts(config: Config, source: Source, progress: Progress) -> Stores:
 
     Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
     """
-    settings = config.settings
-    train = _limited(source.train, settings.limit_train, "limit_train")
-    val = _limited(source.val, settings.limit_val, "limit_val")
-    parts = [train, val, *([source.test] if source.test is not None else [])]
+    parts = list(limited(config.settings, source).values())
     stores, notes = keep(config, source, parts, progress)
-    return Stores(stores[0], stores[1], stores[2] if stores[2:] else None, (*_limits(settings), *notes))
+    return Stores(stores[0], stores[1], stores[2] if stores[2:] else None, (*_limits(config.settings), *notes))
+
+
+def limited(settings: Settings, source: Source) -> dict[str, Samples]:
+    """'train', 'val' and, where the set has one, 'test': as many of their images as the settings allow."""
+    limits = {"train": settings.limit_train, "val": settings.limit_val, "test": None}
+    parts = {"train": source.train, "val": source.val, "test": source.test}
+    return {
+        name: samples if (count := limits[name]) is None else limit(samples, count, f"limit_{name}")
+        for name, samples in parts.items()
+        if samples is not None
+    }
 
 
 def keep(
@@ -59,10 +67,6 @@ def keep(
 def _cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _limited(samples: Samples, count: int | None, setting: str) -> Samples:
-    return samples if count is None else limit(samples, count, setting)
 
 
 def _limits(settings: Settings) -> tuple[str, ...]:
