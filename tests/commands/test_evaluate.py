@@ -145,6 +145,24 @@ def test_the_temperature_is_fitted_on_val_stored_with_the_run_and_told_elsewhere
     assert kept == (stored["temperature"] if best <= 2 else None), "other weights want another temperature"
 
 
+def test_a_run_that_may_only_be_read_is_scored_into_another_folder(
+    coloured: Path, evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(coloured, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+    make = Path.mkdir
+
+    def denied(path: Path, *rest: Any, **options: Any) -> None:  # root may write anywhere: so it is played
+        if copy in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        make(path, *rest, **options)
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    ended = evaluate(copy, f"output={tmp_path / 'out'}")
+    assert ended.code == 0, ended.err
+    assert "The temperature is not stored with the run" in ended.out and written(tmp_path / "out")["temperature"] > 0
+
+
+@pytest.mark.row(17)
 def test_other_pictures_are_matched_by_name_and_nothing_is_shifted(
     coloured: Path, evaluate: Run, tmp_path: Path
 ) -> None:
@@ -313,6 +331,7 @@ def test_what_cannot_be_scored_is_one_line_and_leaves_nothing(
     assert {path for path in coloured.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.row(17)
 def test_a_set_that_has_changed_since_is_told(train: Run, evaluate: Run, tmp_path: Path) -> None:
     root = draw(tmp_path / "set", 10)
     words = ("data=folder", f"data.root={root}", "data.size=12", "data.cache=ram", "data.val=0.3")

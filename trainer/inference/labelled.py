@@ -100,7 +100,7 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int
         parts={part: parts[part] for part in wanted if part in parts},
         match=match,
         training_labels=None,
-        notes=_own_notes(run, source) if is_own else _other_notes(source),
+        notes=_other_notes(source) if not is_own else _own_notes(run, source) if side is None else (),
     )
     return replace(found, training_labels=found.known(parts["train"].labels)) if is_own else found
 
@@ -145,7 +145,7 @@ def _own(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
     """The run's data as it was trained with them."""
     stored = _stored_data(run)
     name = str(stored.get("name"))
-    prepared = {} if side is None else _as_prepared(run, name, side)
+    prepared = _as_prepared(run, name, side or run.preprocessing.side)
     return _checked(run, {**stored, **_said(run, name, words), **prepared}, {})
 
 
