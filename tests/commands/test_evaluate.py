@@ -301,6 +301,20 @@ def test_hostile_class_names_survive_the_csv_and_run_nothing(train: Run, evaluat
     assert {unescaped(row[1]) for row in table[1:]} == set(names)
 
 
+def test_no_escape_code_of_a_class_name_reaches_the_terminal(train: Run, evaluate: Run, tmp_path: Path) -> None:
+    """In a run's own lines, and in an error."""
+    draw(tmp_path / "odd", 6, ("\x1b[31mred",))
+    draw(tmp_path / "odd", 9, ("\x9bplain",))
+    words = ("data=folder", f"data.root={tmp_path / 'odd'}", "data.size=12", "data.cache=ram", "data.val=0.3")
+    ended = train(*SMALL, "name=x", *words, "loss.class_weights=balanced", tiny=False)
+    assert "\\x1b[31mred 1." in ended.out, "the class weights"
+    draw(tmp_path / "other", 2, ("\x1b[2J",))
+    refused = evaluate(tmp_path / "outputs" / "x", f"data.root={tmp_path / 'other'}")
+    assert refused.code == 3 and "\\x1b[2J" in refused.err
+    for text in (ended.out, ended.err, refused.out, refused.err):
+        assert not {"\x1b", "\x9b"} & set(text)
+
+
 REFUSED = {
     "no run": ((), 2, "evaluate: name a run"),
     "no run there": (("{tmp}/nothing",), 4, "is no run folder"),
