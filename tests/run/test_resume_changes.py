@@ -93,6 +93,7 @@ def test_every_option_of_every_optimizer_is_tried() -> None:
     assert not [change for _, change in OPTIM_CHANGES if change.endswith("None")]
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize(("part", "change"), OPTIM_CHANGES)
 def test_any_option_of_an_optimizer_may_change_when_that_is_allowed(
     going_on: Callable[..., Ended], part: str, change: str, tmp_path: Path
@@ -106,6 +107,7 @@ def test_any_option_of_an_optimizer_may_change_when_that_is_allowed(
     assert {int(kept["step"]) for kept in last["optimizer"].values() if "step" in kept} <= {4 if anew else 12}
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize("part", ["adamw", "sgd", "rmsprop", "lamb"])
 def test_the_state_of_one_parameter_never_lands_on_another(
     begun: Callable[[Sequence[str]], Path], spawn: Command, tmp_path: Path, part: str
@@ -118,6 +120,7 @@ def test_the_state_of_one_parameter_never_lands_on_another(
     assert "begins anew" not in ended.out
 
 
+@pytest.mark.row(18)
 def test_what_begins_anew_is_told_and_recorded_in_one_line(
     going_on: Callable[..., Ended], tmp_path: Path, golden: Callable[..., None]
 ) -> None:
@@ -169,6 +172,7 @@ CHANGES: list[tuple[Sequence[str], Sequence[str], int, str]] = [
 UNTRIED = {"compile", "plugins"}  # the first takes a minute, the second changes nothing by itself
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize(("words", "changes", "code", "said"), CHANGES)
 def test_any_setting_may_change_when_that_is_allowed_or_is_refused_in_words(
     going_on: Callable[..., Ended], words: Sequence[str], changes: Sequence[str], code: int, said: str
@@ -185,6 +189,7 @@ def test_every_setting_and_every_room_is_tried() -> None:
     assert free <= tried and {*registry.REGISTRIES} - {"finetune"} <= {key.partition(".")[0] for key in tried}
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize("key", FIXED_ON_RESUME)
 def test_what_can_never_change_within_a_run_is_refused_by_the_check(train: Command, key: str) -> None:
     ended = train("name=x", "resume=auto", f"resume_allow=[{key}]")
