@@ -269,8 +269,8 @@ def _limits(settings: Settings, source: Source, train: Samples, val: Samples) ->
         without = sorted({*whole.labels.tolist()} - {*used.labels.tolist(), -1})
         if without:
             names = some([source.classes[label] for label in without])
-            told.append(f"but {name} leaves none of {len(without)} of the {len(source.classes)} classes: {names}")
-    return (f"{', '.join(told)}.",)
+            told.append(f"{name} leaves {len(without)} of the {len(source.classes)} classes without any: {names}")
+    return (f"{'; '.join(told)}.",)
 
 
 def _open_all(
