@@ -212,18 +212,31 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
-    """The model's scores over the batches, in evaluation mode."""
+def answered(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Iterator[tuple[Batch, Tensor]]:
+    """Each batch with the model's logits for it, (B, classes), in evaluation mode."""
     model.eval()
-    sums = zero_sums(next(model.parameters()).device)
-    surprises = torch.zeros_like(sums[0])
-    for batch in ahead(batches, sums.device):
+    for batch in ahead(batches, next(model.parameters()).device):
         with precision.autocast():
             logits = model(batch.images)
+        yield batch, logits
+
+
+@torch.no_grad()
+def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Evaluation:
+    """The scores of batches and logits, summed on the device."""
+    sums = zero_sums(device)
+    surprises = torch.zeros_like(sums[0])
+    for batch, logits in answers:
         losses = criterion.losses(logits, batch.labels)
         sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
         surprises += surprise(logits, batch.labels, sums.dtype)
     return evaluation_of(sums, surprises)
+
+
+def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
+    """The model's scores over the batches, in evaluation mode."""
+    device = next(model.parameters()).device
+    return scored(answered(model, batches, precision), criterion, device)
 
 
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:

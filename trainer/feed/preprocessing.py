@@ -40,6 +40,11 @@ class Preprocessing:
     def channels(self) -> int:
         return 1 if self.frame.grey else 3
 
+    @property
+    def side(self) -> int:
+        """Pixels on a side of a prepared picture: no fewer than the model sees, unless a set has no more."""
+        return self.frame.side or self.size
+
     def plain(self) -> dict[str, Any]:
         """As run.json and checkpoints hold it: read(plain) gives the same again."""
         return {
