@@ -33,10 +33,8 @@ def assembled(network: bytes, preparation: bytes | None, temperature: float) -> 
 
     model = onnx.load_from_string(network)
     if preparation is not None:
-        before = onnx.compose.add_prefix(
-            onnx.load_from_string(preparation), "prepare/", rename_inputs=False, rename_outputs=False
-        )
-        model = onnx.compose.add_prefix(model, "network/", rename_outputs=False)
+        model = onnx.compose.add_prefix(model, "network/", rename_outputs=False)  # no two names alike
+        before = onnx.load_from_string(preparation)
         model = onnx.compose.merge_models(before, model, io_map=[(_SEEN, f"network/{IMAGES}")])
     _add_softmax(model, temperature)
     return model

@@ -15,6 +15,11 @@ _GREY = (19595.0, 38470.0, 7471.0)
 class Prepared(nn.Module):
     """RGB pictures, uint8 (B, H, W, 3) of any size, as the model sees them: float32 (B, C, size, size)."""
 
+    grey: Tensor | None
+    scale: Tensor
+    offset: Tensor
+    mean_image: Tensor | None
+
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
         side, figures = preprocessing.side, preprocessing.normalisation
