@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainer import registry
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
+from trainer.aug.sampling import blended
 from trainer.aug.transform import Transform
 from trainer.config import Config, Settings
 from trainer.data.batches import EvalBatches, TrainBatches
@@ -30,7 +31,7 @@ from trainer.engine.state import State
 from trainer.errors import ConfigError
 from trainer.finetune.freezing import BeginEpoch
 from trainer.garbage import begin_collecting
-from trainer.kernels.use import Used, use_kernels
+from trainer.kernels.use import Used, fastest_blend, use_kernels
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check, check_single
@@ -79,7 +80,12 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     normalisation = measure(train, source.normalise, source.size)
     policy: Policy = _part(config, "aug")
     to_device = partial(upload, device=device)
-    transform = _transform(policy, source.size, normalisation, to_device, settings.channels_last, precision.dtype)
+    use = trains and _may_use_kernels(settings, device)
+    blend = fastest_blend(precision.dtype) if use else blended
+    plain = Transform(
+        policy, source.size, normalisation.mean, normalisation.std, settings.channels_last, precision.dtype, blend
+    )
+    transform = _transform(plain, normalisation, to_device)
     batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
@@ -90,7 +96,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     criterion: Criterion = _part(config, "loss", train.labels, source.classes)
     if policy.mix:
         _check_mixing(config, criterion, batches.batch_size)
-    used = use_kernels(model, precision.dtype) if trains and _may_use_kernels(settings, device) else Used()
+    used = use_kernels(model, precision.dtype) if use else Used()
     optimizer = _part(config, "optim", model)
     schedule = _part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
     finetune = _part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
@@ -151,18 +157,10 @@ def _batches(
 
 
 def _transform(
-    policy: Policy,
-    size: int,
-    normalisation: Normalisation,
-    to_device: Callable[[Tensor], Tensor],
-    channels_last: bool,
-    dtype: torch.dtype,
+    plain: Transform, normalisation: Normalisation, to_device: Callable[[Tensor], Tensor]
 ) -> Callable[..., Tensor]:
     """From stored images, and draws where there are any, to what the model sees."""
-    transform = Transform(policy, size, normalisation.mean, normalisation.std, channels_last, dtype)
-    if normalisation.mean_image is None:
-        return transform
-    return centred(transform, to_device(normalisation.mean_image))
+    return plain if normalisation.mean_image is None else centred(plain, to_device(normalisation.mean_image))
 
 
 def _about_data(source: Source, normalisation: Normalisation) -> dict[str, Any]:
