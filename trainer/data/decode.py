@@ -1,8 +1,11 @@
 """An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
 
+import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -35,6 +38,24 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # _o
 
 
 @dataclass(frozen=True)
+class Packed:
+    """An image file that lies in an archive: its name in messages, and what reads its bytes, in any thread."""
+
+    name: str
+    read: Callable[[], bytes]
+
+    def open(self) -> BinaryIO:
+        """Its bytes, as a file. Raises DataError if the archive does not give them."""
+        try:
+            return io.BytesIO(self.read())
+        except Exception as error:  # the readers of archives raise whatever broken bytes lead them to
+            raise DataError(f"{self.name}: {_reason(error)}.") from error
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Frame:
     """What becomes of a picture: one channel or three, and how it fills a square of `side` pixels.
 
@@ -51,7 +72,7 @@ class Frame:
 _AS_IT_IS = Frame()
 
 
-def decode(path: Path, frame: Frame = _AS_IT_IS) -> Tensor:
+def decode(path: Path | Packed, frame: Frame = _AS_IT_IS) -> Tensor:
     """The image of a file, upright, in its frame: uint8 (3 or 1, H, W).
 
     Transparent pixels lie on white. 16 bits are scaled to 8; float pixels count as 0 to 1, or 0 to 255 if some are
@@ -82,9 +103,11 @@ def short_side(path: Path) -> int:
         return min(image.size)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path | Packed) -> Image.Image:
     try:
-        image = Image.open(path, formats=_FORMATS)
+        image = Image.open(path.open() if isinstance(path, Packed) else path, formats=_FORMATS)
+    except DataError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{path}: refused, its header claims too many pixels (above {_MOST_PIXELS:,}).") from None
     except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to
@@ -95,7 +118,7 @@ def _open(path: Path) -> Image.Image:
     return image
 
 
-def _load(path: Path, frame: Frame) -> Image.Image:
+def _load(path: Path | Packed, frame: Frame) -> Image.Image:
     """The pixels as they are stored, upright."""
     with _open(path) as image:
         try:
