@@ -63,7 +63,7 @@ def _of_tar(archive: Path, budget: Budget) -> Iterator[Packed | DataError]:
         stream = cast(BinaryIO, Bounded(cast(BinaryIO, file), budget))
         with tarfile.open(fileobj=stream, mode="r:") as opened:
             while (entry := opened.next()) is not None:
-                opened.members.clear()  # else it would remember all of them
+                opened.members.clear()  # type: ignore[attr-defined]  # else it would remember all of them
                 if entry.isdir() or not _is_picture(entry.name):
                     continue
                 if refused := _refusal(archive, entry, entry.name, entry.size, budget):

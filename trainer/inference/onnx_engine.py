@@ -67,7 +67,7 @@ def onnx_engine(run: SavedRun) -> Engine:
 
 
 def _engine(run: SavedRun, network: bytes) -> Engine:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
