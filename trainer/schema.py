@@ -38,7 +38,7 @@ Padding = Literal["reflection", "border", "zeros"]
 
 # What every data set, or every set of image files, lets one choose.
 Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]
-Validation = Share | Literal["test"]
+Validation = Share | Literal["test", "none"]
 Cache = Literal["auto", "none", "ram", "disk"]
 Denoise = Literal["none", "median", "gaussian", "bilateral"]
 Normalise = Literal["none", "mean", "mean_image", "mean_std", "imagenet"]

@@ -15,6 +15,7 @@ from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import run_at
+from trainer.report.visible import visible_lines
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
 
@@ -73,7 +74,7 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(error, file=sys.stderr)
+        print(visible_lines(str(error)), file=sys.stderr)
         return error.exit_code
 
 

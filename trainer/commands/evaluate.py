@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, OutputError
 from trainer.inference.evaluation import evaluate_runs
 from trainer.inference.saved import read_run
 from trainer.inference.telling import names_of, tell
+from trainer.inference.temperature import evaluations_of, write_temperature
 from trainer.inference.written import check_writable, output_of, write
 from trainer.report.console import Screen
 from trainer.schema import Tta
@@ -30,13 +31,16 @@ def run(
     """
     if not places:
         raise ConfigError("evaluate: name a run: python -m trainer evaluate RUN [RUN ...] [split=test]")
-    if output is not None:
-        check_writable(Path(output).expanduser())
     runs = [read_run(Path(place).expanduser(), plugins or ()) for place in places]
+    check_writable(Path(output).expanduser() if output is not None else evaluations_of(runs[0]))
     with Screen() as screen:
         scored = evaluate_runs(runs, words, split, tta, device, screen.counting)
-    folder = output_of(scored, output)
-    written = write(scored, folder)
+    written = write(scored, output_of(scored, output))
     tell(scored)
+    if scored.fitted is not None:
+        try:
+            written.append(write_temperature(runs[0], scored.fitted))
+        except OutputError as error:  # a run that may only be read is scored all the same
+            print(f"The temperature is not stored with the run: {error}")
     print(f"written: {names_of(written)}")
     return 0

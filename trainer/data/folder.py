@@ -54,17 +54,18 @@ def folder(
     classes differ. Size and unreadable files are as in files.file_source.
     """
     base, keep = Path(root).expanduser(), Keep(cache, cache_dir, cache_limit)
-    found, notes = scan_archive(base, keep.folder / FOLDER) if is_archive(base) else scan(base)
+    least = 1 if val == "none" else 2  # to train on; pictures that are scored may all be of one class
+    found, notes = scan_archive(base, keep.folder / FOLDER, least) if is_archive(base) else scan(base, least)
     classes = found["train"].classes
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)
     return file_source(classes, found, look, wishes, keep, notes)
 
 
-def scan(base: Path) -> tuple[dict[str, Files], list[str]]:
+def scan(base: Path, least: int = 2) -> tuple[dict[str, Files], list[str]]:
     """The files of each part ('train' alone where base holds the class folders), and what was left out, one line each.
 
-    Raises DataError as folder does.
+    least: how many classes there must be. Raises DataError as folder does.
     """
     left_out = Counter[str]()
     folders = _find_parts(base)
@@ -77,13 +78,13 @@ def scan(base: Path) -> tuple[dict[str, Files], list[str]]:
     if "test" in parts and not parts["test"].classes:
         notes.append(f"{folders['test']} has no class folders, so there is nothing to test on.")
         del parts["test"]
-    classes = _common_classes(parts)
+    classes = _common_classes(parts, least)
     for files in parts.values():
         files.classes = classes
     return parts, notes
 
 
-def scan_archive(archive: Path, cache: Path) -> tuple[dict[str, Files], list[str]]:
+def scan_archive(archive: Path, cache: Path, least: int = 2) -> tuple[dict[str, Files], list[str]]:
     """As scan, of what is in an archive, once it is unpacked into cache.
 
     Archives often hold one folder around all the others: that is gone into.
@@ -91,7 +92,7 @@ def scan_archive(archive: Path, cache: Path) -> tuple[dict[str, Files], list[str
     place = base = unpacked(archive, cache)
     while (inner := _only_folder(base)) is not None:
         base = inner
-    parts, notes = scan(base)
+    parts, notes = scan(base, least)
     return parts, [f"{archive}: unpacked into {place}, which may be deleted at any time.", *notes]
 
 
@@ -209,10 +210,10 @@ def _visible(path: Path) -> list[Path]:
     return children
 
 
-def _common_classes(parts: dict[str, Files]) -> tuple[str, ...]:
-    """The classes of the training part, after a check that there are two, and that every part has the same."""
+def _common_classes(parts: dict[str, Files], least: int) -> tuple[str, ...]:
+    """The classes of the training part, after a check that there are two (least), and every part has the same."""
     train = parts["train"]
-    if len(train.classes) == 1:
+    if len(train.classes) == 1 < least:
         only = train.root / train.classes[0]
         hint = f" Perhaps data.root={only}?" if _folders(only) else ""
         raise DataError(f"{train.root} has only one class folder, {train.classes[0]}. Two are needed at least.{hint}")

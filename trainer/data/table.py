@@ -54,7 +54,7 @@ def table(
     base = Path(root).expanduser() if root else source.parent
     rows, notes = _distinct(list(_rows(source, path, label, split)), base, source)
     parts = _parts(rows, base, source, ignore)
-    _check_parts(parts, source, ignore)
+    _check_parts(parts, source, ignore, least=1 if val == "none" else 2)
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)
     return file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
@@ -164,11 +164,12 @@ def _about(path: Path) -> os.stat_result | None:
     return about if stat.S_ISREG(about.st_mode) else None
 
 
-def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None) -> None:
+def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None, least: int) -> None:
+    """least: how many classes there must be: two to train on."""
     if "train" not in parts:
         raise DataError(f"{source}: no row is of the training part. Some must say train.")
     classes = parts["train"].classes
-    if len(classes) < 2:
+    if len(classes) < least:
         raise DataError(f"{source}: the training rows have {len(classes)} labels, {names(classes)}. Two are needed.")
     for part, files in parts.items():
         if unknown := [label for label in files.classes if label not in classes]:

@@ -24,7 +24,7 @@ from trainer.schema import Tta
 MOST_SHOWN = 24
 """Images of each kind that are worth a look: a page of them."""
 _TRUSTED = 0.5
-"""The accuracy of a model that may doubt a label: below it, its own mistakes are the likelier ones."""
+"""How far a model that may doubt labels stands between chance and perfection: below, the mistakes are its own."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Scored:
         """Why no label can be called wrong, in words; empty where one can."""
         if self.pictures.is_own and "train" in self.pictures.parts:
             return "the model has learnt these very labels: say split=val or split=test"
-        if self.evaluation.accuracy < _TRUSTED:
+        chance = 1 / len(self.evaluation.classes)
+        if (self.evaluation.accuracy - chance) / (1 - chance) < _TRUSTED:
             return f"the model is right too seldom, in {self.evaluation.accuracy:.0%}"
         return ""
 

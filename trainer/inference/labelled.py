@@ -18,7 +18,7 @@ from trainer.feed.preprocessing import Preprocessing
 from trainer.inference.classes import ClassMatch, match_classes
 from trainer.inference.saved import SavedRun
 from trainer.records.folder import read_json
-from trainer.registry import entries
+from trainer.registry import Option, entries
 from trainer.schema import typed
 
 Split = Literal["train", "val", "test"]
@@ -80,6 +80,8 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int
     source = open_source(config)
     _check_channels(run, config, source)
     parts = limited(config.settings, source)
+    if not is_own and source.val is source.train:  # nothing was held out of it
+        del parts["val"]
     wanted = (split or "val",) if is_own else (split,) if split else PARTS
     if split and split not in parts:
         has = " and ".join(f"split={part}" for part in parts)
@@ -98,7 +100,7 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int
         parts={part: parts[part] for part in wanted if part in parts},
         match=match,
         training_labels=None,
-        notes=_own_notes(run, source) if is_own else _other_notes(source, split),
+        notes=_other_notes(source) if not is_own else _own_notes(run, source) if side is None else (),
     )
     return replace(found, training_labels=found.known(parts["train"].labels)) if is_own else found
 
@@ -121,13 +123,16 @@ def _own_notes(run: SavedRun, source: Source) -> tuple[str, ...]:
     return (f"The data have changed since {run.path} was trained: these are not quite the images that it reported on.",)
 
 
-def _other_notes(source: Source, split: Split | None) -> tuple[str, ...]:
-    """What was left out of the set, and how it was read. The last note says how it is divided, if it is."""
-    return source.notes if split else source.notes[:-1]
+def _other_notes(source: Source) -> tuple[str, ...]:
+    """What was left out of the set, and how it was read.
+
+    The last note says how it is divided, and before it that of files how they are resized: as the run's were.
+    """
+    return source.notes[: -2 if source.frame else -1]
 
 
 def _meaning(options: Mapping[str, Any]) -> dict[str, Any]:
-    preparing = {*_PREPARED, *(key.removeprefix("data.") for key in _KEEPING)}
+    preparing = {*_PREPARED, *_DIVIDED, *(key.removeprefix("data.") for key in _KEEPING)}
     return {key: value for key, value in options.items() if key not in preparing}
 
 
@@ -140,7 +145,7 @@ def _own(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
     """The run's data as it was trained with them."""
     stored = _stored_data(run)
     name = str(stored.get("name"))
-    prepared = {} if side is None else _as_prepared(run, name, side)
+    prepared = _as_prepared(run, name, side or run.preprocessing.side)
     return _checked(run, {**stored, **_said(run, name, words), **prepared}, {})
 
 
@@ -156,7 +161,8 @@ def _other(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
     if "data.file" in keys:
         kept.pop("root", None)  # paths in another table start at its own folder
     prepared = _as_prepared(run, name, side or run.preprocessing.side)
-    data = {**kept, "name": name, **_said(run, name, words), **prepared}
+    whole = {"val": "none"} if "val" in _options(run, name) else {}
+    data = {**kept, "name": name, **whole, **_said(run, name, words), **prepared}
     return _checked(run, data, {"limit_train": None, "limit_val": None})
 
 
@@ -171,9 +177,7 @@ def _stored_data(run: SavedRun) -> dict[str, Any]:
 
 def _said(run: SavedRun, name: str, words: Sequence[str]) -> dict[str, Any]:
     """The options in the words, as the part's types. What is wrong with them the check of the config will tell."""
-    parts = entries("data", run.config([]).settings.plugins)
-    options = parts[name].options if name in parts else {}
-    said: dict[str, Any] = {}
+    options, said = _options(run, name), dict[str, Any]()
     for word in words:
         key, _, value = word.partition("=")
         option = key.removeprefix("data.")
@@ -198,8 +202,13 @@ def _as_prepared(run: SavedRun, name: str, side: int) -> dict[str, Any]:
         "denoise": preprocessing.denoise,
         "normalise": preprocessing.normalise,
     }
+    return {key: value for key, value in values.items() if key in _options(run, name)}
+
+
+def _options(run: SavedRun, name: str) -> dict[str, Option]:
+    """What the data part takes; nothing if there is no such part."""
     parts = entries("data", run.config([]).settings.plugins)
-    return {key: value for key, value in values.items() if name in parts and key in parts[name].options}
+    return parts[name].options if name in parts else {}
 
 
 def _check_channels(run: SavedRun, config: Config, source: Source) -> None:

@@ -10,7 +10,7 @@ from trainer.errors import CheckpointError
 from trainer.inference.calibration import apply_temperature, fit_temperature, log_of
 from trainer.inference.saved import SavedRun
 from trainer.inference.scoring import losses_of
-from trainer.records.folder import read_json, write_json
+from trainer.records.folder import cannot_write, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,14 @@ def read_temperature(run: SavedRun) -> float | None:
 
 
 def write_temperature(run: SavedRun, found: Temperature) -> Path:
-    """Stores it. The folder must be there. Raises OutputError."""
-    write_json(_place(run), asdict(found))
-    return _place(run)
+    """Stores it with the run; gives its path. Raises OutputError."""
+    path = _place(run)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    write_json(path, asdict(found))
+    return path
 
 
 def _place(run: SavedRun) -> Path:

@@ -11,7 +11,7 @@ from trainer.errors import OutputError
 from trainer.inference.evaluation import MOST_SHOWN, Scored
 from trainer.inference.scoring import losses_of, most_confused
 from trainer.inference.spreadsheet import escaped
-from trainer.inference.temperature import evaluations_of, write_temperature
+from trainer.inference.temperature import evaluations_of
 from trainer.records.folder import cannot_write, write_json
 from trainer.system import durable
 
@@ -36,7 +36,7 @@ def check_writable(folder: Path) -> None:
 
 
 def write(scored: Scored, folder: Path) -> list[Path]:
-    """Writes both files, and the temperature where one was found; gives their paths. Raises OutputError."""
+    """Writes both files; gives their paths. Raises OutputError."""
     predictions, evaluation = folder / "predictions.csv", folder / "evaluation.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,11 +45,7 @@ def write(scored: Scored, folder: Path) -> list[Path]:
     except OSError as error:
         raise cannot_write(folder, error) from error
     write_json(evaluation, plain(scored))
-    paths = [evaluation, predictions]
-    if scored.fitted is not None:
-        evaluations_of(scored.runs[0]).mkdir(parents=True, exist_ok=True)
-        paths.append(write_temperature(scored.runs[0], scored.fitted))
-    return paths
+    return [evaluation, predictions]
 
 
 def plain(scored: Scored) -> dict[str, Any]:

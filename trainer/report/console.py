@@ -6,6 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from trainer.report.visible import visible_lines
+
 
 class Screen:
     """Says lines, on the screen and in the log file, and shows bars on terminals only: CI logs are not flooded."""
@@ -38,6 +40,7 @@ class Screen:
         self._log = path
 
     def say(self, line: str) -> None:
+        line = visible_lines(line)
         try:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         except OSError:  # what read our output is gone, as after `| head`, or its disk is full: the run goes on
