@@ -132,6 +132,14 @@ def _dispatch(words: list[str]) -> int:
     return int(import_module(f"trainer.commands.{verb}").run(config))
 
 
+def training_config(words: Sequence[str]) -> Config:
+    """The checked config of a training that the words say, without a verb and flags. Raises ConfigError."""
+    overrides = [readable(word) for word in words]
+    config = compose(overrides, _stored(overrides) or _origin(None, None, None))
+    _prepare(config)
+    return config
+
+
 def _prepare(config: Config) -> None:
     """Lets a compiler work while torch is imported, where a training may use what it makes."""
     settings = config.settings

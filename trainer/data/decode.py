@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class Packed:
     name: str
     read: Callable[[], bytes]
 
-    def open(self) -> BinaryIO:
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
         """Its bytes, as a file. Raises DataError if the archive does not give them."""
         try:
             return io.BytesIO(self.read())

@@ -20,7 +20,7 @@ from trainer.inference.engine import Engine, load_network
 from trainer.inference.network_onnx import IMAGES, export_network
 from trainer.inference.saved import SavedRun, read_run
 from trainer.system import durable
-from trainer.system.cache_folder import default_folder
+from trainer.system.cache_folder import engines
 
 _RUNTIME, _EXPORTER = ("onnxruntime",), ("onnx", "onnxscript")
 _CLOSE = 1e-4
@@ -30,15 +30,10 @@ _FORMAT = 1
 """Part of the names of kept files: to be raised when what is in them changes."""
 
 
-def folder() -> Path:
-    """Where exported networks are kept."""
-    return default_folder() / "engines"
-
-
 def kept(run: SavedRun) -> Path:
     """The file that the run's network is kept in, or would be."""
     what = [_FORMAT, run.sha256, run.stored.get("model"), run.preprocessing.size, run.preprocessing.channels]
-    return folder() / f"{hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]}.onnx"
+    return engines() / f"{hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]}.onnx"
 
 
 def is_installed(*, for_export: bool) -> bool:
@@ -107,10 +102,10 @@ def make(run: SavedRun) -> None:
     if not apart < _CLOSE:
         raise TrainerError(f"ONNX Runtime and torch answer differently, by {apart:.1g}.")
     try:
-        folder().mkdir(parents=True, exist_ok=True)
+        engines().mkdir(parents=True, exist_ok=True)
         durable.replace(kept(run), content)
     except OSError as error:
-        raise TrainerError(f"{folder()} cannot be written ({error.strerror or error}).") from error
+        raise TrainerError(f"{engines()} cannot be written ({error.strerror or error}).") from error
 
 
 def _pictures(run: SavedRun) -> Tensor:
