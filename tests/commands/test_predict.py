@@ -33,6 +33,7 @@ class Ended(NamedTuple):
     err: str
 
 
+KEYS = ("prediction", "probability")
 Predict = Callable[..., Ended]
 
 
@@ -107,9 +108,12 @@ def test_answers_are_those_of_load_to_six_digits_whatever_the_classes_are_called
 ) -> None:
     (answer,) = trainer.load(run)(photos / "b" / "one.png")
     (row,) = rows(predict(run, photos / "b" / "one.png", "topk=9").out)
-    told = [(row["prediction"], row["probability"]), *((row[f"prediction_{n}"], row[f"probability_{n}"]) for n in (2, 3))]
+    told = [
+        (row["prediction"], row["probability"]),
+        *((row[f"prediction_{n}"], row[f"probability_{n}"]) for n in (2, 3)),
+    ]
     assert told == [(name, f"{probability:.6f}") for name, probability in answer.top(3)]
-    assert [*row] == "path prediction probability prediction_2 probability_2 prediction_3 probability_3 error".split()
+    assert [*row] == ["path", "prediction", "probability", *(f"{what}_{n}" for n in (2, 3) for what in KEYS), "error"]
 
 
 def test_json_lines_have_the_keys_of_the_csv(predict: Predict, run: Path, photos: Path, tmp_path: Path) -> None:
@@ -189,7 +193,9 @@ def test_sorting_links_every_picture_and_keeps_what_is_there(predict: Predict, r
     sorted_into = photos / "sorted"
     for _ in range(2):  # the second time all is there, and the folder's own pictures are none of those to classify
         assert predict(run, photos, f"sort={sorted_into}").code == 3
-        found = {str(path.relative_to(sorted_into)): path.resolve() for path in sorted_into.rglob("*") if path.is_symlink()}
+        found = {
+            str(path.relative_to(sorted_into)): path.resolve() for path in sorted_into.rglob("*") if path.is_symlink()
+        }
         assert found == {
             "path/a.PNG": photos / "a.PNG",
             "=sum, with_a newline/one.png": photos / "b" / "one.png",
