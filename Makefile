@@ -2,18 +2,23 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PEERS  := .venv-peers
+CONSTRAINTS ?=
 
-.PHONY: help setup check test train bench bench-peers bench-scaling torture fuzz clean
+.PHONY: help setup lock check test train bench bench-peers bench-scaling torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
 
-setup: $(VENV)/installed   ## make .venv and install everything into it
+setup: $(VENV)/installed   ## make .venv and install everything into it; CONSTRAINTS=requirements.lock: the tested versions
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev]'
 	touch $@
+
+lock: setup      ## write the versions that are installed into requirements.lock
+	$(BIN)/python .ci/lock.py > requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 check: setup     ## what CI runs besides the tests: formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """The engine's training step beside a plain PyTorch loop: same model, batch, precision and optimizer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -40,8 +40,9 @@ class Resident:
         self.pair = pair
         self.length = length
 
-    def __len__(self) -> int:
-        return self.length
+    @property
+    def per_step(self) -> Sequence[int]:
+        return [1] * self.length
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Pair]:
         return (self.pair for _ in range(start, self.length))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-CIFAR10_SIZED = ("data.images=50000", "data.size=32", "limit_train=5000", "limit_val=1000")
+CIFAR10_SIZED = ("data.images=50000", "data.size=32", "limit_train=5000", "limit_val=1000", "limit_test=all")
 GROWING = ("data.size=48", "model.widths=[4]", "batch_size=256", "workers=2")
 FEW, MANY = 2000, 40000
 """Training images, 48 px: 16 MiB and 316 MiB with the test part, decoded."""

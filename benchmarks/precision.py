@@ -20,7 +20,7 @@ from trainer.records.folder import read_json
 SEEDS = 5
 MODEL = ("model=small_cnn", "model.widths=[8,16,32]", "batch_size=64")
 SETS = {
-    "FASHION_MNIST": ("data=fashion_mnist", "limit_train=6000", "limit_val=1000", "epochs=3"),
+    "FASHION_MNIST": ("data=fashion_mnist", "limit_train=6000", "limit_val=1000", "limit_test=all", "epochs=3"),
     "CIFAR10_MINI": ("data=folder", "epochs=4"),
 }
 

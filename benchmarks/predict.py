@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import cost
-from trainer.data.decode import SUFFIXES
+from trainer.data.formats import SUFFIXES
 
 IMAGES, SIDE, ROUNDS, MORE = 2000, 500, 3, 20
 CLASSES = 10

@@ -5,6 +5,7 @@ python -m benchmarks.predict_peers plain|timm ARCH SIZE RUN PHOTOS
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,8 @@ def network(arch: str, run: Path) -> nn.Module:
 
         model = timm.create_model(arch, num_classes=next(reversed(weights.values())).shape[0])
         weights = {name.removeprefix("network."): value for name, value in weights.items()}
-    try:
+    with suppress(RuntimeError):  # other names: as fast with other numbers
         model.load_state_dict(weights)
-    except RuntimeError:  # other names: as fast with other numbers
-        pass
     return model.eval()
 
 

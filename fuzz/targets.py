@@ -10,8 +10,11 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +85,27 @@ def _pictures() -> list[bytes]:
         _saved(Image.fromarray(np.ones((9, 9), np.float32)), format="TIFF"),
         _saved(colour, format="BMP"),
         _saved(colour, format="PPM"),
+        _saved(colour.convert("RGBA"), format="AVIF"),
+        _saved(colour, format="JPEG2000"),
+        _saved(colour, format="MPO", **several),
+        *(_saved(colour, format=name) for name in ("DDS", "ICNS", "ICO", "QOI")),
+        _saved(colour.quantize(16), format="BLP"),
+        _saved(colour.convert("1"), format="XBM"),
     ]
 
 
-def _image(data: bytes, folder: Path) -> None:
-    path = folder / "a.png"
+def _plain_pictures() -> list[bytes]:
+    """Of a format without a signature, which is tried where the name says so."""
+    colour = _picture()
+    return [
+        _saved(colour, format="TGA"),
+        _saved(colour.convert("RGBA"), format="TGA", compression="tga_rle"),
+        _saved(colour.quantize(16), format="TGA"),
+    ]
+
+
+def _image(data: bytes, folder: Path, name: str = "a.png") -> None:
+    path = folder / name
     path.write_bytes(data)
     short_side(path)
     decode(path, Frame(16))
@@ -98,9 +117,9 @@ def _tables() -> list[bytes]:
     parts = [f"{row},{part}" for row, part in zip(rows, ("train",) * 4 + ("val", "test"), strict=True)]
     plain = "\n".join(["path,label", *rows])
     quoted = "\r\n".join(['"path","label"', *(f'"{row.replace(",", chr(34) + "," + chr(34))}"' for row in rows)])
-    return [
-        each.encode() for each in (plain, plain.replace(",", "\t"), "\n".join(["path,label,split", *parts]), quoted)
-    ]
+    hot = "\n".join(["id,cat,dog", *(f"{index},{index % 2},{1 - index % 2}" for index in range(6))])
+    kinds = (plain, plain.replace(",", "\t"), "\n".join(["path,label,split", *parts]), quoted, "\n".join(rows))
+    return [*(each.encode() for each in (*kinds, hot, hot.replace(",", " "))), plain.replace(",", ";").encode("utf-16")]
 
 
 def _table(data: bytes, folder: Path) -> None:
@@ -195,7 +214,8 @@ def _weights(data: bytes, folder: Path) -> None:
 def _weights_seeds() -> list[bytes]:
     state = {"weight": torch.ones(2, 3), "bias": torch.ones(2)}
     older = _torch_saved(state, _use_new_zipfile_serialization=False)
-    return [_safetensors(), _torch_saved(state), _torch_saved({"model": state}), older]
+    trained = {"model": state, "model_ema": {f"module.{name}": value for name, value in state.items()}}
+    return [_safetensors(), _torch_saved(state), _torch_saved({**trained, "args": Namespace(lr=0.1)}), older]
 
 
 @dataclass(frozen=True)
@@ -315,6 +335,7 @@ def _idx(data: bytes, folder: Path) -> None:
 
 
 def _cifar_files() -> list[bytes]:
+    import_module("torchvision.datasets")  # which takes seconds, before an input is timed
     return [pickle.dumps({"data": np.zeros((5, 3072), np.uint8), "labels": [0, 0, 1, 1, 1]})]
 
 
@@ -340,6 +361,7 @@ def _cifar(data: bytes, folder: Path) -> None:
 
 TARGETS = {
     "image": Target(_pictures, _image),
+    "tga": Target(_plain_pictures, partial(_image, name="a.tga")),
     "table": Target(_tables, _table),
     "checkpoint": Target(lambda: [_torch_saved(_state())], _checkpoint),
     "manifest": Target(_manifest_seeds, _manifest),

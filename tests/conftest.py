@@ -6,44 +6,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on tiny
 
 import ctypes
 import re
-import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from shared import TINY, Ended
 
-from trainer.cli.main import main
-from trainer.data.keep import Keep
-from trainer.data.source import Samples
-from trainer.feed.pack import Progress
-from trainer.feed.store import Store, open_stores
-from trainer.schema import Cache
-
-TINY = (
-    "data.images=96",
-    "data.classes=3",
-    "data.size=12",
-    "model.widths=[4,8]",
-    "batch_size=16",
-    "epochs=2",
-    "log_every=2",
-    "device=cpu",
-    "precision=fp32",
-)
-"""A run of a second: 87 training images, 6 steps an epoch."""
+from trainer.cli.main import main, script
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -125,29 +99,30 @@ def spawn(tmp_path: Path) -> Callable[..., Ended]:
 
     def command(*words: str, fault: str = "", tiny: bool = True) -> Ended:
         told = [*(TINY if tiny else ()), f"output={tmp_path / 'outputs'}", *words]
-        ended = subprocess.run(
-            [sys.executable, "-m", "trainer", *told],
-            env={**os.environ, "TRAINER_FAULT": fault, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        out, err = tmp_path / "spawned.out", tmp_path / "spawned.err"
+        with warnings.catch_warnings(action="ignore"):  # of threads beside the fork: none of them holds a lock of ours
+            pid = os.fork()
+        if not pid:
+            _become(told, fault, out, err)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return Ended(code, out.read_text(), err.read_text())
 
     return command
 
 
-def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:
-    """The lines of a metrics file of the kinds given, without what is a time."""
-    from trainer.records.metrics import read_metrics
-
-    times = ("seconds", "train_seconds", "val_seconds", "images_per_second")
-    lines = [line for line in read_metrics(path) if line["kind"] in kinds]
-    return [{key: value for key, value in line.items() if key not in times} for line in lines]
-
-
-def open_store(samples: Samples, *, cache: Cache, workers: int, progress: Progress | None = None) -> Store:
-    """The store of one part alone."""
-    (store,), _ = open_stores([samples], Keep(cache), workers=workers, progress=progress)
-    return store
+def _become(words: Sequence[str], fault: str, out: Path, err: Path) -> NoReturn:
+    """What `python -m trainer` does, in a fork: it has torch already, whose import takes longer than a tiny run."""
+    code = 99  # not one of the program's
+    try:
+        os.environ["TRAINER_FAULT"] = fault
+        for number, path in ((1, out), (2, err)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.argv = ["trainer", *words]
+        script()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)

@@ -8,11 +8,23 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from conftest import Ended
+from shared import Ended
 
 from trainer.config import GROUPS, Settings, check, conf_folder, differences, essential
 from trainer.errors import ConfigError, did_you_mean
-from trainer.schema import BelowOne, Count, Degrees, Fraction, NonNegative, Positive, Share, Whole, conform, describe
+from trainer.schema import (
+    BelowOne,
+    Count,
+    Degrees,
+    Fraction,
+    NonNegative,
+    Positive,
+    Share,
+    Whole,
+    conform,
+    describe,
+    wants_quotes,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,8 +83,15 @@ def test_a_value_fits_its_type_or_is_refused_in_words(annotation: Any, good: lis
             conform(value, annotation)
 
 
-def test_a_whole_number_is_text_where_text_is_wanted() -> None:
-    assert conform(7, str | None) == "7"
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(str | None, 7), (str, True), (list[str], ["a", 7]), (dict[str, Positive], {7: 1.0}), (Literal["a"] | str, 0.5)],
+)
+def test_a_number_is_no_text_since_what_was_written_may_have_looked_otherwise(annotation: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{value!r} is not {describe(annotation)}")):
+        conform(value, annotation)
+    assert wants_quotes(value, annotation)
+    assert not wants_quotes(value, Count | Literal["auto"])
 
 
 def test_whole_numbers_become_floats_where_a_float_is_wanted() -> None:

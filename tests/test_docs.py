@@ -13,9 +13,15 @@ NAMED = sorted(set(re.findall(r"(test_\w+)\.py::(test_\w+)", PRACTICES)))
 ROWS = {"D": 9, "A": 11, "M": 9, "I": 8, "L": 5, "O": 3, "S": 7, "P": 3, "T": 6, "R": 4}
 
 
+def file_of(name: str) -> Path:
+    """The one file of tests of that name."""
+    (path,) = (ROOT / "tests").rglob(name)
+    return path
+
+
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_a_test_that_holds_a_practice_exists(file: str, name: str) -> None:
-    assert re.search(rf"^def {name}\(", (ROOT / "tests" / f"{file}.py").read_text(), re.MULTILINE)
+    assert re.search(rf"^def {name}\(", file_of(f"{file}.py").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +39,7 @@ def test_every_practice_has_its_words_and_a_test(row: str) -> None:
 @cache
 def rows_of_tests(file: str) -> dict[str, set[int]]:
     """The rows of the torture table that each test of a file says it holds."""
-    tree = ast.parse((ROOT / "tests" / file).read_text())
+    tree = ast.parse(file_of(file).read_text())
     return {
         function.name: {
             mark.args[0].value
@@ -59,7 +65,7 @@ def test_every_row_of_the_torture_table_names_tests_that_carry_its_number(row: i
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    "document", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
 def test_links_and_pictures_lead_somewhere(document: str) -> None:
     path = ROOT / document

@@ -12,6 +12,7 @@ from trainer import registry, schema
 from trainer.errors import ConfigError, did_you_mean
 from trainer.registry import REQUIRED
 from trainer.schema import BelowOne, Count, Positive, Whole
+from trainer.stored import effect
 
 ROOMS = tuple(registry.REGISTRIES)
 GROUPS = (*ROOMS, "experiment")
@@ -36,6 +37,7 @@ class Settings:
     kernels: Literal["auto", "torch"] = "auto"
     limit_train: Count | None = None
     limit_val: Count | None = None
+    limit_test: Count | Literal["all"] | None = None
     name: str | None = None
     resume: str | None = None
     resume_allow: list[str] = field(default_factory=list)
@@ -62,6 +64,8 @@ class Config:
 
     settings: Settings
     parts: dict[str, Choice]
+    said: frozenset[str] = field(default=frozenset(), compare=False)
+    """The keys that the command line says."""
 
     def plain(self) -> dict[str, Any]:
         """The config as nested plain data, as config.yaml holds it: check(config.plain()) == config."""
@@ -80,20 +84,24 @@ HARMLESS_ON_RESUME = {
     "save_every",
     "keep_every",
     "early_stop",
+    "limit_test",
     "data.root",
     "data.file",
+    "data.parts",
+    "data.path",
+    "data.ending",
+    "data.label",
+    "data.split",
     "data.cache",
     "data.cache_dir",
     "data.cache_limit",
 }
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
-which may only be raised, and data.root, behind which the fingerprint stands guard."""
+which may only be raised, and where the data are and how they are listed, behind which the fingerprint stands guard."""
 
-FIXED_ON_RESUME = ("optim.name", "monitor")
-"""What resume_allow cannot free: another optimizer has another state, another monitor another idea of the best."""
-
-DEFAULT_SHARE = 0.1
-"""data.val where nothing is said."""
+FIXED_ON_RESUME = ("model.name", "optim.name", "monitor")
+"""What resume_allow cannot free: another model has other weights, another optimizer another state, another monitor
+another idea of the best."""
 
 
 def without_weights(config: Config) -> Config:
@@ -158,7 +166,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def essential(config: Config) -> dict[str, Any]:
     """What the steps of a run depend on, flat: every checkpoint holds it, and a resumed run is held to it."""
-    values = flat(config.plain())
+    values = {key: effect(key, value) for key, value in flat(config.plain()).items()}
     return {key: value for key, value in values.items() if key == "epochs" or key not in HARMLESS_ON_RESUME}
 
 
@@ -184,7 +192,7 @@ def _defaults(config: Config) -> dict[str, Any]:
     for room, choice in config.parts.items():
         options = registry.entries(room, config.settings.plugins)[choice.name].options
         plain[room] = {key: option.default for key, option in options.items() if option.default is not REQUIRED}
-    return {key: value for key, value in flat(plain).items() if key not in HARMLESS_ON_RESUME}
+    return {key: effect(key, value) for key, value in flat(plain).items() if key not in HARMLESS_ON_RESUME}
 
 
 def _is_allowed(key: str, allowed: Sequence[str]) -> bool:
@@ -267,6 +275,8 @@ def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
         return schema.conform(value, annotation)
     except ValueError as error:
         hint = did_you_mean(str(value), schema.choices(annotation))
+        if schema.wants_quotes(value, annotation):
+            hint = " Text that looks like a number, or like true, wants quotes."
         errors.append(f"{where}: {error}.{hint}")
         return None
 
@@ -286,9 +296,15 @@ def _contradictions(settings: Settings) -> list[str]:
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
             f"Lower it, or raise epochs."
         )
-    if settings.device == "mps" and settings.precision == "fp16":
+    return lines + beyond_device(settings, settings.device)
+
+
+def beyond_device(settings: Settings, device: str) -> list[str]:
+    """What the settings ask of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen."""
+    lines = []
+    if device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
-    if settings.device == "mps" and settings.on_nonfinite == "skip":
+    if device == "mps" and settings.on_nonfinite == "skip":
         lines.append("on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.")
     return lines
 
@@ -352,7 +368,7 @@ def _contradicting_folds(data: Choice | None) -> list[str]:
         return [f"data.folds: say which of them validates, data.fold=0 to {folds - 1}; or all: -m data.fold=0,1,…"]
     if isinstance(fold, int) and fold >= folds:
         return [f"data.fold: {fold} is out of range. With data.folds={folds} it is 0 to {folds - 1}."]
-    if val != DEFAULT_SHARE:
+    if val is not None:
         return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
     return []
 

@@ -1,10 +1,15 @@
 """Errors that a user can mend. Each has one clear line and the exit code of its kind."""
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 _FEW = 10
 """Names that one line may list."""
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"
+"""Format characters that scripts and emoji are written with."""
 
 
 class TrainerError(Exception):
@@ -60,9 +65,30 @@ class StoppedError(TrainerError):
         self.exit_code = 128 + signal_number
 
 
+@contextmanager
+def told(losses: Sequence[str], *kinds: type[TrainerError]) -> Iterator[None]:
+    """Adds to an error of these kinds what of the data was left out before: it may well be the reason."""
+    try:
+        yield
+    except kinds as error:
+        lines = [str(error), *losses]
+        error.args = (("\n" if any("\n" in line for line in lines) else " ").join(lines),)
+        raise
+
+
 def first_line(error: Exception) -> str:
     """The first line of what another library says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def visible(text: str, keep: str = "") -> str:
+    """The text with what would steer a terminal, or turn the reading direction, as \\x1b or \\u202e; but for `keep`."""
+
+    def shown(character: str) -> str:
+        steers = unicodedata.category(character) in _STEERING and character not in _JOINERS + keep
+        return character.encode("unicode_escape").decode() if steers else character
+
+    return text if text.isascii() and text.isprintable() else "".join(map(shown, text))
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
@@ -84,6 +110,6 @@ def both_lists(before: Sequence[str], now: Sequence[str]) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first ten, and how many more there are."""
+    """The first ten names, and how many more there are."""
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(names[:_FEW]) + more

@@ -3,6 +3,7 @@
 They serve as ordinary annotations (`lr: Positive = 0.1`), so that a signature is its own schema.
 """
 
+import json
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -82,10 +83,27 @@ def conform(value: Any, annotation: Any) -> Any:
 
     Raises ValueError with 'X is not WORDS' if it does not fit.
     """
+    types = alternatives(annotation)
+    if isinstance(value, str) and value.startswith("{") and any(get_origin(each) is dict for each in types):
+        value = _read_mapping(value)
     fits, result = _fit(value, annotation)
     if not fits:
         raise ValueError(f"{value!r} is not {describe(annotation)}")
     return result
+
+
+def wants_quotes(value: Any, annotation: Any) -> bool:
+    """Whether a number, or true or false, stands where text is wanted, as an element or a key too.
+
+    So it does where a YAML file says 007: what was written is lost by then, so that it cannot be taken for text.
+    """
+    types = alternatives(annotation)
+    stands = [value] if str in types else []
+    if isinstance(value, list) and list[str] in types:
+        stands = value
+    if isinstance(value, dict) and any(get_origin(each) is dict for each in types):
+        stands = list(value)
+    return any(isinstance(each, int | float) for each in stands)
 
 
 def typed(text: str, annotation: Any) -> Any:
@@ -115,6 +133,15 @@ def choices(annotation: Any) -> list[str]:
     return []
 
 
+def alternatives(annotation: Any) -> list[Any]:
+    """The types that the annotation names one by one, without their rules: [str, NoneType] of str | None."""
+    if get_origin(annotation) is Annotated:
+        return alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [each for member in get_args(annotation) for each in alternatives(member)]
+    return [annotation]
+
+
 def _fit(value: Any, annotation: Any) -> tuple[bool, Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -133,8 +160,6 @@ def _fit(value: Any, annotation: Any) -> tuple[bool, Any]:
         return is_number and not math.isnan(value), float(value) if is_number else value
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool), value
-    if annotation is str and isinstance(value, int) and not isinstance(value, bool):
-        return True, str(value)  # name=7, data.root=2024
     return isinstance(value, annotation), value
 
 
@@ -146,7 +171,15 @@ def _fit_list(value: Any, item: Any) -> tuple[bool, Any]:
 
 
 def _fit_dict(value: Any, item: Any) -> tuple[bool, Any]:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         return False, value
-    fitted = {str(key): _fit(each, item) for key, each in value.items()}
+    fitted = {key: _fit(each, item) for key, each in value.items()}
     return all(fits for fits, _ in fitted.values()), {key: result for key, (_, result) in fitted.items()}
+
+
+def _read_mapping(text: str) -> Any:
+    """The mapping that the command line hands over as JSON (words.py); the text itself if it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -220,7 +220,7 @@ def test_the_table_lets_no_escape_code_reach_the_terminal(predict: Predict, run:
     ended = predict(run, tmp_path, "format=table", f"output={tmp_path / 'a.txt'}")
     text = (tmp_path / "a.txt").read_text()
     assert ended.code == 0 and "\x1b" not in text and r"red\x1b[31m.png" in text
-    assert r"=sum, with\x0aa newline" in predict(run, tmp_path, "format=table", "threshold=0").out
+    assert r"=sum, with\na newline" in predict(run, tmp_path, "format=table", "threshold=0").out
     assert len(text.splitlines()) == 3
 
 

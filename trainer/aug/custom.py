@@ -1,6 +1,7 @@
 """Only what is chosen: every augmentation there is, each set to nothing until it is said."""
 
-from typing import Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
 from trainer.aug import colour, geometry, mixing, pixels
 from trainer.aug.item import automatic
@@ -12,6 +13,15 @@ from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative,
 Stage = TypeVar("Stage")
 _ERASED_AREA = 0.4
 """The largest share that Zhong et al. 2017, section 4.3, erase."""
+_ACTING = (
+    *("flip", "auto", "mixup", "cutmix", "rotate", "zoom", "crop", "crop_aspect", "shift", "shear", "perspective"),
+    *("hue", "greyscale", "saturation", "brightness", "contrast", "erase", "salt_pepper", "noise"),
+)
+"""The options that act by themselves; what may make another class of an image stands first."""
+_CALLED = {"flip": "flip", "auto": "{}", "rotate": "turn {:g}"}
+"""What an option is called in the opening line, where that is not its name with its value."""
+_NOTHING = {"auto": "none", "crop_aspect": 1.0, "zoom": 1.0}
+"""The value at which an option does not act, where that is not 0."""
 
 
 @AUGS.register
@@ -27,7 +37,7 @@ def custom(
     zoom: AtLeastOne = 1.0,
     shift: BelowOne = 0.0,
     perspective: BelowOne = 0.0,
-    padding: Padding = "reflection",
+    padding: Padding | None = None,
     brightness: BelowOne = 0.0,
     contrast: BelowOne = 0.0,
     saturation: BelowOne = 0.0,
@@ -45,6 +55,7 @@ def custom(
     The other parts of this room are this one with other defaults. What is set to nothing (0, or 1 for zoom and
     crop_aspect) costs no time. Raises ConfigError for an option that cannot act.
     """
+    words = _words(locals())
     if erase == 0 and erase_area is not None:
         raise ConfigError("aug.erase_area: nothing is erased. Leave it null, or say aug.erase=0.5.")
     within = _chosen(
@@ -58,7 +69,7 @@ def custom(
         geometry.shift(shift) if shift > 0 else None,
         geometry.perspective(perspective) if perspective > 0 else None,
     )
-    if padding != "reflection" and not beyond:
+    if padding is not None and not beyond:
         raise ConfigError(
             f"aug.padding={padding}: nothing looks beyond the edges. Leave it out, or say aug.rotate, aug.shear, "
             "aug.zoom, aug.shift or aug.perspective."
@@ -66,7 +77,7 @@ def custom(
     return Policy(
         item=automatic(auto, auto_strength),
         geometry=within + beyond,
-        padding=padding if beyond or not within else "border",  # nobody sees it, and it takes the least time
+        padding=padding or ("reflection" if beyond or not within else "border"),  # unseen, it takes the least time
         colour=_chosen(
             colour.brightness(brightness) if brightness > 0 else None,
             colour.contrast(contrast) if contrast > 0 else None,
@@ -80,7 +91,13 @@ def custom(
             pixels.erase(erase, _ERASED_AREA if erase_area is None else erase_area) if erase > 0 else None,
         ),
         mix=_chosen(mixing.mixup(mixup) if mixup > 0 else None, mixing.cutmix(cutmix) if cutmix > 0 else None),
+        words=words,
     )
+
+
+def _words(options: Mapping[str, Any]) -> tuple[str, ...]:
+    acting = [name for name in _ACTING if options[name] != _NOTHING.get(name, 0.0)]
+    return tuple(_CALLED.get(name, name + " {:g}").format(options[name]) for name in acting)
 
 
 def _chosen(*stages: Stage | None) -> tuple[Stage, ...]:

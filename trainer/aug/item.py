@@ -4,6 +4,7 @@ from typing import cast
 
 from trainer.aug.policy import ItemStage
 from trainer.errors import ConfigError
+from trainer.system.exact import exact
 
 _STEPS = {"rand_augment": 30, "aug_mix": 10}
 """torchvision's own number of steps from nothing to the strongest."""
@@ -25,5 +26,5 @@ def automatic(auto: str, strength: float | None) -> ItemStage | None:
 
     if auto == "trivial_augment":
         return cast(ItemStage, v2.TrivialAugmentWide())
-    steps = round((0.3 if strength is None else strength) * _STEPS[auto])
+    steps = round(exact(0.3 if strength is None else strength) * _STEPS[auto])
     return cast(ItemStage, v2.RandAugment(magnitude=steps) if auto == "rand_augment" else v2.AugMix(max(1, steps)))

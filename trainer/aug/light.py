@@ -13,7 +13,7 @@ def light(
     rotate: Degrees = 10.0,
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,
-    padding: Padding = "reflection",
+    padding: Padding | None = None,
     crop: BelowOne = 0.0,
     crop_aspect: AtLeastOne = 1.0,
     brightness: BelowOne = 0.2,

@@ -43,6 +43,7 @@ class Policy:
     after: each takes normalised pixels (B, C, S, S), their draws and levels, and gives such pixels, perhaps in place.
     mix: each takes the draws, S and the device, and gives (B, 1, S, S) or (B, 1, 1, 1): how much of each of its own
     pixels a sample keeps, from 0 to 1; the rest comes from its partner. Where there are several, a sample uses one.
+    words: all of this for a reader, a word or two each; what may change an image's meaning stands first.
     """
 
     item: ItemStage | None = None
@@ -51,3 +52,4 @@ class Policy:
     colour: tuple[ColourMap, ...] = ()
     after: tuple[PixelStage, ...] = ()
     mix: tuple[KeepMap, ...] = ()
+    words: tuple[str, ...] = ()

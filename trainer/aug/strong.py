@@ -21,7 +21,7 @@ def strong(
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,
     perspective: BelowOne = 0.2,
-    padding: Padding = "reflection",
+    padding: Padding | None = None,
     brightness: BelowOne = 0.4,
     contrast: BelowOne = 0.4,
     saturation: BelowOne = 0.4,

@@ -1,21 +1,17 @@
 """From the stored uint8 batch to what the model sees: one warp, one colour matrix that also normalises, then noise."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import permutations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.aug.policy import Levels, Policy
-from trainer.aug.warp import warper
+from trainer.aug.sampling import sampler
 from trainer.rng import Draws
 
-_ALIAS_FREE = 1.5
-"""How far the warp may sample down; a larger image is first made smaller with antialiasing."""
 _CHUNK_VALUES = 2**21
 """What a CPU works on at a time: 8 MiB of float32, which the outer cache holds. A quarter of it, which the inner one
 would hold, is no faster on one thread and 10 to 25 % slower on two: the work between the kernels is not shared."""
@@ -27,8 +23,8 @@ class Transform:
 
     Called with uint8 (B, C, H, W), C = 1 or 3, on any device; gives (B, C, size, size) of dtype there, worked out in
     float32 and rounded once. A sample comes out the same, bit for bit, whoever its neighbours are. Without draws an
-    image of another shape is resized, with antialiasing; nothing else happens to it. Of the policy, item and mix are
-    not for this class.
+    image of another shape is resized, with antialiasing; nothing else happens to it. With them it looks as sharp as
+    without, and is the same wherever geometry leaves it in place. Of the policy, item and mix are not for this class.
     """
 
     policy: Policy
@@ -44,21 +40,18 @@ class Transform:
         if draws is not None:  # the few numbers a sample are worked out on the CPU: no device computes them otherwise
             draws = replace(draws, samples=draws.samples.cpu())
         geometry = self._geometry(draws, width / height)
-        colour = self._colour(draws).to(torch.float32)
+        sample, units = sampler(images, geometry, self.size, self.policy.padding)
+        units = torch.cat([units.expand(-1, 1, channels), torch.ones(len(units), 1, 1)], dim=2)  # an offset has none
+        colour = (self._colour(draws) * units).to(torch.float32)
         mixes = bool((colour[:, :, :-1] * (1 - torch.eye(channels))).any())
         colour = colour.to(images.device, non_blocking=True).expand(batch, -1, -1)
-        images = _fit(images, self.size, exactly=geometry is None)
-        warp = None if geometry is None else warper(geometry, self.size, images.device, self.policy.padding)
 
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         shape = (batch, channels, self.size, self.size)
         result = torch.empty(shape, dtype=self.dtype, device=images.device, memory_format=layout)
         levels = self._levels(images.device)
         for part in _chunks(images):
-            pixels = images[part].float()
-            if warp is not None:
-                pixels = warp(pixels, part)
-            pixels = recolour(pixels, colour[part], mixes)
+            pixels = recolour(sample(part), colour[part], mixes)
             for stage in self.policy.after if draws is not None else ():
                 assert draws is not None
                 pixels = stage(pixels, replace(draws, samples=draws.samples[part]), levels)
@@ -104,17 +97,6 @@ def recolour(pixels: Tensor, colour: Tensor, mixes: bool) -> Tensor:
 def _homogeneous(colour: Tensor) -> Tensor:
     last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=colour.dtype).expand(len(colour), 1, 4)
     return torch.cat([colour, last], dim=1)
-
-
-def _fit(images: Tensor, size: int, exactly: bool) -> Tensor:
-    """The images at size x size, or, for the warp, at most so much larger that it can sample them down cleanly."""
-    limit = math.floor(size * _ALIAS_FREE)
-    height, width = images.shape[-2:]
-    shape = (size, size) if exactly else (min(height, limit), min(width, limit))
-    if shape == (height, width):
-        return images
-    pixels = images if images.device.type == "cpu" else images.float()  # only the CPU resizes bytes, and fast
-    return F.interpolate(pixels, shape, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _chunks(images: Tensor) -> Iterator[slice]:

@@ -12,7 +12,7 @@ def upright(
     rotate: Degrees = 10.0,
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,
-    padding: Padding = "reflection",
+    padding: Padding | None = None,
     brightness: BelowOne = 0.2,
     contrast: BelowOne = 0.2,
     mixup: NonNegative = 0.0,

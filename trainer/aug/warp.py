@@ -16,7 +16,26 @@ def warp(images: Tensor, matrices: Tensor, size: int, padding: Padding = "reflec
     may hold a perspective. The whole square of the output shows the whole input: the identity squeezes a wide image,
     and leaves one of the size asked for exactly as it is.
     """
-    return warper(matrices, size, images.device, padding)(images, slice(None))
+    seen = warper(matrices, size, images.device, padding)(images, slice(None))
+    if images.shape[-2:] == (size, size):  # grid_sample's rounding of coordinates moves them by 1e-6 of a pixel
+        rows = in_place(matrices)
+        seen[rows] = mirrored(images[rows], matrices[rows])
+    return seen
+
+
+def in_place(matrices: Tensor) -> Tensor:
+    """(B,) bool: which (B, 3, 3) move no pixel to a place between pixels: the identity, and what mirrors only."""
+    mirroring = (matrices.abs() == torch.eye(3, dtype=matrices.dtype)).all(dim=2).all(dim=1)
+    return mirroring & (matrices[:, 2, 2] > 0)
+
+
+def mirrored(images: Tensor, matrices: Tensor) -> Tensor:
+    """The images, of which those whose matrices say so are mirrored in place, left and right or up and down."""
+    for axis, entry in ((3, 0), (2, 1)):
+        rows = (matrices[:, entry, entry] < 0).nonzero()[:, 0].to(images.device, non_blocking=True)
+        if len(rows):
+            images[rows] = images[rows].flip(axis)
+    return images
 
 
 def warper(
@@ -27,18 +46,12 @@ def warper(
     What is small is worked out for the whole batch here: for each part anew it would take a tenth of the time.
     """
     across, down = (lines.to(device, non_blocking=True) for lines in _lines(matrices.to(torch.float32), size))
-    identity = (matrices == torch.eye(3, dtype=matrices.dtype)).all(dim=2).all(dim=1)
 
     def warp_part(images: Tensor, part: slice) -> Tensor:
         places = across[part, :, None, :] + down[part, :, :, None]  # (B, 2 or 3, size, size)
         if places.shape[1] == 3:
             places = places[:, :2] / places[:, 2:]  # by exactly 1 where there is no perspective: the same bits
-        seen = F.grid_sample(images, places.permute(0, 2, 3, 1), "bilinear", padding, align_corners=False)
-        if images.shape[-2:] == (size, size):  # grid_sample's rounding of coordinates moves them by 1e-6 of a pixel
-            untouched = identity[part].nonzero()[:, 0]
-            if len(untouched):
-                seen[untouched] = images[untouched]
-        return seen
+        return F.grid_sample(images, places.permute(0, 2, 3, 1), "bilinear", padding, align_corners=False)
 
     return warp_part
 

@@ -4,9 +4,8 @@ import os
 from dataclasses import dataclass
 
 from trainer.build.parts import build_part
-from trainer.config import Config, Settings
+from trainer.config import Config
 from trainer.data.source import Samples, Source
-from trainer.data.splits import limit
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
 
@@ -32,20 +31,9 @@ def open_parts(config: Config, source: Source, progress: Progress) -> Stores:
 
     Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
     """
-    parts = list(limited(config.settings, source).values())
+    parts = [source.train, source.val, *([source.test] if source.test is not None else [])]
     stores, notes = keep(config, source, parts, progress)
-    return Stores(stores[0], stores[1], stores[2] if stores[2:] else None, (*_limits(config.settings), *notes))
-
-
-def limited(settings: Settings, source: Source) -> dict[str, Samples]:
-    """'train', 'val' and, where the set has one, 'test': as many of their images as the settings allow."""
-    limits = {"train": settings.limit_train, "val": settings.limit_val, "test": None}
-    parts = {"train": source.train, "val": source.val, "test": source.test}
-    return {
-        name: samples if (count := limits[name]) is None else limit(samples, count, f"limit_{name}")
-        for name, samples in parts.items()
-        if samples is not None
-    }
+    return Stores(stores[0], stores[1], stores[2] if stores[2:] else None, notes)
 
 
 def keep(
@@ -67,10 +55,3 @@ def keep(
 def _cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _limits(settings: Settings) -> tuple[str, ...]:
-    """A word where only a part of the images is used."""
-    limits = {"limit_train": settings.limit_train, "limit_val": settings.limit_val}
-    said = ", ".join(f"{name}={count}" for name, count in limits.items() if count is not None)
-    return (f"{said}: only so many of these images are used, every class in its share.",) if said else ()

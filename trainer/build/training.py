@@ -1,4 +1,4 @@
-"""From a config to a run that is ready to start. The one file that knows every room."""
+"""From a config to a run that is ready to start: the one file that knows every room."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.build.data import open_parts, open_source
 from trainer.build.model import build_model, choose_kernels
+from trainer.build.notes import idle, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
-from trainer.config import Config, Settings
-from trainer.data.fingerprint import fingerprint
-from trainer.data.listing import in_two_parts, listing
+from trainer.config import Config, Settings, beyond_device
+from trainer.data.fingerprint import fingerprint, part_fingerprint
+from trainer.data.limits import limited
+from trainer.data.listing import in_two_classes, in_two_parts, listing
 from trainer.data.source import Source
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.state import State
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, DataError, told
 from trainer.feed.batches import EvalBatches, TrainBatches
 from trainer.feed.normalise import Normalisation, measure
 from trainer.feed.pack import Progress
@@ -30,14 +32,11 @@ from trainer.feed.preprocessing import Preprocessing, of_source
 from trainer.feed.store import Store
 from trainer.finetune.freezing import BeginEpoch
 from trainer.kernels.use import Used
-from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
-from trainer.sched.schedule import Schedule
+from trainer.sched.schedule import Schedule, last_rise
 from trainer.system.garbage import begin_collecting
-
-_FEW_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ class Job:
     """What was decided on the way, for the user to read before the run."""
     files: dict[str, str]
     """The files of the data set, each with its class and length."""
+    losses: tuple[str, ...]
+    """What of the data was left out."""
     left_out: tuple[str, ...]
     """Each file that could not be read and was left out, with the reason."""
 
@@ -69,13 +70,25 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     begin_collecting()
     settings = config.settings
     device = choose_device(settings.device)
+    if lines := beyond_device(settings, device.type):
+        raise ConfigError("\n".join(lines))
     precision = choose_precision(settings.precision, device)
     make_repeatable(device)
     keep_freed_memory()
 
     source = open_source(config)
-    parts = open_parts(config, source, progress)
-    train, val, test = parts.train, parts.val, parts.test
+    with told(source.losses, DataError):
+        return _assembled(config, source, device, precision, progress, trains)
+
+
+def _assembled(
+    config: Config, source: Source, device: torch.device, precision: Precision, progress: Progress, trains: bool
+) -> Job:
+    """The run on these data."""
+    settings = config.settings
+    taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
+    stores = open_parts(config, taken, progress)
+    train, val, test = stores.train, stores.val, stores.test
     preprocessing = of_source(source, measure(train, source.normalise, source.size))
     policy: Policy = build_part(config, "aug")
     to_device = partial(upload, device=device)
@@ -94,7 +107,8 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         _check_mixing(config, criterion, batches.batch_size)
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
     optimizer = build_part(config, "optim", model)
-    schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches, settings.accumulate))
+    schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
+    plan = _plan(settings, schedule, steps_per_epoch(batches))
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
 
     return Job(
@@ -106,9 +120,11 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         test_batches=None if test is None else in_order(test),
         normalisation=preprocessing.normalisation,
         recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
-        plan=_plan(settings),
+        plan=plan,
         about={
             **_about_data(source, preprocessing),
+            "augmentation": list(policy.words),
+            "validation_fingerprint": part_fingerprint(taken.val),
             "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
             "kernels": used.name,
@@ -116,17 +132,22 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
         notes=(
             *source.notes,
             *in_two_parts(source),
-            *parts.notes,
+            *in_two_classes(source),
+            *limits,
+            *stores.notes,
             *getattr(model, "notes", ()),
             *new_head,
             *getattr(finetune, "notes", ()),
-            *_idle(config, source),
+            *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
-            *_rates(optimizer),
-            *_pace(steps_per_epoch(batches, settings.accumulate)),
-            *_weights(criterion, source),
+            *rates(optimizer),
+            *patience(plan),
+            *pace(steps_per_epoch(batches)),
+            *resolution(val.labels),
+            *weights(criterion, source),
         ),
         files=listing(source),
+        losses=source.losses,
         left_out=source.left_out,
     )
 
@@ -180,14 +201,15 @@ def _recipe(
         precision,
         finetune,
         seed=settings.seed,
-        accumulate=settings.accumulate,
         clip_norm=settings.clip_norm,
         ema=settings.ema,
         compile=settings.compile,
     )
 
 
-def _plan(settings: Settings) -> Plan:
+def _plan(settings: Settings, schedule: Schedule, steps: int) -> Plan:
+    """steps: of an epoch."""
+    rise = 0 if settings.early_stop is None else last_rise(schedule, settings.epochs * steps)
     return Plan(
         settings.epochs,
         settings.monitor,
@@ -195,32 +217,8 @@ def _plan(settings: Settings) -> Plan:
         settings.log_every,
         settings.save_every,
         settings.keep_every,
+        rising_epochs=rise // steps + 1 if rise else 0,
     )
-
-
-def _idle(config: Config, source: Source) -> tuple[str, ...]:
-    """A word on what a stack of augmentations holds and grey images cannot show."""
-    options = config.parts["aug"].options
-    idle = [name for name in ("saturation", "hue", "greyscale") if source.channels == 1 and options.get(name)]
-    return (f"aug.{', aug.'.join(idle)}: nothing to do on grey images",) if idle else ()
-
-
-def _rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """The stages' base rates in words, where they differ."""
-    rates = sorted({group["initial_lr"] for group in optimizer.param_groups})
-    return (f"learning rate: {rates[0]:.3g} in the stem, rising to {rates[-1]:.3g} in the head",) if rates[1:] else ()
-
-
-def _weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
-    """The class weights in words, where classes count differently."""
-    weights = criterion.class_weights
-    return (f"class weights: {shown(weights, source.classes)}",) if (weights != 1).any() else ()
-
-
-def _pace(steps: int) -> tuple[str, ...]:
-    """A word where an epoch has hardly a step."""
-    few = f"Only {steps} optimizer step{'s' * (steps > 1)} an epoch: a smaller batch_size or more epochs learn more."
-    return (few,) if steps < _FEW_STEPS else ()
 
 
 def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None:

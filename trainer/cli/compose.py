@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -25,9 +25,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, Settings, check
 from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
+from trainer.stored import renewed
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _ALONE = threading.Lock()
@@ -110,14 +112,15 @@ def _applies(key: str, choice: Mapping[str, str], offered: Mapping[str, Sequence
     room, _, option = key.partition(".")
     if not option or len(offered.get(room, ())) < 2:
         return True
-    owners = [name for name, part in entries(room).items() if name in offered[room] and option in part.options]
-    return not owners or choice[room] in owners
+    names = [_text_of(value) for value in offered[room]]
+    owners = [name for name, part in entries(room).items() if name in names and option in part.options]
+    return not owners or _text_of(choice[room]) in owners
 
 
 def _label(override: Override, value: str) -> str:
     """'lsuv' for a part, 'std=0.01' for an option."""
     _, _, option = override.key_or_group.rpartition(".")
-    return value if override.key_or_group in GROUPS else f"{option}={value}"
+    return _text_of(value) if override.key_or_group in GROUPS else shown(f"{option}={value}")
 
 
 def forced(word: str) -> str:
@@ -149,7 +152,14 @@ def check_choices(words: Sequence[str], origin: Origin) -> None:
         raise ConfigError("\n".join(errors))
 
 
-def plain(composed: DictConfig) -> dict[str, Any]:
+def checked(composed: DictConfig, words: Sequence[str], origin: Origin) -> Config:
+    """The config that was composed of the words. Raises ConfigError with all that is wrong."""
+    said = frozenset(word.partition("=")[0].lstrip("+~") for word in words)
+    data = _plain(composed)
+    return replace(check(renewed(data, said) if origin.is_stored else data), said=said)
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
     """The composed config as plain data, interpolations resolved. Raises ConfigError if one leads nowhere."""
     try:
         data = OmegaConf.to_container(composed, resolve=True)
@@ -173,13 +183,13 @@ def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
 
 
 def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:
-    search = [str(each.absolute()) for each in origin.besides]
+    search = ",".join(quoted(str(each.absolute())) for each in origin.besides)
     try:
-        words = [*words, *([f"hydra.searchpath={search}"] if search else [])]
+        words = [*words, *([f"hydra.searchpath=[{search}]"] if search else [])]
         composed = hydra_compose(origin.name, words, return_hydra_config=True)
         with open_dict(composed):
             errors += _code_named_in(composed.pop("hydra"))
-        return check(plain(composed))
+        return checked(composed, words, origin)
     except ConfigError as error:
         errors += str(error).splitlines()
     except yaml.YAMLError as error:
@@ -213,16 +223,6 @@ def _named(place: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from _named(f"{place}.{key}", each)
 
 
-def readable(word: str) -> str:
-    """The word as Hydra's grammar has it: a value that is not of it, ~/photos or photos (1), gets quotes."""
-    key, equals, value = word.partition("=")
-    try:
-        OverridesParser.create().parse_override(word)
-    except HydraException:
-        return f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'" if equals and value[:1] not in "[{'\"$" else word
-    return word
-
-
 def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
     try:
         override = OverridesParser.create().parse_override(word)
@@ -237,13 +237,32 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
         errors.append(f"{word}: name the values one by one, separated by commas.")
         return []
     if override.is_sweep_override() and not multirun:
-        quoted = f"\"{override.key_or_group}='{override.get_value_string()}'\""
+        in_quotes = f'"{override.key_or_group}={quoted(override.get_value_string())}"'
         errors.append(
             f"{word}: several values make several runs, which wants -m. A list is written [a,b]; for a comma in one "
-            f"value say {quoted}."
+            f"value say {in_quotes}."
         )
         return []
+    if override.is_sweep_override() and (wrong := _not_listed(override)):
+        errors.append(f"{word}: {wrong}")
+        return []
     return [override]
+
+
+def _not_listed(override: Override) -> str:
+    """What is wrong with values that make no list, or another one each time; nothing if nothing is."""
+    key = override.key_or_group
+    if not override.is_discrete_sweep():
+        return (
+            f"an interval wants a sweeper that searches, which is not there yet. Give a list, {key}=A,B,C, or "
+            f"{key}=range(FROM,TO,STEP), or {key}=choice(A,B,C)."
+        )
+    if getattr(override.value(), "shuffle", False):
+        return "shuffle draws another order each time, so that the multirun could not go on. Leave it out."
+    try:
+        return "" if _values(override) else "there is no value in it. Its first number is in a range, its last is not."
+    except (HydraException, ValueError):
+        return "a range cannot go by steps of 0."
 
 
 def _values(override: Override) -> list[str]:
@@ -251,6 +270,11 @@ def _values(override: Override) -> list[str]:
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
     return ["" if override.type is OverrideType.DEL else override.get_value_string()]
+
+
+def _text_of(value: str) -> str:
+    """A value without the quotes that the grammar needs."""
+    return shown(f"x={value}").removeprefix("x=")
 
 
 def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
@@ -268,7 +292,7 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
     names = _names_in(group, loader, origin)
-    wrong = [value for value in _values(override) if value not in names]
+    wrong = [name for value in _values(override) if (name := _text_of(value)) not in names]
     for value in wrong:
         errors.append(
             f"{group}: there is no {group} '{value}'.{did_you_mean(value, names)} There is {', '.join(names)}."

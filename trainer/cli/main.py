@@ -4,18 +4,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
 from trainer import __version__
 from trainer.cli import help, verbs
-from trainer.cli.compose import Origin, check_choices, compose, compose_each, forced, readable, value_of
+from trainer.cli.compose import Origin, check_choices, checked, compose, compose_each, forced, number_of_jobs, value_of
+from trainer.cli.words import quoted, shown, spelled
 from trainer.config import GROUPS, Config, Settings, conf_folder
-from trainer.errors import ConfigError, TrainerError, did_you_mean
+from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
-from trainer.records.folder import run_at
-from trainer.report.visible import visible_lines
+from trainer.records.folder import literal, run_at
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
 
@@ -74,7 +75,7 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(visible_lines(str(error)), file=sys.stderr)
+        print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
 
 
@@ -101,7 +102,7 @@ def _dispatch(words: list[str]) -> int:
     flags = [word for word in words if word not in arguments.overrides]
     if arguments.config_path and not arguments.config_path.startswith("/"):
         flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]
-    arguments.overrides = [readable(word) for word in arguments.overrides]
+    typed, arguments.overrides = arguments.overrides, spelled(arguments.overrides)
     words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use --config-path RUN_FOLDER.")
@@ -118,11 +119,7 @@ def _dispatch(words: list[str]) -> int:
     if arguments.multirun and verb != DEFAULT_VERB:
         raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
-        from trainer.sweep.multirun import run_many
-
-        first = compose(arguments.overrides, origin, multirun=True)
-        _prepare(first)
-        return run_many([*flags, *map(forced, arguments.overrides)], arguments.overrides, first)
+        return _run_many(typed, arguments.overrides, flags, origin)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))
@@ -134,10 +131,23 @@ def _dispatch(words: list[str]) -> int:
 
 def training_config(words: Sequence[str]) -> Config:
     """The checked config of a training that the words say, without a verb and flags. Raises ConfigError."""
-    overrides = [readable(word) for word in words]
+    overrides = spelled(words)
     config = compose(overrides, _stored(overrides) or _origin(None, None, None))
     _prepare(config)
     return config
+
+
+def _run_many(typed: Sequence[str], overrides: Sequence[str], flags: Sequence[str], origin: Origin) -> int:
+    from trainer.sweep.multirun import Jobs, run_many
+
+    first = compose(overrides, origin, multirun=True)
+    _prepare(first)
+
+    def words_in(folder: Path) -> list[str]:
+        return [*flags, *map(forced, overrides), f"hydra.sweep.dir={quoted(literal(str(folder)))}"]
+
+    config_of = partial(checked, origin=origin)
+    return run_many(Jobs(typed, number_of_jobs(overrides), first, words_in, config_of, shown))
 
 
 def _prepare(config: Config) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import cos, radians, sin
@@ -35,7 +35,7 @@ _NOISE = 0.3
 """Standard deviation of the Gaussian noise, where 1 is all the way from black to white."""
 _BRIGHTER = 1.5
 _DARKER = 0.9
-_ACTING = ("root", "grey")
+_ACTING = ("root", "parts", "label", "grey")
 """The options of the set that the copies follow."""
 
 
@@ -49,12 +49,14 @@ def run(config: Config) -> int:
     data = config.parts["data"]
     if data.name != "folder":
         raise ConfigError(f"augment: copies the images of class folders, not of data={data.name}. Say data=folder.")
-    _check_options(data.options)
+    _check_options(data.options, config.said)
     source, target = Path(data.options["root"]).expanduser(), Path(config.settings.output)
-    _check_target(source, target)
+    _check_target(source, target, config.said)
     target = target.resolve()  # a name of its own, and not a link, beside which the copies are made
-    parts, _ = scan(source)
+    parts, notes = scan(source, data.options["parts"], data.options["label"])
     screen = Screen()
+    for note in notes:
+        screen.say(note)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         place = temporary / parts["train"].root.relative_to(source)
@@ -119,15 +121,19 @@ def _clipped(values: NDArray[np.floating[Any]]) -> Pixels:
     return values.round().clip(0, 255).astype(np.uint8)
 
 
-def _check_options(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any], said: Collection[str]) -> None:
+    """said: on the command line; what differs from its default was said in a file at least."""
     defaults = {key: option.default for key, option in entry("data", "folder").options.items()}
-    idle = [key for key, value in options.items() if key not in _ACTING and value != defaults[key]]
+    others = {key: value for key, value in options.items() if key not in _ACTING}
+    idle = [key for key, value in others.items() if f"data.{key}" in said or value != defaults[key]]
     if idle:
         raise ConfigError(f"augment: data.{idle[0]} cannot act on copies of files. Leave it out.")
+    if options["label"] == "name":
+        raise ConfigError("augment: the copies' names would say other classes. Sort the images into folders first.")
 
 
-def _check_target(source: Path, target: Path) -> None:
-    if target == Path("outputs"):
+def _check_target(source: Path, target: Path, said: Collection[str]) -> None:
+    if target == Path("outputs") and "output" not in said:
         raise ConfigError("augment: say where the copies go, a folder that is not there yet: output=FOLDER")
     here, there = source.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:

@@ -46,7 +46,7 @@ def run(config: Config) -> int:
 
 def _search(job: Job, screen: Screen) -> tuple[list[float], list[float]]:
     """The rates tried, up to the divergence, and the loss of each."""
-    rates = rising_rates(steps_per_epoch(job.batches, job.recipe.accumulate))
+    rates = rising_rates(steps_per_epoch(job.batches))
     losses: list[float] = []
     bar = screen.bar("rates", len(rates))
     for loss in losses_over(job.state, job.batches, job.recipe, rates, job.plan.epochs):

@@ -117,7 +117,7 @@ def _mixture(job: Job, batch: Batch, row: int) -> str:
 
 def _rates(job: Job) -> dict[str, tuple[list[float], list[float]]]:
     """The schedule over the run for the largest base rate, and for the smallest if there are several."""
-    per_epoch = steps_per_epoch(job.batches, job.recipe.accumulate)
+    per_epoch = steps_per_epoch(job.batches)
     total = job.plan.epochs * per_epoch
     steps = range(0, total, -(-total // _POINTS))
     bases = sorted({float(group["initial_lr"]) for group in job.state.optimizer.param_groups}, reverse=True)

@@ -10,15 +10,18 @@ from trainer.build.training import Job, build
 from trainer.config import Config, Settings, essential, without_weights
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
-from trainer.engine.loop import evaluate, fit, fit_to_save, steps_per_epoch
-from trainer.engine.metrics import Scores
+from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
+from trainer.engine.metrics import Evaluation
 from trainer.errors import (
+    CheckpointError,
     ConfigError,
+    DataError,
     DivergedError,
     OutputError,
     StoppedError,
     TrainerError,
     first_line,
+    told,
 )
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
@@ -64,9 +67,10 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
         saved = checkpoints.load_last() if checkpoint is None else checkpoints.load_exactly(checkpoint)
         if saved is not None:
             refuse_changes(folder, config, saved)
-        if ends := _ends(folder.read_summary(), config.settings):
-            words = [shlex.quote(f"resume={folder.path}"), *(f"{end}=MORE" for end in ends)]
-            print(f"{folder.path} is finished. To train on: python -m trainer {' '.join(words)}")
+        ends = _ends(folder.read_summary(), config.settings)
+        # With what is allowed early stop may begin anew, which is known once the data have been looked at.
+        if ends and not (ends == ["early_stop"] and config.settings.resume_allow):
+            print(_finished(folder, ends))
             return 0
         with Screen() as screen:
             _run(folder, config, overrides or [], saved, screen)
@@ -77,18 +81,31 @@ def _ends(summary: dict[str, Any], settings: Settings) -> list[str]:
     """The settings by which a finished run has nothing left to do; none if it has, or has not finished."""
     if summary.get("status") != "finished":
         return []
-    stale_epochs = summary["epochs"] - (summary["best"]["epoch"] if summary["best"] else 0)
+    since_best = summary["epochs"] - (summary["best"]["epoch"] if summary["best"] else 0)
+    stale_epochs = summary.get("stale_epochs", since_best)  # an earlier release counted from the best epoch
     has_stalled = settings.early_stop is not None and stale_epochs >= settings.early_stop
     return ["epochs"] * (summary["epochs"] >= settings.epochs) + ["early_stop"] * has_stalled
+
+
+def _finished(folder: RunFolder, ends: list[str]) -> str:
+    words = [shlex.quote(f"resume={folder.path}"), *(f"{end}=MORE" for end in ends)]
+    return f"{folder.path} is finished. To train on: python -m trainer {' '.join(words)}"
 
 
 def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
         job = build(config if saved is None else without_weights(config), screen.counting)
-    changed = [] if saved is None else go_on(folder, config, job, saved)
-    begin(folder, config, job, screen, changed if saved is not None else None)
-    conclude = partial(summarise, folder.metrics, config, job.state, overrides)
+    if saved is None:
+        begin(folder, config, job, screen, None)
+    else:
+        with told(job.losses, DataError, CheckpointError):
+            changes = go_on(folder, config, job, saved)
+        if (ends := _ends(folder.read_summary(), config.settings)) and finished(job.state, job.plan):
+            screen.say(_finished(folder, ends))
+            return
+        begin(folder, config, job, screen, *changes)
+    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:
@@ -105,7 +122,7 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
         screen.say(line)
 
 
-def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Scores | None:
+def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:
     """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, and the loop's
     own errors."""
     about = {
@@ -113,8 +130,9 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
         "classes": job.about["classes"],
         "preprocessing": job.about["preprocessing"],
         "precision": job.about["precision"],
+        "validation_fingerprint": job.about["validation_fingerprint"],
         "config": essential(config),
-        "steps_per_epoch": steps_per_epoch(job.batches, job.recipe.accumulate),
+        "steps_per_epoch": steps_per_epoch(job.batches),
     }
     checkpoints = Checkpoints(folder.checkpoints, about)
     with Interrupt() as interrupt:
@@ -124,18 +142,18 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Score
             except DivergedError as error:
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
-                screen.say(go_back(error, folder, job, checkpoints))
+                screen.say(go_back(error, folder, config, job, checkpoints))
 
 
 def _attempt(
     folder: RunFolder, config: Config, job: Job, checkpoints: Checkpoints, screen: Screen, interrupt: Interrupt
-) -> Scores | None:
+) -> Evaluation | None:
     """The run from where its state stands, and the test scores."""
     pace = Pace(
         epochs=job.plan.epochs,
-        steps=job.plan.epochs * steps_per_epoch(job.batches, job.recipe.accumulate),
+        steps=job.plan.epochs * steps_per_epoch(job.batches),
         first_step=job.state.step,
-        images_per_step=job.batches.batch_size * job.recipe.accumulate,
+        images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
     with MetricsFile(folder.metrics) as metrics:
         witness = Witness(pace, checkpoints, metrics, screen)
@@ -178,7 +196,7 @@ def _stopped(
     return StoppedError(f"{told}; all is saved. {way_on}", signal.signal_number)
 
 
-def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Scores | None:
+def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Evaluation | None:
     """The scores on the test part with the selected weights; None where there is no such part."""
     if job.test_batches is None or job.state.best is None:
         return None

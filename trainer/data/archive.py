@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from trainer.data.marks import marks, sample
 from trainer.errors import DataError, first_line
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 FOLDER = "archives"
@@ -47,8 +49,11 @@ def unpacked(archive: Path, cache: Path) -> Path:
     100 times its size (64 MiB are always fine).
     """
     about = archive.stat()
-    material = f"{archive.absolute()}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
-    place = cache / f"{archive.name.split('.')[0][:40]}-{hashlib.sha256(material).hexdigest()[:16]}"
+    if is_lfs_pointer(archive):
+        raise DataError(f"{archive}: {LFS_POINTER}.")
+    material = f"{archive.absolute()}\0{about.st_size}\0{marks(about)}".encode(errors="surrogateescape")
+    name = hashlib.sha256(material + sample([archive])).hexdigest()[:16]
+    place = cache / f"{archive.name.split('.')[0][:40]}-{name}"
     try:
         if not _is_whole(place):
             cache.mkdir(parents=True, exist_ok=True)

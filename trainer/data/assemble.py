@@ -3,21 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.config import DEFAULT_SHARE
+import torch
+
 from trainer.data.decode import Frame
 from trainer.data.denoise import denoised
 from trainer.data.keep import Keep
 from trainer.data.source import Samples, Source
 from trainer.data.splits import cross_validate, validate_on
-from trainer.errors import ConfigError, DataError
+from trainer.errors import ConfigError, DataError, some
 from trainer.schema import Denoise, Normalise, Validation
+from trainer.stored import DEFAULT_SHARE
 
 
 @dataclass(frozen=True)
 class Wishes:
     """What may be asked of any set: how it is divided, and what is done to its pixels."""
 
-    val: Validation = DEFAULT_SHARE
+    val: Validation | None = None
     folds: int | None = None
     fold: int | None = None
     normalise: Normalise = "mean_std"
@@ -50,9 +52,10 @@ def assemble(
     elif "val" in parts and wishes.val != "test":
         val, note = parts["val"], f"Validated on the {len(parts['val']):,} images of the set's own validation part."
     else:
-        train, val, test, note = validate_on(wishes.val, train, test)
+        train, val, test, note = validate_on(DEFAULT_SHARE if wishes.val is None else wishes.val, train, test)
         if "val" in parts:
             note += " The set's own validation part is not used."
+    said = [*notes, note, *_alone(classes, train, val)]
     for part, samples in (("validation", val), ("test", test)):
         if samples is not None and not (samples.labels >= 0).any():
             raise DataError(f"The {part} part has {len(samples)} images and no label, so it can judge nothing.")
@@ -64,10 +67,19 @@ def assemble(
         size,
         keep or Keep(),
         wishes.normalise,
-        (*notes, note),
+        tuple(said),
         frame=frame,
         denoise=wishes.denoise,
     )
+
+
+def _alone(classes: Sequence[str], train: Samples, val: Samples) -> list[str]:
+    """A line on the classes with a single image, where images are divided: it trains, and nothing validates them."""
+    counts = torch.bincount(train.labels[train.labels >= 0], minlength=len(classes)).tolist()
+    validated = set(val.labels.tolist())
+    alone = [name for label, name in enumerate(classes) if counts[label] == 1 and label not in validated]
+    count = f"{len(alone)} of {len(classes)}"
+    return [f"Classes with a single image, which trains and never validates: {some(alone)} ({count})."] if alone else []
 
 
 def _check(wishes: Wishes, parts: Mapping[str, Samples]) -> None:
@@ -77,7 +89,7 @@ def _check(wishes: Wishes, parts: Mapping[str, Samples]) -> None:
             f"data.folds={wishes.folds}: the set has a validation part of its own. Move its images to the training "
             "part, or leave out data.folds."
         )
-    if "val" in parts and wishes.val not in (DEFAULT_SHARE, "test", "none"):
+    if "val" in parts and wishes.val not in (None, "test", "none"):
         raise ConfigError(f"data.val={wishes.val}: the set has a validation part of its own. Leave data.val out.")
     if wishes.normalise == "imagenet" and parts["train"].shape[0] != 3:
         raise ConfigError("data.normalise=imagenet: its figures are for three channels. Use mean_std for grey images.")

@@ -15,7 +15,7 @@ def cifar10(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
 ) -> Source:

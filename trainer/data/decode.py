@@ -1,23 +1,18 @@
 """An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
 
-import io
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from trainer.data.formats import Packed, opened, reason
 from trainer.errors import DataError
 from trainer.schema import Fit, Resize
 
-SUFFIXES = (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that starts another program, as EPS does
-_MOST_PIXELS = 89_478_485  # a quarter of a gigabyte in RGB: where Pillow starts to warn
 _ORIENTATION = 0x0112
 _METHODS = {
     "nearest": Image.Resampling.NEAREST,
@@ -34,25 +29,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # _open refuses such images in our words
-
-
-@dataclass(frozen=True)
-class Packed:
-    """An image file that lies in an archive: its name in messages, and what reads its bytes, in any thread."""
-
-    name: str
-    read: Callable[[], bytes]
-
-    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
-        """Its bytes, as a file. Raises DataError if the archive does not give them."""
-        try:
-            return io.BytesIO(self.read())
-        except Exception as error:  # the readers of archives raise whatever broken bytes lead them to
-            raise DataError(f"{self.name}: {_reason(error)}.") from error
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
@@ -79,70 +55,66 @@ def decode(path: Path | Packed, frame: Frame = _AS_IT_IS) -> Tensor:
     above 1; other ranges are stretched from their least to their greatest. An animation gives its first frame.
     Raises DataError with the file and the reason: unreadable, truncated, or more than 89 million pixels.
     """
-    return framed(_load(path, frame), str(path), frame)
+    antialiased = frame.resize != "nearest"  # as a draft is
+    return framed(_load(path, frame.side if antialiased else None), str(path), frame)
 
 
 def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
     """The pixels of an image that Pillow has opened, as decode gives them; where: its name in messages."""
-    image = _to_eight_bits(image, where)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    mode = "L" if frame.grey else "RGB"
-    if image.mode != mode:  # else it would be copied
-        image = image.convert(mode)
-    if frame.side:
-        image = _square(image, frame.side, frame)
+    try:
+        image = _flat(_to_eight_bits(image, where), "L" if frame.grey else "RGB")
+        if frame.side:
+            image = _square(image, frame.side, frame)
+    except DataError:
+        raise
+    except Exception as error:  # not every mode has a way to every other, and a picture may have no pixels
+        what = f"{image.mode}, {image.width} x {image.height}"
+        raise DataError(f"{where}: cannot be made a picture ({what}: {error or type(error).__name__}).") from error
     pixels = np.asarray(image)  # (H, W) or (H, W, 3)
     return torch.from_numpy((pixels[None] if frame.grey else pixels.transpose(2, 0, 1)).copy())
 
 
 def short_side(path: Path) -> int:
     """The shorter side in pixels, from the file's header alone. Raises DataError as decode does."""
-    with _open(path) as image:
+    with opened(path) as image:
         return min(image.size)
 
 
-def _open(path: Path | Packed) -> Image.Image:
-    try:
-        image = Image.open(path.open() if isinstance(path, Packed) else path, formats=_FORMATS)
-    except DataError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(f"{path}: refused, its header claims too many pixels (above {_MOST_PIXELS:,}).") from None
-    except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to
-        raise DataError(f"{path}: {_reason(error)}.") from error
-    if image.width * image.height > _MOST_PIXELS:
-        image.close()
-        raise DataError(f"{path}: refused, its header claims too many pixels (above {_MOST_PIXELS:,}).")
-    return image
-
-
-def _load(path: Path | Packed, frame: Frame) -> Image.Image:
-    """The pixels as they are stored, upright."""
-    with _open(path) as image:
+def _load(path: Path | Packed, draft: int | None) -> Image.Image:
+    """The pixels as they are stored, upright. draft: a JPEG decodes at a half, a quarter, an eighth: never below it."""
+    with opened(path) as image:
         try:
-            if frame.side and frame.resize != "nearest":  # a draft is antialiased
-                size = frame.side, frame.side
-                image.draft(None, size)  # a JPEG decodes at a half, a quarter, an eighth: never below the size
+            if draft:
+                image.draft(None, (draft, draft))
             image.load()
-            return upright(image)  # all of it was read: the file may close
-        except Exception as error:  # as above
-            raise DataError(f"{path}: {_reason(error)}.") from error
+        except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to
+            if draft:
+                return _load(path, None)  # a lossless JPEG decodes whole or not at all
+            raise DataError(f"{path}: {reason(error, path)}.") from error
+        return upright(image)  # all of it was read: the file may close
 
 
 def upright(image: Image.Image) -> Image.Image:
     """The image turned as its EXIF data say that the camera was held."""
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    turn = _turn(image)
     return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image that can be read"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"broken or truncated ({error or type(error).__name__})"
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as above: what stands beside the pixels is broken, and they are not
+        return None
+
+
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """In grey or in colour, transparent pixels on white."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # Pillow has no way from it to grey
+    return image if image.mode == mode else image.convert(mode)  # else it would be copied
 
 
 def _to_eight_bits(image: Image.Image, where: str) -> Image.Image:
@@ -157,9 +129,12 @@ def _to_eight_bits(image: Image.Image, where: str) -> Image.Image:
     fitting = [step for step in steps if low >= 0 and high <= step]
     if fitting:
         low, high = 0.0, fitting[0]
+    clear = image.info.get("transparency")  # a grey that a PNG says is none
     scaled = np.empty(values.shape, np.uint8)
     for row, line in enumerate(values):  # one by one: doubles of all would take eight times the memory
         scaled[row] = ((line.astype(np.float64) - low) * (255.0 / max(high - low, 1e-12))).round()
+        if isinstance(clear, int):
+            scaled[row, line == clear] = 255
     return Image.fromarray(scaled)
 
 
@@ -172,8 +147,7 @@ def _square(image: Image.Image, side: int, frame: Frame) -> Image.Image:
         short = min(image.size)
         left, top = (image.width - short) // 2, (image.height - short) // 2
         return image.resize((side, side), method, box=(left, top, left + short, top + short))
-    scale = side / max(image.size)
-    width, height = (max(1, round(each * scale)) for each in image.size)
+    width, height = (max(1, round(Fraction(each * side, max(image.size)))) for each in image.size)
     result = Image.new(image.mode, (side, side))
     result.paste(image.resize((width, height), method), ((side - width) // 2, (side - height) // 2))
     return result

@@ -18,7 +18,7 @@ def fashion_mnist(
     download: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
 ) -> Source:

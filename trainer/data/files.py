@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -13,17 +14,16 @@ import torch
 from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
-from trainer.data.decode import SUFFIXES, Frame, decode, short_side
+from trainer.data.decode import Frame, decode, short_side
 from trainer.data.keep import Keep
+from trainer.data.marks import Marks, sample
 from trainer.data.source import Samples, Source
 from trainer.data.unreadable import unreadable_in_words
-from trainer.errors import DataError
+from trainer.errors import DataError, told, visible
 from trainer.schema import Fit, Resize
 
 _SIZES_MEASURED = 200
 _LARGEST_OWN_SIZE = 128
-_SPARE = 1.25
-"""How much larger than the model's input the prepared images may be: room for crops and turns, without aliasing."""
 _FIT_IN_WORDS = {
     "crop": "short side, then the central square",
     "squish": "each side by itself",
@@ -32,12 +32,12 @@ _FIT_IN_WORDS = {
 
 
 class File(NamedTuple):
-    """One image file: its class (None: ignored in the loss), its path below the root, bytes, and time of change."""
+    """One image file: its class (None: ignored in the loss), its path below the root, bytes, and marks of change."""
 
     label: str | None
     key: str
     num_bytes: int
-    changed: int
+    changed: Marks
 
 
 @dataclass
@@ -73,7 +73,7 @@ class FileSamples:
     keys: Sequence[str]
     labels: Tensor
     num_bytes: Sequence[int]
-    changed: Sequence[int]
+    changed: Sequence[Marks]
     side: int
     frame: Frame
 
@@ -89,7 +89,8 @@ class FileSamples:
 
     def version(self) -> bytes:
         place = str(self.root.absolute()).encode(errors="surrogateescape")
-        return hashlib.sha256(place + repr((self.frame, list(self.num_bytes), list(self.changed))).encode()).digest()
+        material = repr((self.frame, list(self.num_bytes), list(self.changed))).encode()
+        return hashlib.sha256(place + material + sample([self.root / key for key in self.keys])).digest()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -109,32 +110,34 @@ def file_source(
     every file is tried first, which takes as long as one epoch's reading; bad ones are left out and named in the notes.
     """
     said, left_out = list(notes), list[str]()
-    if look.on_error == "skip":
+    with told(said, DataError):
         for files in parts.values():
-            failures = _drop_unreadable(files)
-            left_out += failures
-            if failures:
-                total = len(files.images) + len(failures)
-                words = unreadable_in_words(failures, total)
-                said.append(f"Left out (data.on_error=skip; all are in left_out.txt): {words}")
-    for files in parts.values():
-        _check_filled(files)
-    median = _median_short_side(parts["train"].paths)
-    seen, side = sizes(median, look.size, look.prepare)
-    said.append(size_note(median, seen, side, look.fit))
-    frame = Frame(side, look.grey, look.resize, look.fit)
-    samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
-    source = assemble(classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=said)
-    return replace(source, left_out=tuple(left_out))
+            unreadable = _drop_unreadable(files, look.grey) if look.on_error == "skip" else {}
+            if unreadable:
+                words = unreadable_in_words(list(unreadable.values()), len(files.images) + len(unreadable))
+                said.append(f"Left out (data.on_error=skip): {words}")
+            left_out += unreadable.values()
+            if files is parts["train"]:
+                _check_filled(files, classes, unreadable)
+        said += [note for part, files in parts.items() if part != "train" for note in _lacking(part, files, classes)]
+        median = _median_short_side(parts["train"].paths)
+        seen, side = sizes(median, look.size, look.prepare)
+        frame = Frame(side, look.grey, look.resize, look.fit)
+        samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
+        source = assemble(
+            classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=[size_note(median, seen, side, look.fit)]
+        )
+    listed = ["All that could not be read are in left_out.txt."] if left_out else []
+    return replace(source, notes=(*said, *listed, *source.notes), losses=tuple(said), left_out=tuple(left_out))
 
 
 def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:
     """(what the model sees, what images are prepared at), from the images' median short side and what is asked for.
 
-    prepare None: a quarter larger than what the model sees, as far as the images have as many pixels.
+    prepare None: what the model sees, so that an image to be evaluated is resized once, as it is decoded.
     """
     seen = size or min(median, _LARGEST_OWN_SIZE, prepare or _LARGEST_OWN_SIZE)
-    return seen, prepare or min(max(median, seen), round(_SPARE * seen))
+    return seen, prepare or seen
 
 
 def size_note(median: int, seen: int, side: int, fit: Fit) -> str:
@@ -147,7 +150,7 @@ def size_note(median: int, seen: int, side: int, fit: Fit) -> str:
 
 def names(words: Iterable[str]) -> str:
     """The first ten, and how many more there are."""
-    listed = list(words)
+    listed = [visible(word) for word in words]
     return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
 
 
@@ -164,29 +167,53 @@ def _samples(files: Files, classes: tuple[str, ...], side: int, frame: Frame) ->
     return FileSamples(files.root, keys, labels, num_bytes, changed, side, frame)
 
 
-def _check_filled(files: Files) -> None:
+def _check_filled(files: Files, classes: Sequence[str], unreadable: Mapping[File, str]) -> None:
+    """Raises DataError if a class has no image to learn it from."""
     filled = {image.label for image in files.images}
-    if missing := [name for name in files.classes if name not in filled]:
+    missing = [name for name in classes if name not in filled]
+    if not missing:
+        return
+    lost = Counter(_kind(files, image, said) for image, said in unreadable.items() if image.label in missing)
+    if lost:
+        kinds = "; ".join(f"{kind}: {count}" for kind, count in lost.most_common())
         raise DataError(
-            f"{files.root} has no images of {names(missing)}. Add some (of {' '.join(SUFFIXES)}), "
-            "or remove the class from every part."
+            f"{files.root} has no images of {names(missing)} that can be read: {sum(lost.values())} lie there, and "
+            f"data.on_error=skip left out all of them ({kinds}). Mend them, or remove the class from every part."
         )
+    raise DataError(
+        f"{files.root} has no images of {names(missing)}. Add some (.jpg, .png, .webp, .tif or what else Pillow "
+        "reads), or remove the class from every part."
+    )
 
 
-def _drop_unreadable(files: Files) -> list[str]:
+def _lacking(part: str, files: Files, classes: Sequence[str]) -> list[str]:
+    """The line that says of which classes a part has no images to judge by. Raises DataError if it has none at all."""
+    if not files.images:
+        raise DataError(f"{files.root} has no images for the {part} part. Add some, or remove it.")
+    filled = {image.label for image in files.images}
+    missing = [name for name in classes if name not in filled]
+    return [f"The {part} part has no images of {names(missing)}, so it tells nothing of them."] if missing else []
+
+
+def _kind(files: Files, image: File, said: str) -> str:
+    """Why an image could not be read, without what is of this one alone."""
+    return said.removeprefix(f"{files.root / image.key}: ").partition(" (")[0].rstrip(".")
+
+
+def _drop_unreadable(files: Files, grey: bool) -> dict[File, str]:
     """Removes the images that cannot be decoded. Gives the reason of each, with its path."""
 
     def failure(path: Path) -> str | None:
         try:
-            decode(path)
+            decode(path, Frame(grey=grey))
         except DataError as error:
             return str(error)
         return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        failures = list(pool.map(failure, files.paths))
-    files.images = [image for image, failed in zip(files.images, failures, strict=True) if failed is None]
-    return [failed for failed in failures if failed is not None]
+        failures = dict(zip(files.images, pool.map(failure, files.paths), strict=True))
+    files.images = [image for image, failed in failures.items() if failed is None]
+    return {image: failed for image, failed in failures.items() if failed is not None}
 
 
 def _median_short_side(paths: Sequence[Path]) -> int:
@@ -199,5 +226,6 @@ def _median_short_side(paths: Sequence[Path]) -> int:
         except DataError as error:
             failures.append(error)
     if not sides:
-        raise failures[0]
+        looked_at = f"Of {len(paths):,} images {len(failures)} were looked at. " if len(failures) < len(paths) else ""
+        raise DataError(looked_at + unreadable_in_words([str(error) for error in failures], len(failures)))
     return median_low(sides)

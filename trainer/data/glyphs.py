@@ -39,7 +39,7 @@ def glyphs(
     seed: Whole = 0,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",

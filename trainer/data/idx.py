@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.source import ArraySamples, Source
 from trainer.errors import DataError
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 _UNSIGNED_BYTES = 0x08
 _MOST_DIMS = 3
@@ -80,6 +81,8 @@ def read_idx(path: Path) -> Tensor:
 def _opened(path: Path) -> BinaryIO:
     if path.exists() and not path.is_file():  # a FIFO would be waited for without end
         raise DataError(f"{path}: not a file. Delete it and fetch it again.")
+    if is_lfs_pointer(path):
+        raise DataError(f"{path}: {LFS_POINTER}.")
     return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 

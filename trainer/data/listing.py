@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +32,8 @@ class Listed(NamedTuple):
         return self.root / self.name
 
 
-Sides = tuple[list[Listed], list[Listed]]
-"""Files of the training part, and of another one."""
+Sides = dict[int, list[Listed]]
+"""Files by the side they are on: of two parts, or of several classes."""
 
 
 def files_of(samples: Samples) -> list[Listed]:
@@ -76,55 +77,71 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def in_two_parts(source: Source) -> list[str]:
-    """A line for each other part in which images of the training part lie too, byte for byte.
+    """A line for each two parts in which the same images lie, byte for byte.
 
     Only files of one length are opened, 10,000 of them at most; those with the same last 4 KiB are read whole, 256 MiB
     at most. Where there are more, those whose lengths are rarest are looked at, and 'at least' is said.
     """
-    training = files_of(source.train)
+    parts = {"training": source.train, "validation": source.val, "test": source.test}
+    listed = {part: files_of(samples) for part, samples in parts.items() if samples is not None}
     lines = []
-    for part, samples in (("validation", source.val), ("test", source.test)):
-        others = files_of(samples) if samples is not None else []
-        twins, all_seen = _twins(training, others)
+    for one, other in combinations(listed, 2):
+        found, all_seen = _twins({0: listed[one], 1: listed[other]})
+        twins = [(sides[0][0].name, twin.name) for sides in found for twin in sides[1]]
         if twins:
             lines.append(
-                f"{'' if all_seen else 'at least '}{len(twins)} of the {len(others):,} {part} images are training "
-                f"images too, byte for byte, which flatters the {part} scores: "
-                f"{_some(f'{other} ({one} in training)' for one, other in twins)}"
+                f"{'' if all_seen else 'at least '}{len(twins)} of the {len(listed[other]):,} {other} images are {one} "
+                f"images too, byte for byte, which flatters the {other} scores: "
+                f"{_some(f'{theirs} ({ours} in {one})' for ours, theirs in twins)}"
             )
     return lines
 
 
-def _twins(training: list[Listed], others: list[Listed]) -> tuple[list[tuple[str, str]], bool]:
-    """The names of each of the others, behind that of a training file of the same content; and whether all are seen."""
-    same = _shared([(training, others)], lambda each: each.num_bytes)
+def in_two_classes(source: Source) -> list[str]:
+    """A line where training images of several classes are the same, byte for byte; looked for as in two parts."""
+    by_class: Sides = defaultdict(list)
+    for each in files_of(source.train):
+        if each.label >= 0:
+            by_class[each.label].append(each)
+    found, all_seen = _twins(by_class)
+    if not found:
+        return []
+    count = sum(len(files) for sides in found for files in sides.values())
+    pairs = [" and ".join(files[0].name for files in sides.values()) for sides in found]
+    return [
+        f"{'' if all_seen else 'at least '}{count} training images lie in several classes, byte for byte, so that only "
+        f"one of their labels can be right: {_some(pairs)}"
+    ]
+
+
+def _twins(sides: Sides) -> tuple[list[Sides], bool]:
+    """The groups of files of the same content that are on several sides; and whether all such are seen."""
+    same = _shared([sides], lambda each: each.num_bytes)
     opened = _affordable(same, _MOST_OPENED, lambda each: 1)
     alike = _shared(opened, lambda each: _hash(each.path, _TAIL))
     read = _affordable(alike, _MOST_READ, lambda each: each.num_bytes)
-    found = _shared(read, lambda each: _hash(each.path))
-    twins = [(ours[0].name, other.name) for ours, theirs in found for other in theirs]
-    return twins, opened is same and read is alike
+    return _shared(read, lambda each: _hash(each.path)), opened is same and read is alike
 
 
 def _shared(groups: Iterable[Sides], trait: Callable[[Listed], Hashable]) -> list[Sides]:
-    """The groups divided by a trait; only those with files of both sides."""
-    divided: dict[Any, Sides] = defaultdict(lambda: ([], []))
+    """The groups divided by a trait; only those with files of several sides."""
+    divided: dict[Any, Sides] = defaultdict(lambda: defaultdict(list))
     for number, sides in enumerate(groups):
-        for side, files in enumerate(sides):
+        for side, files in sides.items():
             for each in files:
                 divided[number, trait(each)][side].append(each)
-    return [sides for sides in divided.values() if all(sides)]
+    return [sides for sides in divided.values() if len(sides) > 1]
 
 
 def _affordable(groups: list[Sides], most: int, cost: Callable[[Listed], int]) -> list[Sides]:
     """The groups if they cost no more in all; else the cheapest of them, and of the next one every so-manieth file."""
-    costs = [sum(cost(each) for side in sides for each in side) for sides in groups]
+    costs = [sum(cost(each) for files in sides.values() for each in files) for sides in groups]
     if sum(costs) <= most:
         return groups
     kept: list[Sides] = []
     for index in sorted(range(len(groups)), key=costs.__getitem__):
         step = max(1, -(-costs[index] // most))
-        kept.append((groups[index][0][::step], groups[index][1][::step]))
+        kept.append({side: files[::step] for side, files in groups[index].items()})
         most -= costs[index]
         if most <= 0:
             break

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from trainer.data.archive import READABLE, Bounded, Budget, check_name
-from trainer.data.decode import SUFFIXES, Packed
+from trainer.data.formats import SUFFIXES, Packed
 from trainer.errors import DataError, first_line
 
 _MOST_BYTES = 2**29

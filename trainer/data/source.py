@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -58,6 +59,10 @@ class ArraySamples:
         return self.pixels[index]
 
     def digest(self) -> bytes:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
         return hashlib.sha256(self.pixels.contiguous().numpy().data).digest()
 
     def version(self) -> bytes:
@@ -119,6 +124,8 @@ class Source:
     """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()
     """What was decided or left out on the way, one line each, for the user to read before the run."""
+    losses: tuple[str, ...] = ()
+    """Those of the notes that tell what was left out: an error that comes later tells it too."""
     frame: Frame | None = None
     """How a file becomes an image of this set; None where the set's own pixels are taken as they are."""
     denoise: Denoise = "none"

@@ -13,41 +13,47 @@ from torch import Tensor
 
 from trainer.data.source import Samples, Subset
 from trainer.errors import DataError
+from trainer.system.exact import exact
 
 
 def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """The indices that stay and those held out, both ascending, int64.
 
-    A class of n gives round(n * share), at least 1 and at most n - 1; a class of one image gives none.
+    A class of n gives n * share, to the nearest whole number and of a half to the even one, at least 1 and at most
+    n - 1; a class of one image gives none.
     """
     order = _hash_order(keys, "held out")
     ranks, counts = _ranks(labels, order)
-    quotas = (counts * share).round().clamp(min=1).minimum(counts - 1)
-    out = ranks < quotas
+    sizes, size_of = torch.unique(counts, return_inverse=True)
+    quotas = torch.tensor([min(max(round(exact(share) * size), 1), size - 1) for size in sizes.tolist()])
+    out = ranks < quotas[size_of]
     return (~out).nonzero().flatten(), out.nonzero().flatten()
 
 
 def fold_of(keys: Sequence[str], labels: Tensor, folds: int) -> Tensor:
-    """(N,) int64: the fold, from 0 to folds - 1, that each sample validates in.
+    """(N,) int64: the fold, from 0 to folds - 1, that each sample validates in; -1 for the only one of its class.
 
-    The folds are as equal as can be, altogether and in every class: no two differ by more than one.
+    The folds are as equal as can be, altogether and in every class: no two differ by more than one. Were the only
+    sample of a class to validate, nothing would train for it.
     """
     order = _hash_order(keys, "folds")
-    _, members = torch.unique(labels, return_inverse=True)
+    _, members, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
     grouped = order[torch.argsort(members[order], stable=True)]  # class by class, each in the order of its hashes
-    result = torch.empty_like(order)
-    result[grouped] = torch.arange(len(order)) % folds
+    grouped = grouped[sizes[members[grouped]] > 1]
+    result = torch.full_like(order, -1)
+    result[grouped] = torch.arange(len(grouped)) % folds
     return result
 
 
-def limit(samples: Samples, count: int, setting: str) -> Samples:
+def limit(samples: Samples, count: int, setting: str, everything: str = "null") -> Samples:
     """A stratified subset of count samples, in their order: each class in its proportion, none left out if all fit.
 
-    setting: the user's word for the limit. Raises DataError with it if there are fewer samples than that.
+    setting: the user's word for the limit, and everything its value for none. Raises DataError with both if there are
+    fewer samples than that.
     """
     if count > len(samples):
         raise DataError(
-            f"{setting}={count}: there are only {len(samples)} images. Give at most {len(samples)}, or null."
+            f"{setting}={count}: there are only {len(samples)} images. Give at most {len(samples)}, or {everything}."
         )
     if count == len(samples):
         return samples
@@ -82,11 +88,14 @@ def validate_on(
 def cross_validate(folds: int, fold: int, train: Samples) -> tuple[Samples, Samples, str]:
     """(train, val) where one fold of train validates and the others are trained on, and the note that says so.
 
-    Raises DataError if there are fewer samples than folds.
+    Raises DataError if there are fewer samples to divide than folds.
     """
-    if len(train) < folds:
-        raise DataError(f"data.folds={folds}: there are only {len(train)} training images. Give at most as many folds.")
-    chosen = fold_of(train.keys, train.labels, folds) == fold
+    fold_by_sample = fold_of(train.keys, train.labels, folds)
+    divided = int((fold_by_sample >= 0).sum())
+    if divided < folds:
+        kind = "training images" if divided == len(train) else "training images that are not alone in their class"
+        raise DataError(f"data.folds={folds}: there are only {divided} {kind}. Give at most as many folds.")
+    chosen = fold_by_sample == fold
     stay, out = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
     note = f"Fold {fold} of {folds} validates: {len(out):,} of {len(train):,} training images (the same every time)."
     return Subset(train, stay), Subset(train, out), note

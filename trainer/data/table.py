@@ -1,23 +1,25 @@
-"""A table of files and labels: CSV or TSV, with a column that says the part if you like."""
+"""A table of files and labels, as people have them: which file is which, what is left out, and what is refused."""
 
-import csv
 import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from trainer.data.assemble import Wishes
+from trainer.data.columns import HOT, Columns, Table, choose, in_words, with_header
 from trainer.data.files import File, Files, Look, file_source, names
-from trainer.data.folder import PARTS
 from trainer.data.keep import Keep
+from trainer.data.lookup import Lookup
+from trainer.data.marks import marks
+from trainer.data.part_names import parts_of
+from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
-from trainer.errors import DataError, did_you_mean
+from trainer.errors import DataError, did_you_mean, told
 from trainer.registry import DATA
 from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
-
-_MOST_BYTES = 2**28
 
 
 @DATA.register
@@ -25,9 +27,10 @@ def table(
     *,
     file: str,
     root: str | None = None,
-    path: str = "path",
-    label: str = "label",
-    split: str = "split",
+    path: str | None = None,
+    ending: str | None = None,
+    label: str | list[str] | None = None,
+    split: str | None = None,
     ignore: str | None = None,
     size: Count | None = None,
     prepare: Count | None = None,
@@ -36,7 +39,7 @@ def table(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
@@ -44,20 +47,34 @@ def table(
     cache_limit: Positive = 20.0,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> Source:
-    """Your own images as a CSV or TSV table lists them: a path and a label a row, and a part if there is a column.
+    """Your own images as a table lists them: a path and a label a row, and a part if there is a column.
 
-    Paths start at root, or at the table's folder where root is None. Raises DataError with the row if the table has
-    not these columns, lists a file with two labels or in two parts, a file that is not there, or, to validate or test
-    on, a label that no training row has.
+    Paths start at root, or at the table's folder where root is None, or in folders below if all lie there; they may
+    lack their ending. Raises DataError with the row if the table has not these columns, lists a file with two labels
+    or in two parts, a file that is not there, or, to validate or test on, a label that no training row has.
     """
     source = Path(file).expanduser()
     base = Path(root).expanduser() if root else source.parent
-    rows, notes = _distinct(list(_rows(source, path, label, split)), base, source)
-    parts = _parts(rows, base, source, ignore)
-    _check_parts(parts, source, ignore, least=1 if val == "none" else 2)
+    lookup, sheet = Lookup(base, ending), read_sheet(source)
+    said = [name for name in (path, *([label] if isinstance(label, str) else label or []), split) if name]
+    listed = with_header(source, sheet, lookup, said)
+    columns = choose(listed, lookup, path, label, split)
+    found, left_out = _rows(listed, columns, lookup, on_error)
+    rows, notes = _distinct(found, base, source)
+    parts = _parts(rows, base, ignore)
+    if left_out:
+        what = names(f"{count} {reason}" for reason, count in Counter(reason for _, reason in left_out).items())
+        count = f"{len(left_out)} of {len(listed.lines)} rows"
+        notes.append(f"{source}: left out {count} (data.on_error=skip; all are in left_out.txt): {what}.")
+    if not _is_plain(listed, columns, lookup):
+        notes.insert(0, in_words(listed, sheet, columns, lookup))
+    with told(notes, DataError):
+        _check_parts(parts, source, ignore, least=1 if val == "none" else 2)
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)
-    return file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
+    made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
+    lines = tuple(f"{source}, line {row.number}: {row.told} {reason}" for row, reason in left_out)
+    return replace(made, left_out=(*lines, *made.left_out))
 
 
 @dataclass(frozen=True)
@@ -69,61 +86,130 @@ class _Row:
     label: str
     part: str
 
-
-def _rows(source: Path, path: str, label: str, split: str) -> Iterator[_Row]:
-    try:
-        about = source.stat()
-        if not stat.S_ISREG(about.st_mode):  # a FIFO would be waited for without end
-            raise DataError(f"data.file: {source} is not a file.")
-        if about.st_size > _MOST_BYTES:
-            raise DataError(f"data.file: {source} has more than {_MOST_BYTES >> 20} MiB. Is it a table of paths?")
-        with source.open(encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-            lines.seek(0)
-            reader = csv.DictReader(lines, delimiter="\t" if "\t" in first else ",", strict=True)
-            has_split = _check_columns(source, reader.fieldnames or [], path, label, split)
-            for row in reader:
-                yield _row(source, reader.line_num, row, path, label, split if has_split else None)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"data.file: {source} cannot be read as a table ({reason}).") from error
+    @property
+    def told(self) -> str:
+        return self.key or "a row"
 
 
-def _check_columns(source: Path, columns: object, path: str, label: str, split: str) -> bool:
-    """Whether there is a column of parts."""
-    found = [str(each) for each in columns] if isinstance(columns, list | tuple) else []
-    if twice := sorted({name for name in found if found.count(name) > 1}):
-        raise DataError(f"data.file: {source} has several columns of one name: {names(twice)}. Rename all but one.")
-    for option, name in (("path", path), ("label", label)):
-        if name not in found:
+def _is_plain(listed: Table, columns: Columns, lookup: Lookup) -> bool:
+    """Whether the table is what its words say, so that nothing about its reading need be told."""
+    told = [listed.names[each] for each in (columns.path, *columns.label)]
+    split = columns.split is None or listed.names[columns.split] == "split"
+    return told == ["path", "label"] and split and listed.has_header and not any(lookup.folders)
+
+
+def _rows(
+    listed: Table, columns: Columns, lookup: Lookup, on_error: Literal["stop", "skip"]
+) -> tuple[list[_Row], list[tuple[_Row, str]]]:
+    """The rows with a file and a label, and those without, each with the reason; these are refused but under skip."""
+    part_of = _part_of(listed, columns)
+    found, left_out = list[_Row](), list[tuple[_Row, str]]()
+    for line in listed.lines:
+        if _has_other_length(listed, line):
+            if on_error == "stop":
+                raise DataError(
+                    f"{listed.source}, line {line.number}: not as many fields as the first line has. A comma in a name "
+                    "wants quotes."
+                )
+            left_out.append((_Row(line.number, "", "", ""), "has not as many fields as the first line"))
+            continue
+        path = line.cells[columns.path].strip()
+        label = _label(listed, columns, line)
+        part = "train" if columns.split is None else part_of[line.cells[columns.split].strip()]
+        row = _Row(line.number, path, label, part)
+        keys = lookup.find(path)
+        if len(keys) > 1:
+            raise DataError(_several(listed, row, keys, lookup))
+        reason = "has no path" if not path else "has no label" if not label else "is not there" if not keys else None
+        if reason:
+            left_out.append((row, reason))
+        else:
+            found.append(replace(row, key=keys[0]))
+    if left_out and (on_error == "stop" or not found):
+        raise DataError(_refused(listed, columns, left_out, lookup, on_error))
+    return found, left_out
+
+
+def _has_other_length(listed: Table, line: Line) -> bool:
+    """Whether a row has not as many cells as the first line; empty ones at its end do not count."""
+    return len(line.cells) < len(listed.names) or any(line.cells[len(listed.names) :])
+
+
+def _part_of(listed: Table, columns: Columns) -> dict[str, str]:
+    """The part that each word of the column of parts says."""
+    if columns.split is None:
+        return {}
+    words = listed.cells(columns.split)
+    part_of = parts_of(set(words))
+    for line, word in zip(listed.lines, words, strict=True):
+        if word not in part_of and not _has_other_length(listed, line):
+            hint = did_you_mean(word, ("train", "val", "valid", "test"))
             raise DataError(
-                f"data.file: {source} has no column '{name}'.{did_you_mean(name, found)} Its first line names "
-                f"{names(found) or 'nothing'}. Say which holds the {option}: data.{option}=COLUMN"
+                f"{listed.source}, line {line.number}: '{word}' is no part of a set.{hint} There is train, val and "
+                "test."
             )
-    if split != "split" and split not in found:
-        raise DataError(f"data.file: {source} has no column '{split}' (data.split).{did_you_mean(split, found)}")
-    return split in found
+    return part_of
 
 
-def _row(source: Path, number: int, row: dict[str, str], path: str, label: str, split: str | None) -> _Row:
-    where = f"{source}, line {number}"
-    if None in row or None in row.values():
-        raise DataError(f"{where}: not as many fields as the first line has. A comma in a name wants quotes.")
-    if not row[path] or not row[label].strip():
-        raise DataError(f"{where}: the {'path' if not row[path] else 'label'} is empty.")
-    word = "train" if split is None else row[split]
-    part = PARTS.get(word.strip().lower())
-    if part is None:
-        hint = did_you_mean(word, PARTS)
-        raise DataError(f"{where}: '{word}' is no part of a set.{hint} There is train, val and test.")
-    return _Row(number, os.path.normpath(row[path]), row[label].strip(), part)
+def _label(listed: Table, columns: Columns, line: Line) -> str:
+    """The label of a row, '' if it has none. Raises DataError if it has two, or where 0 or 1 is wanted and is not."""
+    if len(columns.label) == 1:
+        return line.cells[columns.label[0]].strip()
+    hot = []
+    for column in columns.label:
+        cell = line.cells[column].strip()
+        if cell.lower() not in HOT:
+            raise DataError(
+                f"{listed.source}, line {line.number}: '{cell}' in column {listed.names[column]} is neither 0 nor 1. "
+                "One column with the label of each row is data.label=COLUMN"
+            )
+        if HOT[cell.lower()]:
+            hot.append(listed.names[column])
+    if len(hot) > 1:
+        raise DataError(
+            f"{listed.source}, line {line.number}: 1 in several columns, {names(hot)}. Several labels a picture cannot "
+            "be learnt yet. Say which column holds the one label: data.label=COLUMN"
+        )
+    return hot[0] if hot else ""
+
+
+def _several(listed: Table, row: _Row, keys: Sequence[str], lookup: Lookup) -> str:
+    """The refusal of a row that may mean several files."""
+    where = f"{listed.source}, line {row.number}: {row.key} may be {' or '.join(keys)}, below {lookup.base}."
+    endings = sorted({Path(key).suffix for key in keys})
+    if len(endings) > 1:
+        return f"{where} Say which ending is meant: {' or '.join(f'data.ending={each}' for each in endings)}"
+    return f"{where} Say where paths start: data.root={(lookup.base / keys[0]).parent}"
+
+
+def _refused(
+    listed: Table, columns: Columns, left_out: list[tuple[_Row, str]], lookup: Lookup, on_error: Literal["stop", "skip"]
+) -> str:
+    """The refusal of rows without a file or a label."""
+    absent = [row for row, reason in left_out if reason == "is not there"]
+    some = on_error == "stop" and len(left_out) < len(listed.lines)
+    leave = " Or leave such rows out: data.on_error=skip" if some else ""
+    if absent:
+        told = names(f"{row.key} (line {row.number})" for row in absent)
+        places = lookup.beside().below(absent[0].key)
+        place = str(lookup.beside().base / places[0]) if places else "FOLDER"
+        return (
+            f"{listed.source}: {len(absent)} of {len(listed.lines)} files are not there, below {lookup.base}: {told}. "
+            f"Say where the paths start: {shlex.quote(f'data.root={place}')}.{leave}"
+        )
+    (row, reason), *more = left_out
+    again = f", and so in {len(more)} more rows" if more else ""
+    what = "the path is empty" if reason == "has no path" else "the label is empty"
+    if len(columns.label) > 1 and reason == "has no label":
+        what = f"none of {names(listed.names[each] for each in columns.label)} is 1"
+    return f"{listed.source}, line {row.number}: {what}{again}. Fill it in.{leave}"
 
 
 def _distinct(rows: list[_Row], base: Path, source: Path) -> tuple[list[_Row], list[str]]:
     """The rows without those that say the same again of a file, however they write its path; and the note on these."""
     first: dict[str, _Row] = {}
     for row in rows:
-        before = first.setdefault(os.path.realpath(base / row.key.replace("\0", "")), row)
+        before = first.setdefault(os.path.realpath(base / row.key), row)
         for what, old, new in (("labels", before.label, row.label), ("parts", before.part, row.part)):
             if old != new:
                 raise DataError(
@@ -134,34 +220,17 @@ def _distinct(rows: list[_Row], base: Path, source: Path) -> tuple[list[_Row], l
     return list(first.values()), [f"{source}: left out {again} rows that say what another says."] if again else []
 
 
-def _parts(rows: list[_Row], base: Path, source: Path, ignore: str | None) -> dict[str, Files]:
+def _parts(rows: list[_Row], base: Path, ignore: str | None) -> dict[str, Files]:
     """The files of each part, with the classes that their rows name."""
     parts: dict[str, Files] = {}
-    absent: list[str] = []
     for row in sorted(rows, key=lambda row: row.key):
-        about = _about(base / row.key)
-        if about is None:
-            absent.append(f"{row.key} (line {row.number})")
-            continue
+        about = (base / row.key).stat()
         label = None if row.label == ignore else row.label
-        file = File(label, row.key, about.st_size, about.st_mtime_ns)
+        file = File(label, row.key, about.st_size, marks(about))
         parts.setdefault(row.part, Files(base, ())).images.append(file)
-    if absent:
-        raise DataError(
-            f"{source}: {len(absent)} of {len(rows)} files are not there, below {base}: {names(absent)}. "
-            "Say where the paths start: data.root=FOLDER"
-        )
     for files in parts.values():
         files.classes = tuple(sorted({image.label for image in files.images if image.label is not None}))
     return parts
-
-
-def _about(path: Path) -> os.stat_result | None:
-    try:
-        about = path.stat()
-    except (OSError, ValueError):  # ValueError: no path has a NUL in it
-        return None
-    return about if stat.S_ISREG(about.st_mode) else None
 
 
 def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None, least: int) -> None:

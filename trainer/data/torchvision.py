@@ -18,6 +18,7 @@ from trainer.data.assemble import Wishes, assemble
 from trainer.data.decode import Frame, framed
 from trainer.data.files import size_note, sizes
 from trainer.data.keep import Keep
+from trainer.data.marks import marks, sample
 from trainer.data.source import Samples, Source
 from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
@@ -67,7 +68,7 @@ def torchvision(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
-    val: Validation = 0.1,
+    val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
     cache: Cache = "auto",
@@ -135,8 +136,8 @@ class TorchvisionSamples:
 
 
 def _files_below(root: Path) -> str:
-    """A checksum of the names, lengths and times of change of all files below root, which other sets may share."""
-    digest, entered = hashlib.sha256(), set()
+    """A checksum of the names, lengths, marks and samples of all files below root, which other sets may share."""
+    digest, entered, found = hashlib.sha256(), set(), list[Path]()
     for base, folders, names in os.walk(root.absolute(), followlinks=True):
         folders.sort()
         about = Path(base).stat()
@@ -147,8 +148,9 @@ def _files_below(root: Path) -> str:
         for path in (Path(base, name) for name in sorted(names)):
             with contextlib.suppress(OSError):  # a link that leads nowhere
                 about = path.stat()
-                digest.update(f"{path}\0{about.st_size}\0{about.st_mtime_ns}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+                digest.update(f"{path}\0{about.st_size}\0{marks(about)}\0".encode(errors="surrogateescape"))
+                found.append(path)
+    return digest.hexdigest() + sample(found).hex()
 
 
 def _check_arguments(reader: Any, arguments: Mapping[str, Any], parts: Mapping[str, Arguments]) -> None:

@@ -15,7 +15,7 @@ import torch
 from trainer.errors import CheckpointError, TrainerError, did_you_mean
 from trainer.system import durable, fault
 
-FORMAT = 1
+FORMAT = 2
 """Of the data in a checkpoint. It rises when what an older program wrote is no longer what this one writes."""
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 _REMEMBERED = 3

@@ -14,7 +14,7 @@ from trainer.engine.average import follow
 from trainer.engine.device import ahead
 from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.metrics import Scores, scores_of, sums_of, zero_sums
+from trainer.engine.metrics import Evaluation, Scores, evaluation_of, scores_of, sums_of, surprise, zero_sums
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.errors import DivergedError
@@ -40,9 +40,10 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    """The training batches: a function of (epoch, number)."""
+    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made."""
 
-    def __len__(self) -> int: ...
+    @property
+    def per_step(self) -> Sequence[int]: ...
     def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
 
 
@@ -55,7 +56,6 @@ class Recipe:
     precision: Precision
     begin_epoch: BeginEpoch = learn_all
     seed: int = 0
-    accumulate: int = 1
     clip_norm: float | None = None
     ema: float = 0.0
     compile: bool = False
@@ -72,6 +72,8 @@ class Plan:
     log_every: int = 50
     save_every: int = 0
     keep_every: int = 0
+    rising_epochs: int = 0
+    """Up to the last one in which the rate rises. early_stop counts those after them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class EpochReport:
     step: int
     lr: float
     train: Scores
-    val: Scores
+    val: Evaluation
     is_best: bool
     images: int
     train_seconds: float
@@ -99,9 +101,9 @@ class Observer(Protocol):
     def keep(self, state: State, report: EpochReport) -> None: ...
 
 
-def steps_per_epoch(batches: Batches, accumulate: int) -> int:
-    """Optimizer steps in an epoch; the last batches are left out where they do not fill a step."""
-    return max(1, len(batches) // accumulate)
+def steps_per_epoch(batches: Batches) -> int:
+    """Optimizer steps in an epoch."""
+    return len(batches.per_step)
 
 
 def fit(
@@ -134,14 +136,14 @@ def fit(
         fault.reach("validation", state.epoch + 1)
         train = _scores(state, state.sums)
         val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
-        if not math.isfinite(val.loss):
+        if not math.isfinite(val.loss + val.objective):
             raise _diverged(f"The validation loss is not a finite number after step {state.step}.", state, recipe)
-        is_best = _end_epoch(state, val, plan)
+        is_best, is_better = _end_epoch(state, val, plan)
         if isinstance(recipe.schedule, Plateau):
-            shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_best)
+            shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_better)
             state.plateau_share, state.plateau_epochs = shrunk
-        lr, seconds = _lr(state), (trained - begun, time.perf_counter() - trained)
-        report = EpochReport(state.epoch, state.step, lr, train, val, is_best, images, *seconds)
+        seconds = (trained - begun, time.perf_counter() - trained)
+        report = EpochReport(state.epoch, state.step, state.lr, train, val, is_best, images, *seconds)
         observer.epoch(report)
         if may_come_back:
             if plan.keep_every and state.epoch % plan.keep_every == 0:
@@ -151,8 +153,13 @@ def fit(
 
 def finished(state: State, plan: Plan) -> bool:
     """Whether nothing is left to do: all epochs are done, or progress has stopped for as long as early_stop allows."""
-    stalled = plan.early_stop is not None and state.stale_epochs >= plan.early_stop
+    stalled = plan.early_stop is not None and stale_epochs(state, plan) >= plan.early_stop
     return stalled or state.epoch >= plan.epochs
+
+
+def stale_epochs(state: State, plan: Plan) -> int:
+    """Epochs without progress, as early_stop counts them: a rate that is yet to rise is no reason to end a run."""
+    return min(state.stale_epochs, max(0, state.epoch - plan.rising_epochs))
 
 
 def fit_to_save(state: State, recipe: Recipe) -> bool:
@@ -175,7 +182,7 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
     undoable = list(state.model.buffers()) if leaves_out else []
-    for group in interrupt.watch(_groups(state, batches, recipe.accumulate)):
+    for group in interrupt.watch(_groups(state, batches)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         weight = torch.stack([recipe.criterion.weights(batch.targets).sum() for batch in group]).sum()
@@ -215,38 +222,35 @@ def answered(model: nn.Module, batches: Iterable[Batch], precision: Precision) -
 
 
 @torch.no_grad()
-def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Scores:
-    """The scores of batches and logits, summed on the device. The loss is the training loss: smoothing included."""
+def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Evaluation:
+    """The scores of batches and logits, summed on the device."""
     sums = zero_sums(device)
+    surprises = torch.zeros_like(sums[0])
     for batch, logits in answers:
         losses = criterion.losses(logits, batch.labels)
         sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
-    return scores_of(sums)
+        surprises += surprise(logits, batch.labels, sums.dtype)
+    return evaluation_of(sums, surprises)
 
 
-def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Scores:
-    """The model's scores over the batches, as `scored` has them."""
+def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
+    """The model's scores over the batches, in evaluation mode."""
     device = next(model.parameters()).device
     return scored(answered(model, batches, precision), criterion, device)
 
 
-def _groups(state: State, batches: Batches, accumulate: int) -> Iterator[Sequence[Batch]]:
+def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     """The batches of each step that is left of the epoch under way."""
-    steps = steps_per_epoch(batches, accumulate)
-    done = state.step - state.epoch * steps
-    coming = ahead(batches.epoch(state.epoch, start=done * accumulate), state.sums.device)
-    for _ in range(done, steps):
-        yield list(islice(coming, accumulate))
+    done = state.step - state.epoch * steps_per_epoch(batches)
+    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.sums.device)
+    for count in batches.per_step[done:]:
+        yield list(islice(coming, count))
 
 
 def _set_lr(state: State, factor: float) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
-
-
-def _lr(state: State) -> float:
-    """The highest of the groups' rates: that of the last stage."""
-    return float(max(group["lr"] for group in state.optimizer.param_groups))
+    state.lr = max(group["lr"] for group in state.optimizer.param_groups)
 
 
 def _scores(state: State, sums: Tensor) -> Scores:
@@ -258,7 +262,7 @@ def _log(state: State, recipe: Recipe, observer: Observer) -> None:
     _check(state, recipe)
     scores = _scores(state, state.sums - state.logged_sums)
     state.logged_sums = state.sums.clone()
-    observer.logged(state, scores, _lr(state))
+    observer.logged(state, scores, state.lr)
 
 
 def _check(state: State, recipe: Recipe) -> None:
@@ -292,13 +296,18 @@ def _base_lr(state: State) -> float:
     return float(max(group["initial_lr"] for group in state.optimizer.param_groups)) * 0.5**state.rollbacks
 
 
-def _end_epoch(state: State, val: Scores, plan: Plan) -> bool:
-    """Counts the epoch, and tells whether it is the best so far. A loss far above the start never gives a best."""
+def _end_epoch(state: State, val: Evaluation, plan: Plan) -> tuple[bool, bool]:
+    """Counts the epoch, and tells whether it is the best so far, and whether it is better than the best before.
+
+    Where the monitored score is the same the other one decides, and where both are the later epoch is the best, though
+    no better. A loss far above the start never gives a best.
+    """
     state.epoch += 1
     state.sums, state.logged_sums = torch.zeros_like(state.sums), torch.zeros_like(state.sums)
-    score = val.accuracy if plan.monitor == "val_accuracy" else -val.loss
-    is_best = not is_far_off(state) and (state.best is None or score > state.best)
+    scores = (val.accuracy, -val.loss) if plan.monitor == "val_accuracy" else (-val.loss, val.accuracy)
+    is_best = not is_far_off(state) and (state.best is None or scores >= state.best)
+    is_better = is_best and scores != state.best
     if is_best:
-        state.best, state.best_epoch, state.best_step = score, state.epoch, state.step
-    state.stale_epochs = 0 if is_best else state.stale_epochs + 1
-    return is_best
+        state.best, state.best_epoch, state.best_step = scores, state.epoch, state.step
+    state.stale_epochs = 0 if is_better else state.stale_epochs + 1
+    return is_best, is_better

@@ -1,9 +1,11 @@
 """Sums over samples that stay on the device, and the scores that are read from them now and then."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 NUM_SUMS = 4
 
@@ -14,6 +16,23 @@ class Scores:
 
     loss: float
     accuracy: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model comes to on images that it does not learn from."""
+
+    loss: float
+    """Mean cross-entropy of the labelled samples, in nats, whatever is trained on: so it compares any two runs.
+
+    No smoothing and no weights; of the softmax of the logits as they are, which are the probabilities of a prediction.
+    """
+    objective: float
+    """What training makes small, its smoothing and weights included."""
+    accuracy: float
+    """Share in [0, 1] of the labelled samples."""
+    images: int
+    """Labelled samples."""
 
 
 def zero_sums(device: torch.device) -> Tensor:
@@ -28,7 +47,23 @@ def sums_of(losses: Tensor, weights: Tensor, logits: Tensor, labels: Tensor) -> 
     return torch.stack([losses.sum(), weights.sum(), correct.sum(), labelled.sum()])
 
 
+def surprise(logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """The sum of the labelled samples' cross-entropy, worked out in this type. Shapes (B, C), (B,)."""
+    return cross_entropy(logits.to(dtype), labels, ignore_index=-1, reduction="sum")
+
+
 def scores_of(sums: Tensor, empty: float = 0.0) -> Scores:
     """Reads the sums from the device. empty: what a set without a single label scores."""
     loss, weight, correct, labelled = sums.tolist()
     return Scores(loss / weight if weight else empty, correct / labelled if labelled else empty)
+
+
+def evaluation_of(sums: Tensor, surprises: Tensor) -> Evaluation:
+    """Reads the sums, and that of the cross-entropies, from the device. Without a single label all scores are 0."""
+    scores, images = scores_of(sums), int(sums[3])
+    return Evaluation(float(surprises) / images if images else 0.0, scores.loss, scores.accuracy, images)
+
+
+def same_loss(loss: float | None, objective: float | None) -> bool:
+    """Whether what is trained on is plain cross-entropy, as far as two numbers tell: they are summed otherwise."""
+    return loss is not None and objective is not None and math.isclose(loss, objective, rel_tol=1e-4, abs_tol=1e-4)

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from trainer.engine.memories import by_name, memories_of, put_back
 from trainer.engine.metrics import zero_sums
 
 _COUNTERS = (
     "step",
     "epoch",
+    "lr",
     "best",
     "best_epoch",
     "best_step",
@@ -22,6 +24,7 @@ _COUNTERS = (
     "plateau_epochs",
     "rollbacks",
 )
+_NAMED = 3
 _TENSORS = ("sums", "logged_sums", "streaks", "begun", "start_loss", "skipped_steps")
 
 
@@ -49,15 +52,18 @@ class State:
     """Optimizer steps taken."""
     epoch: int = 0
     """Epochs finished, their validation included."""
-    best: float | None = None
+    lr: float = 0.0
+    """The highest rate of the last step: that of the last stage."""
+    best: tuple[float, float] | None = None
+    """The scores of the best epoch, the monitored one and the one that breaks its ties; of both, more is better."""
     best_epoch: int = 0
     best_step: int = 0
     stale_epochs: int = 0
-    """Epochs since the monitored score was best."""
+    """Epochs since the scores last became better."""
     plateau_share: float = 1.0
     """What plateaus have left of the rate that the schedule gives."""
     plateau_epochs: int = 0
-    """Epochs since the monitored score was best, or since a plateau cut the rate."""
+    """Epochs since the scores last became better, or since a plateau cut the rate."""
     rollbacks: int = 0
     """Times that the run diverged and went back to a checkpoint; each has halved the rate."""
 
@@ -94,28 +100,44 @@ class State:
         return {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": memories_of(self.optimizer, self.model),
             "scaler": self.scaler.state_dict(),
             **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS)},
         }
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Become the saved state. Raises KeyError, ValueError or RuntimeError if it is of another kind of run."""
+    def load_state_dict(self, saved: dict[str, Any]) -> list[str]:
+        """Become the saved state. Gives in words what of it does not fit this run, and so begins anew.
+
+        Raises KeyError, ValueError or RuntimeError if it is of another kind of run.
+        """
+        saved = up_to_date(saved, self.optimizer, self.model)
+        lost, anew = put_back(self.optimizer, self.model, saved["optimizer"]), []
+        if lost:
+            anew.append(f"the optimizer begins anew for {_some(lost)}, since what it kept of them does not fit")
         self.model.load_state_dict(saved["model"])
         if self.averaged is not None:
-            self.averaged.load_state_dict(saved["averaged"])
-        said = [
-            {key: group[key] for key in group if key not in ("params", "lr")} for group in self.optimizer.param_groups
-        ]
-        self.optimizer.load_state_dict(saved["optimizer"])
-        for group, options in zip(self.optimizer.param_groups, said, strict=True):
-            group.update(options)  # the config says them, also where resume_allow lets it change
+            self.averaged.load_state_dict(saved["averaged"] or saved["model"])
+            anew += [] if saved["averaged"] else ["the averaged weights begin as the model's own"]
         if saved["scaler"].get("growth_interval") == self.scaler.state_dict().get("growth_interval"):
             self.scaler.load_state_dict(saved["scaler"])  # else it is of another precision or policy, and begins anew
         for name in _COUNTERS:
             setattr(self, name, saved[name])
         for name in _TENSORS:
             setattr(self, name, saved[name].to(self.sums.device))
+        return anew
+
+    def measure_anew(self) -> None:
+        """Forget the best, and how long a better one was waited for: what follows is measured on or by something else.
+
+        What plateaus have left of the rate stays: it is the rate that the weights were learnt with.
+        """
+        self.best, self.best_epoch, self.best_step = None, 0, 0
+        self.stale_epochs = self.plateau_epochs = 0
+
+    def learn_anew(self) -> None:
+        """Forget where the loss began, and what was far from there: what follows is measured by another loss."""
+        for tensor in (self.start_loss, self.streaks, self.begun):
+            tensor.zero_()
 
     def renumber(self, steps_before: int, steps_now: int) -> None:
         """Count as if every epoch had always had as many steps as it has now: so schedule and shuffle stay in place."""
@@ -125,3 +147,17 @@ class State:
 def renumbered(step: int, epoch: int, steps_before: int, steps_now: int) -> int:
     """The number of a step after this many epochs, as if each had always had as many steps as it has now."""
     return epoch * steps_now + (step - epoch * steps_before) * steps_now // steps_before
+
+
+def up_to_date(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
+    """A state that was saved in an older format, as one of today's."""
+    if "lr" in saved:
+        return saved
+    rates = [group["lr"] for group in saved["optimizer"]["param_groups"]]
+    return {**saved, "lr": max(rates), "optimizer": by_name(saved["optimizer"], optimizer, model)}
+
+
+def _some(names: list[str]) -> str:
+    """How many there are, and the first of them."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} parameter{'s' * (len(names) > 1)} ({', '.join(names[:_NAMED])}{more})"

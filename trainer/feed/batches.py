@@ -1,8 +1,8 @@
 """Batches on the device: shuffled and augmented for training, in order for evaluation."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -29,9 +29,10 @@ class Batch:
 class TrainBatches:
     """Every sample once an epoch, in an order that is a function of (seed, epoch).
 
-    Batches differ by one sample at most: where batch_size does not divide the set, all are a little smaller, and none
-    is dropped or tiny. Their number is a multiple of `accumulate`. What a sample looks like depends on (seed, epoch,
-    its index) alone, not on its neighbours; if they are mixed, on the set of them as well.
+    The epoch is divided into as few steps as hold batch_size * accumulate samples at most, and each step into as few
+    batches as hold batch_size. Steps differ by one sample at most, and so do batches: where the set does not fill them,
+    all are a little smaller, and none is dropped or tiny. What a sample looks like depends on (seed, epoch, its index)
+    alone, not on its neighbours; if they are mixed, on the set of them as well.
     item: one uint8 image (C, H, W) on the CPU -> another; it may draw from torch's global generator. upload: puts a
     tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, S, S).
     mix: what transform gave, the labels and the draws -> mixed images and soft targets.
@@ -50,9 +51,14 @@ class TrainBatches:
         mix: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.store = store
-        steps = math.ceil(len(store) / (batch_size * accumulate))
-        self.num_batches = min(steps * accumulate, len(store))
-        self.batch_size = math.ceil(len(store) / self.num_batches)
+        steps = -(-len(store) // (batch_size * accumulate))
+        fewest, larger = divmod(len(store), steps)
+        sizes = [fewest + 1] * larger + [fewest] * (steps - larger)  # as tensor_split divides them
+        most = -(-sizes[0] // batch_size)
+        self.per_step = tuple(min(most, size) for size in sizes)
+        """How many batches each step of an epoch is made of."""
+        self.batch_size = -(-sizes[0] // most)
+        """Of the largest batch."""
         self.seed = seed
         self.upload = upload
         self.transform = transform
@@ -60,12 +66,18 @@ class TrainBatches:
         self.mix = mix
 
     def __len__(self) -> int:
-        return self.num_batches
+        return sum(self.per_step)
 
     def orders(self, epoch: int) -> tuple[Tensor, ...]:
         """The samples of each batch of an epoch."""
-        order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
-        return torch.tensor_split(order, self.num_batches)
+        steps = torch.tensor_split(rng.permutation(len(self.store), self.seed, epoch, "shuffle"), len(self.per_step))
+        split = map(torch.tensor_split, steps, self.per_step)
+        return tuple(chain.from_iterable(split))
+
+    def samples(self, epoch: int, step: int) -> Tensor:
+        """Those of one step of an epoch."""
+        first = sum(self.per_step[:step])
+        return torch.cat(self.orders(epoch)[first : first + self.per_step[step]])
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number start on; a resumed epoch goes on exactly where it stopped."""

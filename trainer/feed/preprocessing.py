@@ -13,8 +13,9 @@ from torch import Tensor
 
 from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
-from trainer.data.decode import Frame, Packed, decode, framed, upright
+from trainer.data.decode import Frame, decode, framed, upright
 from trainer.data.denoise import denoise
+from trainer.data.formats import Packed
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.feed.normalise import Normalisation, centred

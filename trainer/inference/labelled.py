@@ -8,9 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trainer.build.data import limited, open_source
+from trainer.build.data import open_source
 from trainer.config import Config
 from trainer.data.fingerprint import fingerprint
+from trainer.data.limits import limited
 from trainer.data.listing import files_of
 from trainer.data.source import Samples, Source
 from trainer.errors import ConfigError, DataError, some
@@ -79,7 +80,13 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int
     config = (_own if is_own else _other)(run, words, side)
     source = open_source(config)
     _check_channels(run, config, source)
-    parts = limited(config.settings, source)
+    settings = config.settings
+    taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
+    parts = {
+        part: samples
+        for part, samples in {"train": taken.train, "val": taken.val, "test": taken.test}.items()
+        if samples is not None
+    }
     if not is_own and source.val is source.train:  # nothing was held out of it
         del parts["val"]
     wanted = (split or "val",) if is_own else (split,) if split else PARTS
@@ -163,7 +170,7 @@ def _other(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
     prepared = _as_prepared(run, name, side or run.preprocessing.side)
     whole = {"val": "none"} if "val" in _options(run, name) else {}
     data = {**kept, "name": name, **whole, **_said(run, name, words), **prepared}
-    return _checked(run, data, {"limit_train": None, "limit_val": None})
+    return _checked(run, data, {"limit_train": None, "limit_val": None, "limit_test": None})
 
 
 def _checked(run: SavedRun, data: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data.archive import is_archive
-from trainer.data.decode import SUFFIXES, Packed
+from trainer.data.formats import SUFFIXES, Packed
 from trainer.data.members import count, members
 from trainer.errors import DataError
 

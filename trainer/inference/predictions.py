@@ -9,11 +9,10 @@ from typing import BinaryIO, Literal
 
 from rich.cells import cell_len, set_cell_size
 
-from trainer.errors import DataError
+from trainer.errors import DataError, visible
 from trainer.inference.classifier import Answer
 from trainer.inference.pictures import Found
 from trainer.inference.spreadsheet import escaped
-from trainer.report.visible import visible
 
 Format = Literal["csv", "jsonl", "table"]
 UNSURE = "unsure"

@@ -3,12 +3,11 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from trainer.data.decode import Packed
+from trainer.data.formats import Packed
 from trainer.errors import DataError
 from trainer.inference.predictions import UNSURE, Prediction
 from trainer.records.folder import cannot_write
@@ -68,10 +67,9 @@ class Sorter:
         try:
             target.mkdir(parents=True, exist_ok=True)
             if isinstance(picture, Packed):
-                with suppress(DataError):  # what cannot be read cannot be copied: the answer says why
-                    self._write(target / Path(picture.name).name, picture.open())
+                self._copy(target / Path(picture.name).name, picture)
             elif self._copies:
-                self._copy(target, picture)
+                self._copy(target / picture.name, picture)
             else:
                 self._link(target, picture)
         except OSError as error:
@@ -87,13 +85,13 @@ class Sorter:
                 if path.is_symlink() and str(path.readlink()) == leads_to:
                     return  # of the same command, said before
 
-    def _copy(self, target: Path, picture: Path) -> None:
+    def _copy(self, wanted: Path, picture: Path | Packed) -> None:
         try:
             source = picture.open("rb")
         except OSError:
-            return  # as above
+            return  # what cannot be read cannot be copied: the answer says why
         with source:
-            self._write(target / picture.name, source)
+            self._write(wanted, source)
 
     def _write(self, wanted: Path, source: BinaryIO) -> None:
         """A new file with the content; whole or not there."""

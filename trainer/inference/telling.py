@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from trainer.errors import some
+from trainer.errors import some, visible
 from trainer.inference.evaluation import Scored
 from trainer.inference.scoring import Evaluation, most_confused
 from trainer.report.tables import print_table
-from trainer.report.visible import visible
 
 _MOST_ROWS = 30
 _WIDEST_CONFUSION = 20

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
 from trainer.model.head import deepen
 from trainer.model.staged import Staged
-from trainer.model.weights import bare, read, sum_colours, transfer
+from trainer.model.weights import by_name, load, neighbours, read
 from trainer.registry import MODELS
 from trainer.schema import BelowOne, Count
 
@@ -54,11 +54,10 @@ def backbone(
     first, conv = next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
     if in_channels == 1:
         _make_grey(conv)
-        notes += (f"grey images: {first} takes one channel, its weights summed over red, green and blue",)
     if weights is not None:
-        tensors, origin = _tensors(arch, weights)
-        sum_colours(net, tensors)
-        notes += transfer(net, tensors, origin).notes(origin)
+        notes += load(net, *_tensors(arch, weights))
+    elif in_channels == 1:
+        notes += (f"grey images: {first} takes one channel, its weights summed over red, green and blue",)
     return Backbone(net, notes)
 
 
@@ -137,7 +136,7 @@ def _tensors(arch: str, weights: str) -> tuple[dict[str, Tensor], str]:
     if weights in known:
         entry = known[weights]
         try:
-            return bare(entry.get_state_dict(progress=True, check_hash=True), weights), f"torchvision's {weights}"
+            return by_name(entry.get_state_dict(progress=True, check_hash=True), weights), f"torchvision's {weights}"
         except (OSError, RuntimeError) as error:  # no network, a proxy, a broken file
             raise CheckpointError(
                 f"weights: torchvision's {weights} of {arch} did not arrive ({str(error).strip()}). "
@@ -145,7 +144,7 @@ def _tensors(arch: str, weights: str) -> tuple[dict[str, Tensor], str]:
             ) from error
     path = Path(weights).expanduser()
     if not path.is_file():
-        near = did_you_mean(weights, [*known, *(str(each) for each in path.parent.glob("*.pt*"))])
+        near = did_you_mean(weights, [*known, *neighbours(path)])
         raise CheckpointError(
             f"weights: there is no file '{weights}', and torchvision's for {arch} are {', '.join(known)}.{near}"
         )

@@ -3,6 +3,7 @@
 import re
 import warnings
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,16 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line
+from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line, some
 from trainer.model import safetensors
+from trainer.model.copies import flat, named_as
 from trainer.model.staged import Staged
+from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 Net = TypeVar("Net", bound=Staged)
 
-WRAPPINGS = ("averaged", "model", "state_dict")
-"""Keys under which training programs keep the weights in their checkpoints; averaged ones, where kept, are better."""
-PREFIXES = ("module.", "_orig_mod.", "net.")
-"""What DataParallel, torch.compile and our own Backbone put before every name."""
+ENDINGS = (".pt", ".pth", ".tar", ".ckpt", ".bin", safetensors.SUFFIX)
+"""By which a file of weights that is near a misspelt one is found."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Transfer:
             shapes = [f"{name} {_sides(given)} -> {_sides(wanted)}" for name, given, wanted in self.reshaped]
             lines.append(f"weights: new, because the shape differs: {', '.join(shapes)}")
         if self.new:
-            lines.append(f"weights: new, because {origin} has none: {', '.join(self.new)}")
+            lines.append(f"weights: new, because {origin} has none: {some(self.new)}")
         if self.left_out:
-            lines.append(f"weights: left out, because the model has none: {', '.join(self.left_out)}")
+            lines.append(f"weights: left out, because the model has none: {some(self.left_out)}")
         return tuple(lines)
 
 
@@ -54,17 +55,28 @@ def with_weights(model: Net, weights: str | None) -> Net:
 
 
 def load_file(net: nn.Module, weights: str) -> tuple[str, ...]:
-    """Loads what agrees from a state dict (.pt, .safetensors) or a checkpoint of ours (best.pt); what became of it.
+    """Loads what agrees from a state dict (.pt, .safetensors) or a checkpoint of any program; what became of it.
 
     Raises CheckpointError if there is no such file, or nothing in it fits.
     """
     path = Path(weights).expanduser()
     if not path.is_file():
-        near = [str(each) for ending in ("*.pt*", f"*{safetensors.SUFFIX}") for each in path.parent.glob(ending)]
-        raise CheckpointError(f"weights: there is no file '{weights}'.{did_you_mean(weights, near)}")
-    tensors = read(path)
-    notes = sum_colours(net, tensors)
-    return (*notes, *transfer(net, tensors, path.name).notes(path.name))
+        raise CheckpointError(f"weights: there is no file '{weights}'.{did_you_mean(weights, neighbours(path))}")
+    return load(net, read(path), path.name)
+
+
+def neighbours(path: Path) -> list[str]:
+    """The files beside path that may hold weights."""
+    return [str(each) for each in path.parent.glob("*") if each.suffix in ENDINGS]
+
+
+def load(net: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> tuple[str, ...]:
+    """Loads what agrees from the tensors of a file, whatever stands before their names; what became of them, in words.
+
+    Raises CheckpointError if nothing fits, or nothing tells which of several copies of the net is meant.
+    """
+    named, choice = named_as(net.state_dict(), tensors, origin)
+    return (*choice, *sum_colours(net, named), *transfer(net, named, origin).notes(origin))
 
 
 def renew_head(model: nn.Module, weights: str | None, classes: Sequence[str]) -> tuple[str, ...]:
@@ -75,7 +87,7 @@ def renew_head(model: nn.Module, weights: str | None, classes: Sequence[str]) ->
     path = Path(weights or "").expanduser()
     if not path.is_file() or not zipfile.is_zipfile(path):
         return ()
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    content = _unpickled(path, mmap=True)
     before = content.get("classes") if isinstance(content, Mapping) else None
     if not isinstance(before, list) or before == list(classes) or len(before) != len(classes):
         return ()
@@ -99,33 +111,28 @@ def sum_colours(model: nn.Module, tensors: dict[str, Tensor]) -> tuple[str, ...]
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict, plain or as training programs wrap it, under their bare names, on the CPU.
+    """The tensors in a state dict, plain or within what training programs save, by their dotted names, on the CPU.
 
     Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
     """
     refusal = f"weights: '{path}' cannot be read as a state dict"
+    if is_lfs_pointer(path):
+        raise CheckpointError(f"{refusal}: it is {LFS_POINTER}.")
     if path.suffix == safetensors.SUFFIX:
         try:
-            return bare(safetensors.read(path), str(path))
+            return by_name(safetensors.read(path), str(path))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{refusal}: {first_line(error).rstrip('.')}.") from error
     try:
-        with warnings.catch_warnings(action="ignore"):  # about the age of the format
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _unpickled(path)
     except Exception as error:  # of a broken file torch may raise almost anything
         raise CheckpointError(f"{refusal}: {_reason(error)}.") from error
-    return bare(content, str(path))
+    return by_name(content, str(path))
 
 
-def bare(content: Any, origin: str) -> dict[str, Tensor]:
-    """The tensors in content, taken out of their wrapping. Raises CheckpointError if there are none."""
-    for key in WRAPPINGS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {str(name): value for name, value in items if isinstance(value, Tensor)}
-    while prefix := next((each for each in PREFIXES if tensors and all(name.startswith(each) for name in tensors)), ""):
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+def by_name(content: object, origin: str) -> dict[str, Tensor]:
+    """The tensors in content, by their dotted names. Raises CheckpointError if there are none."""
+    tensors = flat(content)
     if not tensors:
         raise CheckpointError(
             f"weights: {origin} holds no tensors by name. Save model.state_dict() and name that file."
@@ -134,7 +141,10 @@ def bare(content: Any, origin: str) -> dict[str, Tensor]:
 
 
 def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Transfer:
-    """Load every tensor whose name and shape agree, in place; raises CheckpointError if no parameter is among them."""
+    """Load every tensor whose name and shape agree, in place.
+
+    Raises CheckpointError if no parameter is among them, or one that agrees is no plain array.
+    """
     own = model.state_dict()
     agreeing = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
     reshaped = tuple(
@@ -148,6 +158,12 @@ def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Tr
             f"weights: nothing in {origin} fits the model: it begins with '{theirs}' {_sides(tensors[theirs].shape)}, "
             f"the model with '{ours}' {_sides(own[ours].shape)}.{did_you_mean(theirs, own)} Are they of another net?"
         )
+    odd = next((name for name, tensor in agreeing.items() if not _is_plain(tensor)), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"weights: '{odd}' in {origin} is no plain array of real numbers: quantised, sparse, complex or empty. "
+            "Save model.state_dict() of the network as it was trained, and name that file."
+        )
     model.load_state_dict(agreeing, strict=False)
     new = tuple(name for name in own if name not in tensors)
     left_out = tuple(name for name in tensors if name not in own)
@@ -158,11 +174,27 @@ def _sides(shape: tuple[int, ...]) -> str:
     return "x".join(str(side) for side in shape) or "scalar"
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    odd = tensor.is_quantized or tensor.is_meta or tensor.is_complex()
+    return tensor.layout is torch.strided and not odd
+
+
+def _unpickled(path: Path, mmap: bool = False) -> Any:
+    """What torch saved in the file; nothing in it runs. A Namespace is plain data: timm and torchvision save one."""
+    with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([Namespace]):  # the format is old
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+
+
 def _reason(error: Exception) -> str:
     """One line. Of a pickle that names something beyond tensors, that name."""
     forbidden = re.search(r"GLOBAL (\S+)", str(error))
     if forbidden:
-        return f"it asks for '{forbidden[1]}', and a file of weights may hold tensors only, never code"
+        return (
+            f"it asks for '{forbidden[1]}', and a file of weights may hold tensors only, never code. "
+            "Where it was made, save model.state_dict() alone, and name that file"
+        )
+    if "TorchScript" in str(error):
+        return "it is a TorchScript program. Where it was made, save model.state_dict(), and name that file"
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return str(error.strerror)
     return "it is cut short or damaged, or is no file of weights"

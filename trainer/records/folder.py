@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import json
+import math
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +15,27 @@ from typing import Any, BinaryIO
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from trainer.config import Config, Settings, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
+from trainer.records.older import with_objective
+from trainer.stored import renewed
 from trainer.system import durable
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without references, and with quotes around text that any reader might take for less or more than that."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def text(self, text: str) -> yaml.Node:
+        is_plain = text.isprintable() and text[:1].isalpha()
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 class RunFolder:
@@ -71,12 +90,12 @@ class RunFolder:
     def read_config(self) -> Config:
         """The config as the run stored it."""
         try:
-            stored = OmegaConf.to_container(OmegaConf.load(self.config))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            stored = OmegaConf.to_container(OmegaConf.load(self.config), resolve=True)
+        except (OSError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
             raise _damaged(self.config) from error
         if not isinstance(stored, dict):
             raise _damaged(self.config)
-        return check({str(key): value for key, value in stored.items()})
+        return check(renewed({str(key): value for key, value in stored.items()}))
 
     def read_about(self) -> dict[str, Any]:
         """What run.json tells. Raises CheckpointError if it is missing or damaged."""
@@ -88,16 +107,29 @@ class RunFolder:
     def read_summary(self) -> dict[str, Any]:
         """How the run ended; nothing if it has not, or if the file is damaged: a run that goes on writes it anew."""
         try:
-            return read_json(self.summary)
+            summary = read_json(self.summary)
         except CheckpointError:
             return {}
+        epochs = {key: with_objective(summary[key]) for key in ("best", "last") if isinstance(summary.get(key), dict)}
+        return {**summary, **epochs}
 
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""
         whole = {**config.plain(), "resume": None, "resume_allow": []}  # else it would go on, not again
-        text = OmegaConf.to_yaml(OmegaConf.create(whole))
+        text = yaml.dump(literal(whole), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
         again = f"python -m trainer --config-path {shlex.quote(str(self.path))} name=again"
         replace_text(self.config, f"# The whole config of this run. To run it again: {again}\n{text}")
+
+
+def literal(data: Any) -> Any:
+    """Plain data in which OmegaConf finds no ${…} to work out: such text is text by now."""
+    if isinstance(data, dict):
+        return {key: literal(each) for key, each in data.items()}
+    if isinstance(data, list):
+        return [literal(each) for each in data]
+    if isinstance(data, str):
+        return re.sub(r"(\\*)\$\{", lambda before: 2 * before[1] + r"\${", data)
+    return data
 
 
 def new_folder(output: Path, name: str | None, now: Callable[[], datetime] = datetime.now) -> RunFolder:

@@ -11,6 +11,7 @@ from typing import Any
 from trainer.engine.checkpoint import SaveError
 from trainer.engine.state import renumbered
 from trainer.records.folder import cannot_write, replace_text
+from trainer.records.older import with_objective
 
 
 class MetricsFile:
@@ -64,7 +65,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             return
         if not isinstance(line, dict) or not {"kind", "step", "epoch"} <= line.keys():
             return
-        yield line
+        yield with_objective(line)
 
 
 def rewind(path: Path, step: int, epoch: int, steps_before: int = 1, steps_now: int = 1) -> None:

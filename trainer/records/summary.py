@@ -1,25 +1,28 @@
 """summary.json: what a run came to."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from trainer.config import Config
-from trainer.engine.metrics import Scores
+from trainer.engine.loop import Plan, stale_epochs
+from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
 from trainer.errors import TrainerError
 from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
 
-_SCORES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+_SCORES = ("train_loss", "train_accuracy", "val_loss", "val_objective", "val_accuracy")
 
 
 def summarise(
     metrics: Path,
     config: Config,
     state: State,
+    plan: Plan,
     overrides: list[str],
     *,
-    test: Scores | None = None,
+    test: Evaluation | None = None,
     error: TrainerError | None = None,
 ) -> dict[str, Any]:
     """The outcome as plain data. Times are summed over the epochs, resumed or not; images/s are those of training.
@@ -34,10 +37,11 @@ def summarise(
         "monitor": config.settings.monitor,
         "best": _scores(epochs, state.best_epoch),
         "last": _scores(epochs, state.epoch),
-        "test": {"loss": test.loss, "accuracy": test.accuracy} if test else None,
+        "test": asdict(test) if test else None,
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
+        "stale_epochs": stale_epochs(state, plan),
         "steps": state.step,
         "skipped_steps": int(state.skipped_steps),
         "rollbacks": state.rollbacks,

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from trainer.report.visible import visible_lines
+from trainer.errors import visible
 
 
 class Screen:
@@ -40,7 +40,7 @@ class Screen:
         self._log = path
 
     def say(self, line: str) -> None:
-        line = visible_lines(line)
+        line = visible(line, keep="\n\t")
         try:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         except OSError:  # what read our output is gone, as after `| head`, or its disk is full: the run goes on

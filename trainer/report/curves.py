@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.engine.metrics import same_loss
 from trainer.records.metrics import read_metrics
 from trainer.report.chart import Chart, Line, draw_charts
 
-_BLUE, _ORANGE, _GREEN = "#1f77b4", "#ff7f0e", "#2ca02c"
+_BLUE, _ORANGE, _GREEN, _RED = "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728"
 
 
 def draw_curves(metrics: Path, picture: Path) -> None:
@@ -19,15 +20,17 @@ def draw_curves(metrics: Path, picture: Path) -> None:
         return
     rates = steps if len(steps) > 1 else epochs
     rate = Line(_GREEN, [(line["step"], line["lr"]) for line in rates])
-    charts = [_of_both_parts("loss", epochs), _of_both_parts("accuracy", epochs)]
+    loss = {"training": ("train_loss", _BLUE), "validation": ("val_objective", _ORANGE)}
+    if not all(same_loss(line["val_loss"], line["val_objective"]) for line in epochs):
+        loss["cross-entropy"] = ("val_loss", _RED)
+    accuracy = {"training": ("train_accuracy", _BLUE), "validation": ("val_accuracy", _ORANGE)}
+    charts = [_over_epochs("loss", loss, epochs), _over_epochs("accuracy", accuracy, epochs)]
     draw_charts([*charts, Chart("learning rate", "step", [rate], from_zero=True)], picture)
 
 
-def _of_both_parts(score: str, epochs: Sequence[dict[str, Any]]) -> Chart:
-    """A score of training and of validation, epoch by epoch."""
-    parts = {"training": ("train", _BLUE), "validation": ("val", _ORANGE)}
+def _over_epochs(title: str, scores: dict[str, tuple[str, str]], epochs: Sequence[dict[str, Any]]) -> Chart:
+    """Scores epoch by epoch. scores: the name of each line -> its key in metrics.jsonl and its colour."""
     lines = [
-        Line(colour, [(line["epoch"], line[f"{part}_{score}"]) for line in epochs], name)
-        for name, (part, colour) in parts.items()
+        Line(colour, [(line["epoch"], line[key]) for line in epochs], name) for name, (key, colour) in scores.items()
     ]
-    return Chart(score, "epoch", lines)
+    return Chart(title, "epoch", lines)

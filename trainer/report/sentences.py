@@ -7,6 +7,14 @@ from typing import Any
 
 from trainer.config import Config
 from trainer.engine.loop import EpochReport
+from trainer.engine.metrics import same_loss
+from trainer.errors import visible
+
+_FEW_CLASSES = 4
+_LONG_NAME = 40
+
+_WORDS = 4
+"""Of what an augmentation does; the whole list is in run.json."""
 
 
 def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
@@ -14,24 +22,34 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
     images, seen = about["images"], about["preprocessing"]
     names = {room: choice.name for room, choice in config.parts.items()}
     counts = ", ".join(f"{count:,} {part}" for part, count in images.items() if count)
+    words = about["augmentation"]
+    does = f" ({', '.join([*words[:_WORDS], *['…'] * (len(words) > _WORDS)])})" if words else ""
     colour = "grey" if seen["channels"] == 1 else "colour"
     return [
-        f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {len(about['classes'])} classes; "
+        f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {_classes(about['classes'])}; "
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
-        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}; "
+        f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}{does}; "
         f"{about['precision']} on {about['device']}, {about['threads']} threads",
         f"run folder: {folder}",
     ]
 
 
+def _classes(names: Sequence[str]) -> str:
+    """How many there are, and the first few by name, so that folders taken for classes by mistake are seen at once."""
+    shown = [visible(name) for name in (names if len(names) <= _FEW_CLASSES else names[: _FEW_CLASSES - 1])]
+    shown = [name if len(name) <= _LONG_NAME else f"{name[: _LONG_NAME - 1]}…" for name in shown]
+    return f"{len(names)} classes ({', '.join([*shown, *(['…'] if len(names) > len(shown) else [])])})"
+
+
 def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> str:
     """One line an epoch, the same for a terminal and a log file."""
-    seconds = report.train_seconds + report.val_seconds
+    seconds, val = report.train_seconds + report.val_seconds, report.val
+    objective = "" if same_loss(val.loss, val.objective) else f" objective {_loss(val.objective)}"
     return (
         f"epoch {report.epoch:>{len(str(epochs))}}/{epochs}"
         f"  train loss {_loss(report.train.loss)} accuracy {report.train.accuracy:6.2%}"
-        f"  val loss {_loss(report.val.loss)} accuracy {report.val.accuracy:6.2%}"
+        f"  val loss {_loss(val.loss)}{objective} accuracy {val.accuracy:6.2%}"
         f"  lr {report.lr:.2e}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
     )
 
@@ -47,7 +65,9 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
     if summary["validated_on"] == "test":
         lines.append("selected on the test part (data.val=test): there is no independent test result")
     elif summary["test"]:
-        lines.append(f"test accuracy {summary['test']['accuracy']:.2%}, measured once, with the weights of that epoch")
+        test = summary["test"]
+        images = f"{test['images']:,} image{'s' * (test['images'] != 1)}"
+        lines.append(f"test accuracy {test['accuracy']:.2%} on {images}, measured once, with the weights of that epoch")
     if left_out := summary["skipped_steps"]:
         lines.append(f"{left_out} step{'s' * (left_out > 1)} left out: loss or gradient not finite")
     if rollbacks := summary["rollbacks"]:

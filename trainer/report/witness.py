@@ -26,7 +26,8 @@ class Pace:
     epochs: int
     steps: int
     first_step: int
-    images_per_step: int
+    images_per_step: float
+    """On average: steps may differ by an image."""
 
 
 class Witness:
@@ -64,6 +65,7 @@ class Witness:
             train_loss=report.train.loss,
             train_accuracy=report.train.accuracy,
             val_loss=report.val.loss,
+            val_objective=report.val.objective,
             val_accuracy=report.val.accuracy,
             lr=report.lr,
             best=report.is_best,

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 
 from trainer.build.training import Job
 from trainer.config import Config
@@ -14,8 +15,13 @@ from trainer.report.console import Screen
 from trainer.report.sentences import opening
 
 
-def begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed: list[str] | None) -> None:
-    """Leaves on disk what the run is, and says it. changed: what was changed if it goes on; None if it is new."""
+def begin(
+    folder: RunFolder, config: Config, job: Job, screen: Screen, changed: list[str] | None, anew: Sequence[str] = ()
+) -> None:
+    """Leaves on disk what the run is, and says it.
+
+    changed: what was changed if it goes on; None if it is new. anew: what begins anew, in whole sentences.
+    """
     before = read_json(folder.about) if changed is not None else {}
     commands = [*before.get("commands", []), shlex.join(["python", "-m", "trainer", *sys.argv[1:]])]
     about = {**job.about, **environment(), "commands": commands}
@@ -47,5 +53,9 @@ def begin(folder: RunFolder, config: Config, job: Job, screen: Screen, changed: 
     breaks = [*changed, *not_bit_exact(before, about)]
     for line in breaks:
         screen.say(f"Not bit-exact from here on: {line}.")
+    for line in anew:
+        screen.say(line)
     with MetricsFile(folder.metrics) as metrics:
-        metrics.append("event", job.state.step, job.state.epoch, event="resumed", changed=breaks, damaged=damaged)
+        metrics.append(
+            "event", job.state.step, job.state.epoch, event="resumed", changed=breaks, damaged=damaged, anew=list(anew)
+        )

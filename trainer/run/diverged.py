@@ -1,7 +1,5 @@
 """What becomes of a run that has diverged: it ends with all that is known, or goes back and halves its rate."""
 
-import torch
-
 from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import Checkpoints
@@ -21,7 +19,7 @@ def may_go_back(config: Config, job: Job) -> bool:
     return config.settings.on_nonfinite == "rollback" and job.state.rollbacks < MOST_ROLLBACKS
 
 
-def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Checkpoints) -> str:
+def go_back(error: DivergedError, folder: RunFolder, config: Config, job: Job, checkpoints: Checkpoints) -> str:
     """Puts state and records back to the last good checkpoint, with half the rate from there on. Gives what to say.
 
     The new state is saved at once: a run that is killed from here on goes on with the new rate. Raises DivergedError,
@@ -33,7 +31,7 @@ def go_back(error: DivergedError, folder: RunFolder, job: Job, checkpoints: Chec
         raise give_up(error, folder, job, checkpoints) from error
     assert saved is not None  # a run that may go back begins with a checkpoint
     reason = _with_images(error, job)
-    put_back(folder, job, saved)
+    put_back(folder, config, job, saved)
     job.state.rollbacks += 1
     said = (
         f"{reason} Back to step {job.state.step} with half the rate, rollback {job.state.rollbacks} "
@@ -70,9 +68,8 @@ def _with_images(error: DivergedError, job: Job) -> str:
     """What went wrong, and the images of the step at which it began."""
     if error.step is None:
         return error.what
-    epoch, number = divmod(error.step - 1, steps_per_epoch(job.batches, job.recipe.accumulate))
-    begin = number * job.recipe.accumulate
-    indices = torch.cat(job.batches.orders(epoch)[begin : begin + job.recipe.accumulate]).tolist()
+    epoch, number = divmod(error.step - 1, steps_per_epoch(job.batches))
+    indices = job.batches.samples(epoch, number).tolist()
     named = ", ".join(job.batches.store.keys[index] for index in indices[:_NAMED])
     more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
     return f"{error.what} Step {error.step} was made of the images {named}{more}."

@@ -9,8 +9,8 @@ from trainer.schema import Count, Fraction, Share
 def plateau(total_steps: int, *, patience: Count = 2, factor: Share = 0.1, end: Fraction = 0.0) -> Plateau:
     """The base rate until validation stops improving, then less: the one schedule that looks at the results.
 
-    After patience epochs in a row in which the run's monitor did not reach a new best the rate is factor times what it
-    was, at least end; counting then begins anew. As torch's ReduceLROnPlateau with threshold 0 and a patience of one
-    less, for it waits for one epoch more than its own says.
+    After patience epochs in a row in which the scores did not become better (the run's monitor, and where that is the
+    same the other score) the rate is factor times what it was, at least end; counting then begins anew. As torch's
+    ReduceLROnPlateau with threshold 0 and a patience of one less, for it waits for one epoch more than its own says.
     """
     return Plateau(patience, factor, end)

@@ -1,10 +1,12 @@
 """A rate that drops in steps."""
 
 from bisect import bisect_right
+from math import ceil
 
 from trainer.registry import SCHEDS
 from trainer.sched.schedule import Schedule
 from trainer.schema import Share
+from trainer.system.exact import exact
 
 
 @SCHEDS.register
@@ -19,5 +21,5 @@ def step(
     at: shares of the run, in any order; from step ceil(share * T) on the rate is factor times what it was (He et al.
     2016, section 3.4, divide by 10 twice).
     """
-    moments = sorted(share * total_steps for share in at)
+    moments = sorted(ceil(exact(share) * total_steps) for share in at)
     return lambda step: factor ** bisect_right(moments, step)

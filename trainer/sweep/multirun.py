@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -12,9 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
-from trainer.cli.compose import number_of_jobs, plain
-from trainer.config import HARMLESS_ON_RESUME, Config, Settings, check, conf_folder
-from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError
+from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
+from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, new_folder, read_json, write_json
 from trainer.sweep.table import print_table
@@ -33,33 +33,46 @@ def hand_to_hydra(words: Sequence[str], job: Callable[[DictConfig], None] = lamb
         sys.argv = before
 
 
-def run_many(words: Sequence[str], overrides: Sequence[str], first: Config) -> int:
-    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1.
+@dataclass(frozen=True)
+class Jobs:
+    """What the command line knows of the runs to come, and hands over."""
 
-    words: all that Hydra is told. overrides: those of them that are key=value. first: the config of the first job.
-    """
-    settings = first.settings
+    typed: Sequence[str]
+    """The key=value of all jobs, as typed."""
+    count: int
+    first: Config
+    """The config of the first job."""
+    words_in: Callable[[Path], list[str]]
+    """All that Hydra is told, by the folder of the multirun."""
+    config_of: Callable[[DictConfig, Sequence[str]], Config]
+    """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
+    as_typed: Callable[[str], str]
+    """A word without what Hydra's grammar has made of it."""
+
+
+def run_many(jobs: Jobs) -> int:
+    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1."""
+    settings = jobs.first.settings
     if settings.resume not in (None, "auto"):
         raise ConfigError("resume: a multirun goes on with all its runs: say name=NAME resume=auto.")
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
-    folder = _claim(output, settings, overrides)
-    count = number_of_jobs(overrides)
+    folder = _claim(output, jobs)
     failed: list[str] = []
 
     def job(composed: DictConfig) -> None:
-        run = f"run {HydraConfig.get().job.num + 1} of {count}"
-        if not _run_job(composed, run):
+        run = f"run {HydraConfig.get().job.num + 1} of {jobs.count}"
+        if not _run_job(composed, run, jobs):
             failed.append(run)
 
     with _composed_once():
-        hand_to_hydra([*words, *_QUIET, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"], job)
+        hand_to_hydra([*jobs.words_in(folder), *_QUIET, "hydra.sweep.subdir=${hydra.job.num}"], job)
     print_table(folder, settings.monitor)
     if not failed:
         return 0
     print(
-        f"{len(failed)} of {count} runs failed. To run these alone again, say the same with "
+        f"{len(failed)} of {jobs.count} runs failed. To run these alone again, say the same with "
         f"name={folder.relative_to(output)} resume=auto.",
         file=sys.stderr,
     )
@@ -77,37 +90,38 @@ def _composed_once() -> Iterator[None]:
         Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
 
 
-def _claim(output: Path, settings: Settings, overrides: Sequence[str]) -> Path:
+def _claim(output: Path, jobs: Jobs) -> Path:
     """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
+    settings = jobs.first.settings
     folder = output / settings.name if settings.name else new_folder(output, None).path
     stored = read_json(folder / _SWEEP).get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
-    said = sorted(word for word in overrides if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
-    if stored is not None and stored != said:
+    said = sorted(word for word in jobs.typed if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
+    if stored is not None and [*map(jobs.as_typed, stored)] != [*map(jobs.as_typed, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _SWEEP, {"overrides": said})
     return folder
 
 
-def _run_job(composed: DictConfig, run: str) -> bool:
+def _run_job(composed: DictConfig, run: str, jobs: Jobs) -> bool:
     """One run of the sweep; whether it went well. What goes wrong is told and kept, and the next run starts."""
     from trainer.commands import train
 
     job = HydraConfig.get()
     folder = RunFolder(Path(os.path.relpath(job.runtime.output_dir)))
-    said = [word.lstrip("+") for word in job.overrides.task]
+    said = [jobs.as_typed(word) for word in job.overrides.task]
     print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
     try:
-        train.run_in(folder, check(plain(composed)), said)
+        train.run_in(folder, jobs.config_of(composed, job.overrides.task), said)
     except StoppedError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)  # Hydra would take an error for this job's own, and start the next
     except Exception as error:  # also a plugin's own, or no memory left: the other jobs are not to blame
         if not isinstance(error, TrainerError):
             traceback.print_exc()
-        print(f"{run} failed: {error}", file=sys.stderr)
+        print(visible(f"{run} failed: {error}", keep="\n"), file=sys.stderr)
         folder.path.mkdir(parents=True, exist_ok=True)
         if folder.read_summary().get("status") != "finished":
             write_json(folder.summary, {**ending(error), "overrides": said})

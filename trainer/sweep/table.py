@@ -3,6 +3,8 @@
 import csv
 import io
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -11,9 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainer.records.folder import RunFolder, replace_text
+from trainer.errors import CheckpointError
+from trainer.records.folder import RunFolder, read_json, replace_text
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
+_SCORES = ("val_accuracy", "val_loss", "val_objective")
+"""Of the best epoch. Runs are ranked by one of the first two, and where that is the same by the other."""
 _WIDE = 240
 """Characters: a log file has no width of its own."""
 _REPEATED = ("data.fold", "seed")
@@ -29,9 +34,10 @@ def print_table(folder: Path, monitor: str) -> None:
     runs = ranked(folder, monitor)
     keys = _varying(runs)
     rows = [_row(rank, run, monitor, keys) for rank, run in enumerate(runs, 1)]
-    _show(
-        rows, [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:]], f"{folder}, best {monitor} first", folder / "results.csv"
-    )
+    header = [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:], *(score for score in _SCORES if score != monitor)]
+    _show(rows, header, f"{folder}, best {monitor} first", folder / "results.csv")
+    if not _validated_alike(runs):
+        print("These runs were not all validated on the same images: their scores compare only as far as those do.")
     spread = spreads(runs, keys, monitor)
     if spread:
         over = " and ".join(key for key in keys if key in _REPEATED)
@@ -50,7 +56,7 @@ def spreads(runs: list[dict[str, Any]], keys: list[str], monitor: str) -> list[d
     if all(len(scores) < 2 for scores in groups.values()):
         return []
     rows = []
-    for values, every in sorted(groups.items(), key=lambda group: _place(_mean(group[1]), monitor)):
+    for values, every in sorted(groups.items(), key=lambda group: _place({monitor: _mean(group[1])}, monitor)):
         scores = [score for score in every if score is not None]
         figures = {
             "mean": f"{mean(scores):.4f}" if scores else "-",
@@ -66,15 +72,25 @@ def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     """The summaries of the runs in the folder, best first, runs without a score last; 'said' is key -> value."""
     paths = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name))
     runs = [{**RunFolder(path).read_summary(), "run": path.name} for path in paths]
-    for run in runs:
+    for path, run in zip(paths, runs, strict=True):
+        with suppress(CheckpointError):  # one that is damaged costs no run its place
+            run["validation"] = read_json(RunFolder(path).about).get("validation_fingerprint")
         run["said"] = {key: value for key, _, value in (word.partition("=") for word in run.get("overrides", []))}
         run["score"] = (run.get("best") or {}).get(monitor)
-    return sorted(runs, key=lambda run: _place(run["score"], monitor))
+    return sorted(runs, key=lambda run: _place(run.get("best") or {}, monitor))
 
 
-def _place(score: float | None, monitor: str) -> tuple[bool, float]:
-    """What sorts the best score first, and none last."""
-    return score is None, (score or 0.0) * (-1 if monitor == "val_accuracy" else 1)
+def _validated_alike(runs: list[dict[str, Any]]) -> bool:
+    """Whether the runs validated on the same images, as far as they tell; those of one fold, where folds are varied."""
+    known = [(run["said"].get("data.fold"), run["validation"]) for run in runs if run.get("validation")]
+    return len(set(known)) == len({fold for fold, _ in known})
+
+
+def _place(scores: Mapping[str, float | None], monitor: str) -> tuple[tuple[bool, float], ...]:
+    """What sorts the best monitored score first, and none last; where it is the same, the best of the other."""
+    accuracy, loss = scores.get("val_accuracy"), scores.get("val_loss")
+    place = (accuracy is None, -(accuracy or 0.0)), (loss is None, loss or 0.0)
+    return place if monitor == "val_accuracy" else place[::-1]
 
 
 def _mean(scores: list[float | None]) -> float | None:
@@ -93,7 +109,7 @@ def _row(rank: int, run: dict[str, Any], monitor: str, keys: list[str]) -> dict[
     return {
         "rank": str(rank) if score is not None else "-",
         "run": run["run"],
-        monitor: f"{score:.4f}" if score is not None else "-",
+        **{key: f"{best[key]:.4f}" if best.get(key) is not None else "-" for key in _SCORES},
         **{key: run["said"].get(key, "") for key in keys},
         "status": "done" if run.get("status") == "finished" else "FAILED",
         "best_epoch": str(best.get("epoch", "-")),

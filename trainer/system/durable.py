@@ -9,6 +9,18 @@ from typing import BinaryIO
 SUFFIX = ".tmp"
 """Ends the name of a file that is being written. One that lies there at the start of a run is left of a killed one."""
 
+LFS_POINTER = "a Git LFS pointer, not the file itself (git lfs pull fetches it)"
+LFS_BEGINS = b"version https://git-lfs"
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether this is what Git leaves in the place of a large file that was not fetched."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LFS_BEGINS)) == LFS_BEGINS
+    except OSError:
+        return False  # whoever reads it will tell what is wrong
+
 
 def write_beside(path: Path, write: Callable[[BinaryIO], object]) -> Path:
     """Puts what `write` writes on the disk beside path, to be renamed over it; gives the name.

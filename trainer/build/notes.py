@@ -1,0 +1,61 @@
+"""What is said before the first step: what will not act, or not as one may think."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.data.source import Source
+from trainer.engine.loop import Plan
+from trainer.loss.class_weights import shown
+from trainer.loss.criterion import Criterion
+
+_FEW_STEPS = 5
+_FINE = 100
+"""Validation images of which one is a hundredth of the accuracy."""
+
+
+def idle(options: Mapping[str, Any], source: Source) -> tuple[str, ...]:
+    """A note on what a stack of augmentations holds and grey images cannot show; options: the stack's."""
+    idle = [name for name in ("saturation", "hue", "greyscale") if source.channels == 1 and options.get(name)]
+    return (f"aug.{', aug.'.join(idle)}: nothing to do on grey images",) if idle else ()
+
+
+def rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """The stages' base rates in words, where they differ."""
+    rates = sorted({group["initial_lr"] for group in optimizer.param_groups})
+    return (f"learning rate: {rates[0]:.3g} in the stem, rising to {rates[-1]:.3g} in the head",) if rates[1:] else ()
+
+
+def weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
+    """The class weights in words, where classes count differently."""
+    weights = criterion.class_weights
+    return (f"class weights: {shown(weights, source.classes)}",) if (weights != 1).any() else ()
+
+
+def patience(plan: Plan) -> tuple[str, ...]:
+    """A note where early_stop does not count from the first epoch on."""
+    if plan.early_stop is None or not plan.rising_epochs:
+        return ()
+    rises = f"the learning rate rises until epoch {plan.rising_epochs} of {plan.epochs}"
+    if plan.early_stop < plan.epochs - plan.rising_epochs:
+        return (f"early_stop={plan.early_stop} counts from epoch {plan.rising_epochs + 1} on: {rises}.",)
+    return (f"early_stop={plan.early_stop} cannot act: {rises}, and progress is counted after that.",)
+
+
+def pace(steps: int) -> tuple[str, ...]:
+    """A note where an epoch has hardly a step."""
+    few = f"Only {steps} optimizer step{'s' * (steps > 1)} an epoch: a smaller batch_size or more epochs learn more."
+    return (few,) if steps < _FEW_STEPS else ()
+
+
+def resolution(labels: Tensor) -> tuple[str, ...]:
+    """A note where validation has so few images that the scores of its epochs come in large steps."""
+    count = int((labels >= 0).sum())
+    if count >= _FINE:
+        return ()
+    if not count:
+        return ("Validation has no labelled image: every epoch scores 0. Label some, or validate on another part.",)
+    images = f"only {count} labelled image{'s' * (count > 1)}, of which one is {100 / count:.3g} % of the accuracy"
+    return (f"Validation has {images}: smaller differences between epochs or runs say nothing. More images tell more.",)

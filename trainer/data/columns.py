@@ -1,0 +1,202 @@
+"""Which columns of a table hold the paths, the labels and the parts: as it is said, or as the cells show."""
+
+import shlex
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from trainer.data.formats import SUFFIXES
+from trainer.data.lookup import Lookup, sample
+from trainer.data.part_names import parts_of
+from trainer.data.sheet import Line, Sheet
+from trainer.errors import DataError, did_you_mean, visible
+
+HOT = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+"""What a column of one class says of a picture."""
+_USUAL = ("label", "labels", "class", "class_name", "target", "category")
+_NEARLY_ALL = 0.9
+_FEW_COLUMNS = 10
+_WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table below the names of its columns; where it has no header these are 1, 2, 3, …"""
+
+    source: Path
+    names: tuple[str, ...]
+    lines: Sequence[Line]
+    has_header: bool
+
+    def cells(self, column: int) -> list[str]:
+        return [line.cells[column].strip() if column < len(line.cells) else "" for line in self.lines]
+
+    @cached_property
+    def shown(self) -> str:
+        """All columns by name: within the line where they are few, else on lines of their own."""
+        listed = ", ".join(visible(name) or "(no name)" for name in self.names) or "nothing"
+        listed = f" {listed}"
+        if len(self.names) > _FEW_COLUMNS:
+            listed = "\n" + textwrap.fill(listed.strip(), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        return f"Its first line names{listed}" if self.has_header else f"It has no header; its columns are{listed}"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column holds what, by number. label: several where each is one class, and says 1 for its pictures."""
+
+    path: int
+    label: tuple[int, ...]
+    split: int | None
+
+
+def with_header(source: Path, sheet: Sheet, lookup: Lookup, said: Iterable[str]) -> Table:
+    """The table of a sheet. Its first line is a header, unless one of its cells is a picture that is there.
+
+    said: names of columns; a line that holds one is a header. Raises DataError if two columns have one name.
+    """
+    first = [cell.strip() for cell in sheet.lines[0].cells] if sheet.lines else []
+    if first and not set(first) & set(said) and any(_is_picture(cell, lookup) for cell in first):
+        numbers = tuple(str(number) for number in range(1, len(first) + 1))
+        return Table(source, numbers, sheet.lines, has_header=False)
+    if twice := sorted({name for name in first if name and first.count(name) > 1}):
+        raise DataError(f"data.file: {source} has several columns of one name: {', '.join(twice)}. Rename all but one.")
+    return Table(source, tuple(first), sheet.lines[1:], has_header=True)
+
+
+def choose(table: Table, lookup: Lookup, path: str | None, label: str | list[str] | None, split: str | None) -> Columns:
+    """Which column is what. Where nothing is said: a column called path, label or split, else what the cells show.
+
+    Lets the lookup start where the paths are found. Raises DataError with all that cannot be found, and all columns.
+    """
+    wrong: list[str] = []
+    split_column = _split(table, split, wrong)
+    path_column = _path(table, lookup, path, {split_column}, wrong)
+    label_columns = _label(table, label, {path_column, split_column}, wrong)
+    if wrong:
+        raise DataError(f"data.file: {table.source} {'; it '.join(wrong)}. {table.shown}")
+    assert path_column is not None
+    return Columns(path_column, label_columns, split_column)
+
+
+def in_words(table: Table, sheet: Sheet, columns: Columns, lookup: Lookup) -> str:
+    """The line that says how the table is read."""
+    labels = [table.names[each] for each in columns.label]
+    where = f" below {', '.join(lookup.folders)}" if any(lookup.folders) else ""
+    held = f"column {labels[0]}" if len(labels) == 1 else f"the columns {', '.join(labels)}, one of which is 1"
+    parts = f", parts in column {table.names[columns.split]}" if columns.split is not None else ""
+    header = "" if table.has_header else " It has no header: its first line is of a picture."
+    return (
+        f"{table.source}: separated by {sheet.delimiter}s; paths{where} in column {table.names[columns.path]}, "
+        f"classes in {held}{parts}.{header}"
+    )
+
+
+def _is_picture(cell: str, lookup: Lookup) -> bool:
+    """Whether the cell names a file: with its ending, or at least with a number, which a header such as id has not."""
+    named = Path(cell).suffix.lower() in SUFFIXES or any(character.isdigit() for character in cell)
+    return named and bool(lookup.find(cell) or lookup.below(cell))
+
+
+def _named(table: Table, name: str, option: str, what: str, wrong: list[str]) -> int | None:
+    """The column of a name that was said."""
+    if name in table.names:
+        return table.names.index(name)
+    hint = did_you_mean(name, [each for each in table.names if each])
+    wrong.append(f"has no column '{name}'.{hint} Say which holds the {what}: data.{option}=COLUMN")
+    return None
+
+
+def _split(table: Table, said: str | None, wrong: list[str]) -> int | None:
+    """The column of parts: the one that is said, or called split, or all of whose cells are names of parts."""
+    if said is not None:
+        return _named(table, said, "split", "parts (null: none)", wrong)
+    if "split" in table.names:
+        return table.names.index("split")
+    for column in range(len(table.names)):
+        words = set(table.cells(column))
+        found = parts_of(words)
+        if len(found) == len(words) > 1 and "train" in found.values():
+            return column
+    return None
+
+
+def _path(table: Table, lookup: Lookup, said: str | None, taken: set[int | None], wrong: list[str]) -> int | None:
+    """The column of paths: the one that is said, or called path, or whose cells are files that are there."""
+    column = None
+    if said is not None:
+        column = _named(table, said, "path", "paths", wrong)
+    elif "path" in table.names:
+        column = table.names.index("path")
+    else:
+        free = [column for column, name in enumerate(table.names) if name and column not in taken]
+        asked = {column: list(dict.fromkeys(sample(table.cells(column)))) for column in free}
+        found = _most_found(asked, lookup.find) or _most_found(asked, lookup.below)
+        around = [] if found else _most_found(asked, lookup.beside().below)
+        if len(found) == 1:
+            column = found[0]
+        elif found:
+            listed = " and ".join(table.names[each] for each in found)
+            wrong.append(f"holds files in {listed}. Say which are the images: data.path=COLUMN")
+        elif around:
+            place = lookup.beside().base / lookup.beside().below(asked[around[0]][0])[0]
+            words = shlex.join([f"data.path={table.names[around[0]]}", f"data.root={place}"])
+            wrong.append(
+                f"has no column of files that are there, below {lookup.base}; but some are in {place}: {words}"
+            )
+        else:
+            wrong.append(
+                f"has no column of files that are there, below {lookup.base}. Say which holds the paths, and where "
+                "they start: data.path=COLUMN data.root=FOLDER"
+            )
+    if column is not None:
+        lookup.settle(table.cells(column))
+    return column
+
+
+def _most_found(asked: dict[int, list[str]], find: Callable[[str], Sequence[str]]) -> list[int]:
+    """The columns of whose cells most are found, without those that name the very files that an earlier one names."""
+    found = {column: [tuple(find(name)) for name in names] for column, names in asked.items()}
+    counts = {column: sum(map(bool, each)) for column, each in found.items()}
+    most = max(counts.values(), default=0)
+    best = [column for column in counts if most and counts[column] >= _NEARLY_ALL * most]
+    return [column for column in best if not any(found[column] == found[other] for other in best[: best.index(column)])]
+
+
+def _label(table: Table, said: str | list[str] | None, taken: set[int | None], wrong: list[str]) -> tuple[int, ...]:
+    """The column of labels, or the columns of single classes: as said, or what is left beside the others."""
+    if said is not None:
+        names = [said] if isinstance(said, str) else said
+        found = [_named(table, name, "label", "label", wrong) for name in names]
+        return tuple(column for column in found if column is not None)
+    if "label" in table.names:
+        return (table.names.index("label"),)
+    free = [column for column in range(len(table.names)) if column not in taken and table.names[column]]
+    told = {column: set(table.cells(column)) for column in free}
+    repeated = [column for column in free if 1 < len(told[column]) < max(4, len(table.lines))]
+    usual = [column for column in repeated if table.names[column].lower() in _USUAL]
+    chosen = usual if len(usual) == 1 else repeated
+    if len(chosen) > 1 and all(cell.lower() in HOT for column in chosen for cell in told[column]):
+        return tuple(chosen)
+    if len(chosen) != 1:
+        might = (
+            f", as {', '.join(table.names[each] for each in chosen)} might" if 0 < len(chosen) <= _FEW_COLUMNS else ""
+        )
+        wrong.append(
+            f"does not tell which column holds the label{might}. Say which: data.label=COLUMN{_one_hot(table, chosen)}"
+        )
+        return ()
+    return tuple(chosen)
+
+
+def _one_hot(table: Table, columns: Sequence[int]) -> str:
+    """The words for those of the columns that are of a class each, where exactly one of them says 1 in every row."""
+    hot = {column: [HOT.get(cell.lower()) for cell in table.cells(column)] for column in columns}
+    single = [column for column, cells in hot.items() if None not in cells]
+    rows = list(zip(*[hot[column] for column in single], strict=True))
+    if len(single) < 2 or any(row.count(True) != 1 for row in rows):
+        return ""
+    words = shlex.quote(f"data.label=[{','.join(table.names[each] for each in single)}]")
+    return f", or the columns of one class each: {words}"

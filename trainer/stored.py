@@ -1,0 +1,25 @@
+"""Options that are null until they are said, and what older versions stored in their place."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+DEFAULT_SHARE = 0.1
+"""The share held out of a set without a validation part, where data.val says nothing."""
+
+NULL_MEANS = {"data.val": DEFAULT_SHARE, "aug.padding": "reflection"}
+"""What such an option has the effect of, and was by default before. What is said is refused where it cannot act."""
+
+
+def effect(key: str, value: Any) -> Any:
+    """What a value comes to in the steps of a run, by which runs are compared."""
+    return NULL_MEANS.get(key) if value is None else value
+
+
+def renewed(stored: Mapping[str, Any], said: Collection[str] = ()) -> dict[str, Any]:
+    """A config that a run has stored, as it is said today; said: keys that are said anew, and stay as they are."""
+    result = dict(stored)
+    for key, before in NULL_MEANS.items():
+        room, _, option = key.partition(".")
+        if key not in said and isinstance(stored.get(room), Mapping) and stored[room].get(option) == before:
+            result[room] = {name: value for name, value in stored[room].items() if name != option}
+    return result
