@@ -49,6 +49,9 @@ Fit = Literal["crop", "squish", "pad"]
 # How often a trained run looks at a picture, for its answer.
 Tta = Literal["none", "flip", "crops"]
 
+# What works out a trained run's answers.
+EngineChoice = Literal["auto", "torch", "onnxruntime"]
+
 _WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",

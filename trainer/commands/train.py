@@ -40,17 +40,21 @@ from trainer.system import fault
 
 def run(config: Config) -> int:
     """Trains in the folder that the config names. Returns the exit code 0; every other end is an error."""
-    settings = config.settings
+    folder, checkpoint = place_of(config.settings)
+    return run_in(folder, config, checkpoint=checkpoint)
+
+
+def place_of(settings: Settings) -> tuple[RunFolder, str | None]:
+    """The run's folder, made where it is a new one; and the checkpoint to go on from, where its file is named."""
     output = Path(settings.output).expanduser()
     if settings.resume is None:
-        return run_in(new_folder(output, settings.name), config)
+        return new_folder(output, settings.name), None
     if settings.resume != "auto":
-        folder, checkpoint = run_at(Path(settings.resume).expanduser())
-        return run_in(folder, config, checkpoint=checkpoint)
+        return run_at(Path(settings.resume).expanduser())
     if settings.name is None:
         raise ConfigError("resume: auto wants the name of the run to go on with: name=NAME. Or say resume=FOLDER.")
     folder = RunFolder(output / settings.name)
-    return run_in(folder if folder.holds_a_run else new_folder(output, settings.name), config)
+    return folder if folder.holds_a_run else new_folder(output, settings.name), None
 
 
 def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None, checkpoint: str | None = None) -> int:

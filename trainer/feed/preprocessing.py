@@ -16,12 +16,13 @@ from trainer.aug.sampling import Blend, blended
 from trainer.aug.transform import Transform
 from trainer.data.decode import Frame, decode, framed, upright
 from trainer.data.denoise import denoise
+from trainer.data.formats import Packed
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.feed.normalise import Normalisation, centred
 from trainer.schema import Denoise, Normalise
 
-Picture = Path | Image.Image | np.ndarray[Any, Any]
+Picture = Path | Packed | Image.Image | np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class Preprocessing:
     def prepared(self, picture: Picture, where: str = "the image") -> Tensor:
         """The decoded, fitted and filtered picture: uint8 (C, side, side).
 
-        picture: a file's path, a Pillow image, or an array (H, W), (H, W, 1 or 3 or 4) of uint8. Raises DataError,
-        with the file's path or where, for what cannot be read.
+        picture: a file's path, a file in an archive, a Pillow image, or an array (H, W), (H, W, 1 or 3 or 4) of uint8.
+        Raises DataError, with the file's path or where, for what cannot be read.
         """
-        if isinstance(picture, Path):
+        if isinstance(picture, Path | Packed):
             pixels = decode(picture, self.frame)
         else:
             image = _from_array(picture, where) if isinstance(picture, np.ndarray) else picture
