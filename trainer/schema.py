@@ -115,8 +115,10 @@ def typed(text: str, annotation: Any) -> Any:
     with suppress(yaml.YAMLError):
         read = yaml.safe_load(text)
     if "text" in describe(annotation).split(" or "):
+        if list[str] in alternatives(annotation) and isinstance(read, list):
+            return conform(yaml.load(text, yaml.BaseLoader), list[str])
         with suppress(ValueError):
-            return conform(None if read is None else text, annotation)
+            return conform(None if text == "null" else text, annotation)
         return conform(text, annotation)
     try:
         return conform(read, annotation)

@@ -101,7 +101,12 @@ def _dispatch(words: list[str]) -> int:
             raise ConfigError(f"{word}: a verb stands first: python -m trainer {word} key=value …")
     flags = [word for word in words if word not in arguments.overrides]
     if arguments.config_path and not arguments.config_path.startswith("/"):
-        flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]
+        flags = [
+            word.replace(arguments.config_path, str(Path(arguments.config_path).absolute()))
+            if word.removeprefix("--config-path=").removeprefix("-cp=") == arguments.config_path
+            else word
+            for word in flags
+        ]
     typed, arguments.overrides = arguments.overrides, spelled(arguments.overrides)
     words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:

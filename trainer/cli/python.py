@@ -47,5 +47,5 @@ def train(words: Sequence[str] = ()) -> Run:
         from trainer.commands.train import place_of, run_in  # torch comes with it
 
         folder, checkpoint = place_of(config.settings)
-        run_in(folder, config, checkpoint=checkpoint)
+        run_in(folder, config, checkpoint=checkpoint, words=words)
         return Run(folder.path, folder.read_summary())

@@ -1,6 +1,7 @@
 """train: one run from its config to its summary, new or resumed."""
 
 import shlex
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -57,10 +58,17 @@ def place_of(settings: Settings) -> tuple[RunFolder, str | None]:
     return folder if folder.holds_a_run else new_folder(output, settings.name), None
 
 
-def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None, checkpoint: str | None = None) -> int:
+def run_in(
+    folder: RunFolder,
+    config: Config,
+    overrides: list[str] | None = None,
+    checkpoint: str | None = None,
+    words: Sequence[str] | None = None,
+) -> int:
     """Trains in this folder, and goes on if it holds a run already.
 
-    overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one.
+    overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one. words:
+    what the run was told; None is the command line.
     """
     with folder.locked():
         checkpoints = Checkpoints(folder.checkpoints)
@@ -73,7 +81,7 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
             print(_finished(folder, ends))
             return 0
         with Screen() as screen:
-            _run(folder, config, overrides or [], saved, screen)
+            _run(folder, config, overrides or [], saved, screen, partial(begin, words=words))
         return 0
 
 
@@ -92,7 +100,14 @@ def _finished(folder: RunFolder, ends: list[str]) -> str:
     return f"{folder.path} is finished. To train on: python -m trainer {' '.join(words)}"
 
 
-def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
+def _run(
+    folder: RunFolder,
+    config: Config,
+    overrides: list[str],
+    saved: dict[str, Any] | None,
+    screen: Screen,
+    begin: Callable[..., None],
+) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
         job = build(config if saved is None else without_weights(config), screen.counting)
@@ -185,15 +200,15 @@ def _stopped(
     Raises DivergedError if the last steps show that the run has diverged: then that is what is to be told.
     """
     way_on = f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}"
-    told = f"Stopped by {signal} after step {job.state.step}"
+    words = f"Stopped by {signal} after step {job.state.step}"
     if not fit_to_save(job.state, job.recipe):
-        told += f"; this state is not saved, since its loss is far above where it began. {what_stays(checkpoints)}"
-        return StoppedError(f"{told} {way_on}", signal.signal_number)
+        words += f"; this state is not saved, since its loss is far above where it began. {what_stays(checkpoints)}"
+        return StoppedError(f"{words} {way_on}", signal.signal_number)
     try:
         witness.save_what_is_not_saved(job.state)
     except SaveError as error:
         return TrainerError(f"Stopped by {signal}, which leaves the last steps unsaved: {error}")
-    return StoppedError(f"{told}; all is saved. {way_on}", signal.signal_number)
+    return StoppedError(f"{words}; all is saved. {way_on}", signal.signal_number)
 
 
 def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Evaluation | None:

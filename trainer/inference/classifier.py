@@ -63,7 +63,7 @@ class Classifier:
 
         Raises DataError for the first that cannot be read.
         """
-        given = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+        given: list[Any] = [pictures] if _is_one(pictures) else list(pictures)  # type: ignore[arg-type]
         answers: list[Answer] = []
         read = (Path(each).expanduser() if isinstance(each, str) else each for each in given)
         for batch in self.answer((f"picture {place}", picture) for place, picture in enumerate(read, start=1)):
@@ -167,3 +167,9 @@ def _decoded_ahead(work: Any, items: Iterable[Item]) -> Iterator[Any]:
         finally:
             for each in coming:
                 each.cancel()
+
+
+def _is_one(pictures: Any) -> bool:
+    """Whether one picture is given, and not several: an array of three sides or fewer is one."""
+    is_array = isinstance(pictures, np.ndarray) and pictures.ndim < 4
+    return is_array or isinstance(pictures, str | Path | Image.Image)

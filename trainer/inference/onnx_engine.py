@@ -51,8 +51,14 @@ def onnx_engine(run: SavedRun) -> Engine:
         raise ConfigError("engine=onnxruntime: its packages are not installed: pip install 'trainer[export]'")
     if not path.exists():
         _export_beside(run)
+    os.utime(path)  # `cache` tells when it was used last
     try:
-        os.utime(path)  # `cache` tells when it was used last
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"engine=onnxruntime: it cannot be imported ({first_line(error)}). Use engine=torch."
+        ) from error
+    try:
         return _engine(run, path.read_bytes())
     except Exception as error:  # whatever its reader makes of a damaged file
         path.unlink(missing_ok=True)
@@ -62,7 +68,7 @@ def onnx_engine(run: SavedRun) -> Engine:
 
 
 def _engine(run: SavedRun, network: bytes) -> Engine:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors

@@ -14,7 +14,8 @@ from trainer.config import ROOMS, Config, Settings, check, nested
 from trainer.engine.checkpoint import BEST, Checkpoints, load
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
 from trainer.feed.preprocessing import Preprocessing, read
-from trainer.records.folder import RunFolder, read_json
+from trainer.records.folder import RunFolder, read_json, unliteral
+from trainer.stored import renewed
 
 _OLD_DEFAULTS = {"resize": "bilinear", "fit": "crop", "denoise": "none", "grey": False}
 """What was done to pictures by data parts without such options, for runs that did not store it."""
@@ -59,9 +60,9 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
     else:
         folder = _existing(path)
         saved, weights_file = _best_of(folder), folder.checkpoints / BEST
-    stored = nested(saved.get("config", {}))
+    stored = renewed(nested(saved.get("config", {})))
     if folder is not None and folder.config.exists():
-        stored = _plain_yaml(folder.config)
+        stored = renewed(unliteral(_plain_yaml(folder.config)))
     about = {} if folder is None else read_json(folder.about)
     stored["plugins"] = list(plugins)
     return SavedRun(

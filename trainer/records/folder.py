@@ -132,6 +132,17 @@ def literal(data: Any) -> Any:
     return data
 
 
+def unliteral(data: Any) -> Any:
+    """What literal() was given: the text of a stored config, in which nothing is to be worked out."""
+    if isinstance(data, dict):
+        return {key: unliteral(each) for key, each in data.items()}
+    if isinstance(data, list):
+        return [unliteral(each) for each in data]
+    if isinstance(data, str):
+        return re.sub(r"(\\+)\$\{", lambda before: before[1][: len(before[1]) // 2] + "${", data)
+    return data
+
+
 def new_folder(output: Path, name: str | None, now: Callable[[], datetime] = datetime.now) -> RunFolder:
     """A folder for a new run: output/name, or a dated one that no other run shares.
 
