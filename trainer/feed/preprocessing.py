@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.aug.policy import Policy
+from trainer.aug.sampling import Blend, blended
 from trainer.aug.transform import Transform
 from trainer.data.decode import Frame, decode, framed, upright
 from trainer.data.denoise import denoise
@@ -79,13 +80,14 @@ class Preprocessing:
         device: torch.device,
         channels_last: bool = False,
         dtype: torch.dtype = torch.float32,
+        blend: Blend = blended,
     ) -> Callable[..., Tensor]:
         """From prepared batches, uint8 (B, C, side, side) on the device, to what the model sees: (B, C, size, size).
 
-        Given draws as well, the policy's augmentation is applied.
+        Given draws as well, the policy's augmentation is applied. blend: what makes up for the warp.
         """
         mean, std, image = self.normalisation.mean, self.normalisation.std, self.normalisation.mean_image
-        transform = Transform(policy, self.size, mean, std, channels_last, dtype)
+        transform = Transform(policy, self.size, mean, std, channels_last, dtype, blend)
         return transform if image is None else centred(transform, image.to(device))
 
 
