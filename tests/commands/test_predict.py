@@ -280,8 +280,11 @@ def test_onnx_runtime_answers_as_torch_does_and_its_network_is_kept(
         assert float(one["probability"] or 0) == pytest.approx(float(other["probability"] or 0), abs=1e-5)
     (kept,) = (tmp_path / "cache" / "trainer" / "engines").iterdir()
     monkeypatch.setattr(choice, "_FEW", 1)
+    monkeypatch.setattr(choice, "_seconds_a_look", lambda run, engine: float("torch" in engine.name))
     again = predict(run, photos, "engine=auto")
     assert "Exporting" not in again.err and "by onnxruntime on cpu" in again.err
+    monkeypatch.setattr(choice, "_seconds_a_look", lambda run, engine: float("onnx" in engine.name))
+    assert "by torch" in predict(run, photos, "engine=auto").err
     kept.write_bytes(b"damaged")
     damaged = predict(run, photos, "engine=auto")
     assert "was damaged" in damaged.err and "by torch" in damaged.err and not kept.exists()

@@ -1,4 +1,4 @@
-"""ONNX Runtime in the place of torch: on a CPU it answers two to three times as fast, after an export that is kept.
+"""ONNX Runtime in the place of torch: on a CPU some networks answer three times as fast, after an export that is kept.
 
 The export needs a gigabyte for seconds, so a process of its own makes it: `python -m trainer.inference.onnx_engine`.
 """
