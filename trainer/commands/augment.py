@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trainer.config import Config
+from trainer.data.archive import is_archive
 from trainer.data.decode import Frame, decode
 from trainer.data.files import Files
-from trainer.data.archive import is_archive
 from trainer.data.folder import scan
 from trainer.errors import ConfigError, OutputError
 from trainer.registry import entry
