@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from trainer.engine.answers import Collector
 from trainer.engine.average import follow
 from trainer.engine.device import ahead
 from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
@@ -216,14 +217,15 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, p
     """The model's scores over the batches, in evaluation mode."""
     model.eval()
     sums = zero_sums(next(model.parameters()).device)
-    surprises = torch.zeros_like(sums[0])
+    surprises, answers = torch.zeros_like(sums[0]), Collector()
     for batch in ahead(batches, sums.device):
         with precision.autocast():
             logits = model(batch.images)
         losses = criterion.losses(logits, batch.labels)
         sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
         surprises += surprise(logits, batch.labels, sums.dtype)
-    return evaluation_of(sums, surprises)
+        answers.add(logits, batch.labels)
+    return evaluation_of(sums, surprises, answers.read())
 
 
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
