@@ -37,6 +37,8 @@ class Scores:
     suspects: Sequence[Mapping[str, Any]] = ()
     others: Mapping[str, float] | None = None
     """More scores, by the words that a page has for them."""
+    folder: Path | None = None
+    """Where the evaluation lies; None where training counted."""
 
     @property
     def guessing(self) -> float:
@@ -118,13 +120,13 @@ def _evaluations(folder: RunFolder) -> tuple[list[Scores], tuple[str, ...]]:
             if runs and runs[0].get("weights") != sha256:
                 outdated.append(path.parent.name)
                 continue
-            found.append(of_evaluation(data, path.parent.name))
+            found.append(of_evaluation(data, path.parent))
         except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
             continue  # a file that is damaged, or of another program, costs the page one section
     return found, tuple(outdated)
 
 
-def of_evaluation(data: Mapping[str, Any], name: str) -> Scores:
+def of_evaluation(data: Mapping[str, Any], folder: Path) -> Scores:
     """What an evaluation.json tells. Raises KeyError, TypeError or ValueError if it is none."""
     classes = tuple(map(str, data["classes"]))
     others = {
@@ -134,6 +136,7 @@ def of_evaluation(data: Mapping[str, Any], name: str) -> Scores:
         "log loss": data.get("nll"),
         "Brier score": data.get("brier"),
     }
+    name = folder.name
     interval = data.get("intervals", {}).get("accuracy")
     return Scores(
         part={"val": "validation"}.get(name, name) if data.get("own_data", True) else name,
@@ -150,6 +153,7 @@ def of_evaluation(data: Mapping[str, Any], name: str) -> Scores:
         mistakes=tuple(data.get("mistakes", ())),
         suspects=tuple(data.get("suspect_labels", ())),
         others={words: value for words, value in others.items() if value is not None},
+        folder=folder,
     )
 
 

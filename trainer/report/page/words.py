@@ -73,7 +73,7 @@ def cards(facts: RunFacts) -> list[tuple[str, str]]:
     if facts.about.get("parameters"):
         found.append((_short(facts.about["parameters"]), "parameters"))
     if summary.get("seconds"):
-        found.append((_duration(summary["seconds"]), "computing time"))
+        found.append((duration(summary["seconds"]), "computing time"))
     return found
 
 
@@ -189,7 +189,8 @@ def _short(number: float) -> str:
     return f"{number:g}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In the unit that suits it."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     minutes = seconds / 60
