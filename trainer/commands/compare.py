@@ -54,8 +54,11 @@ def _picture(path: Path) -> str:
 
 
 def _common(folders: Sequence[RunFolder]) -> Path:
-    """The folder that holds all runs, as it would be typed from here."""
-    return Path(os.path.relpath(os.path.commonpath([folder.path.absolute().parent for folder in folders])))
+    """The folder that holds all runs, as they were named."""
+    parents = [folder.path.parent for folder in folders]
+    if len({parent.is_absolute() for parent in parents}) > 1:
+        parents = [parent.absolute() for parent in parents]
+    return Path(os.path.commonpath(parents))
 
 
 def _tell(found: Compared) -> None:

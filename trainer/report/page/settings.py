@@ -30,14 +30,24 @@ def unlike_defaults(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """(key, its value in each config) of every key in which they differ. The name of a part stands for its room."""
+    """(key, its value in each config) of every key in which they differ. The name of a part stands for its room.
+
+    Options that belong to another part are not told: what it is already says that they are others.
+    """
     each = [flat(config) for config in configs]
-    keys = dict.fromkeys(key for values in each for key in values)
+    keys = [key for key in dict.fromkeys(key for values in each for key in values) if not _of_another(key, each)]
     return [
         (key.removesuffix(".name"), *(_said(values, key) for values in each))
         for key in keys
         if key not in _PLACES and len({repr(effect(key, values.get(key))) for values in each}) > 1
     ]
+
+
+def _of_another(key: str, each: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an option is absent where its room has another part."""
+    name = f"{key.partition('.')[0]}.name"
+    has_it, parts = {key in values for values in each}, {values.get(name) for values in each}
+    return "." in key and len(has_it) > 1 and len(parts) > 1
 
 
 def _said(values: Mapping[str, Any], key: str) -> str:
@@ -54,7 +64,7 @@ def _said(values: Mapping[str, Any], key: str) -> str:
 def _options(room: str, name: str) -> dict[str, Any]:
     found = registry.entries(room).get(name)
     options = found.options if found else {}
-    return {key: option.default for key, option in options.items() if option.default is not registry.REQUIRED}
+    return {key: _ABSENT if option.default is registry.REQUIRED else option.default for key, option in options.items()}
 
 
 def _choices(config: Mapping[str, Any]) -> dict[str, str]:
