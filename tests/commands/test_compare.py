@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from shared import Ended
+from shared import TINY, Ended
 
 from trainer.cli.main import main
 from trainer.inference.compare_page import verdict
@@ -22,7 +22,8 @@ Train = Callable[..., Ended]
 def two(train: Train, tmp_path: Path) -> list[Path]:
     """Two runs on the same data that differ in the rate and in the network."""
     train("name=slow", "data.images=200", "optim.lr=1e-6")
-    train("name=fast", "data.images=200", "model=mlp", "model.widths=[32]")
+    tiny = [word for word in TINY if not word.startswith("model.")]
+    assert train("name=fast", *tiny, "data.images=200", "model=mlp", tiny=False).code == 0
     return [tmp_path / "outputs" / name for name in ("slow", "fast")]
 
 

@@ -23,14 +23,18 @@ FLAGS = [
 LOOK = """<script>addEventListener("load", () => {
   const size = each => { const box = each.getBoundingClientRect(); return box.width > 0 && box.height > 0 };
   const images = [...document.images], charts = [...document.querySelectorAll("svg")];
-  document.title = "LOOKED" + JSON.stringify({
+  parent.postMessage(JSON.stringify({
     width: innerWidth, images: images.length, charts: charts.length,
     broken: images.filter(each => !each.complete || !each.naturalWidth || !size(each)).length,
     flat: charts.filter(each => !size(each)).length,
     wide: document.documentElement.scrollWidth,
     asked: performance.getEntriesByType("resource").filter(each => !each.name.startsWith("data:")).length,
-  })
+  }), "*")
 })</script>"""
+FRAME = """<!doctype html><link rel="icon" href="data:,">
+<script>addEventListener("message", told => { document.title = "LOOKED" + told.data })</script>
+<iframe src="{name}" style="width: {width}px; height: 900px; border: 0"></iframe>"""
+"""A window of a browser is no narrower than 500 pixels: a frame in it is as wide as a telephone."""
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 
@@ -40,17 +44,18 @@ def looked_at(page: Path, width: int, profile: Path) -> dict[str, Any]:
     html = page.read_text(encoding="utf-8")
     assert 'http-equiv="Content-Security-Policy"' in html
     html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html).replace("</head>", f"{LOOK}</head>")
-    copy = page.with_name(f"looked-at-{width}.html")
-    copy.write_text(html, encoding="utf-8")
-    told = [browse(page, width, profile), browse(copy, width, profile)]
+    page.with_name("copy.html").write_text(html, encoding="utf-8")
+    frame = page.with_name("frame.html")
+    frame.write_text(FRAME.format(name="copy.html", width=width), encoding="utf-8")
+    told = [browse(page, profile), browse(frame, profile)]
     seen: dict[str, Any] = json.loads(unescape(re.findall(r"<title>LOOKED(.*?)</title>", told[1].stdout)[0]))
     seen["complaints"] = [line for each in told for line in each.stderr.splitlines() if "CONSOLE" in line]
     return seen
 
 
-def browse(page: Path, width: int, profile: Path) -> "subprocess.CompletedProcess[str]":
+def browse(page: Path, profile: Path) -> "subprocess.CompletedProcess[str]":
     assert BROWSER is not None
-    words = [BROWSER, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},900", "--dump-dom", page.as_uri()]
+    words = [BROWSER, *FLAGS, f"--user-data-dir={profile}", "--window-size=1400,900", "--dump-dom", page.as_uri()]
     return subprocess.run(words, capture_output=True, text=True, timeout=100, check=True)
 
 

@@ -82,12 +82,13 @@ def compared(facts: Sequence[RunFacts]) -> Compared:
 
 
 def _names(facts: Sequence[RunFacts]) -> tuple[str, ...]:
-    """Their folders' names, with what was said to them in a multirun; their whole paths where names are the same."""
+    """Their folders' names, with what was said to each alone in a multirun; whole paths where names are the same."""
     names = [each.name for each in facts]
     if max(Counter(names).values()) > 1:
         return tuple(str(each.folder.path) for each in facts)
-    said = [" ".join(map(str, each.summary.get("overrides") or [])) for each in facts]
-    return tuple(f"{name} ({words})" if words else name for name, words in zip(names, said, strict=True))
+    said = [[str(word) for word in each.summary.get("overrides") or ()] for each in facts]
+    own = [" ".join(word for word in words if not all(word in each for each in said)) for words in said]
+    return tuple(f"{name} ({words})" if words else name for name, words in zip(names, own, strict=True))
 
 
 def _scores(facts: RunFacts, part: str) -> Scores | None:
