@@ -23,7 +23,7 @@ def two(train: Train, tmp_path: Path) -> list[Path]:
     """Two runs on the same data that differ in the rate and in the network."""
     train("name=slow", "data.images=200", "optim.lr=1e-6")
     tiny = [word for word in TINY if not word.startswith("model.")]
-    assert train("name=fast", *tiny, "data.images=200", "model=mlp", tiny=False).code == 0
+    assert train("name=fast", *tiny, "data.images=200", "model=mlp", "model.image_size=12", tiny=False).code == 0
     return [tmp_path / "outputs" / name for name in ("slow", "fast")]
 
 

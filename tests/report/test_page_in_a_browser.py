@@ -33,7 +33,7 @@ LOOK = """<script>addEventListener("load", () => {
 })</script>"""
 FRAME = """<!doctype html><link rel="icon" href="data:,">
 <script>addEventListener("message", told => { document.title = "LOOKED" + told.data })</script>
-<iframe src="{name}" style="width: {width}px; height: 900px; border: 0"></iframe>"""
+<iframe src="copy.html" style="width: WIDTHpx; height: 900px; border: 0"></iframe>"""
 """A window of a browser is no narrower than 500 pixels: a frame in it is as wide as a telephone."""
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
@@ -46,7 +46,7 @@ def looked_at(page: Path, width: int, profile: Path) -> dict[str, Any]:
     html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html).replace("</head>", f"{LOOK}</head>")
     page.with_name("copy.html").write_text(html, encoding="utf-8")
     frame = page.with_name("frame.html")
-    frame.write_text(FRAME.format(name="copy.html", width=width), encoding="utf-8")
+    frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
     told = [browse(page, profile), browse(frame, profile)]
     seen: dict[str, Any] = json.loads(unescape(re.findall(r"<title>LOOKED(.*?)</title>", told[1].stdout)[0]))
     seen["complaints"] = [line for each in told for line in each.stderr.splitlines() if "CONSOLE" in line]

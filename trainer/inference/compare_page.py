@@ -84,7 +84,7 @@ def _charts(found: Compared) -> list[Chart]:
             for name, facts, style in zip(found.names, found.facts, STYLES, strict=False)
         ]
         charts.append(line_chart(title, "epoch", lines, percent=percent))
-    return [chart for chart in charts if chart is not None]
+    return [chart for chart in charts if chart is not None and any("L" in line.path for line in chart.lines)]
 
 
 def _commands(found: Compared) -> list[tuple[str, str]]:

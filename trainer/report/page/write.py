@@ -1,5 +1,6 @@
 """Pages: one HTML file each, which holds its styles and pictures, runs no code and asks nothing of a network."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,23 +69,26 @@ def curves(facts: RunFacts) -> list[Chart]:
     def over_epochs(key: str) -> list[tuple[float, float | None]]:
         return [(line["epoch"], line.get(key)) for line in epochs]
 
-    accuracy = [
-        Line("training", "a", over_epochs("train_accuracy"), thin=len(epochs) > 1),
-        Line("validation", "b", over_epochs("val_accuracy")),
-    ]
-    loss = [
-        Line("training", "a", over_epochs("train_loss"), thin=len(epochs) > 1),
-        Line("validation", "b", over_epochs("val_objective")),
-    ]
+    if len(epochs) == 1:  # a point is no curve: the steps of its one epoch are
+        accuracy, loss = ([Line("training", "a", _over_steps(steps, key))] for key in ("accuracy", "loss"))
+    else:
+        accuracy, loss = (
+            [Line("training", "a", over_epochs(train), thin=True), Line("validation", "b", over_epochs(val))]
+            for train, val in (("train_accuracy", "val_accuracy"), ("train_loss", "val_objective"))
+        )
     rates = steps if len(steps) > 1 else epochs
-    rate = [Line("learning rate", "c", [(line["step"], line.get("lr")) for line in rates])]
-    mark = best if len(epochs) > 1 else None
+    rate = [Line("learning rate", "c", _over_steps(rates, "lr"))]
+    mark, across = (best, "epoch") if len(epochs) > 1 else (None, "step")
     found = [
-        line_chart("Accuracy", "epoch", accuracy, mark=mark, percent=True),
-        line_chart("Loss", "epoch", loss, mark=mark),
+        line_chart("Accuracy", across, accuracy, mark=mark, percent=True),
+        line_chart("Loss", across, loss, mark=mark),
         line_chart("Learning rate", "step", rate, from_zero=True),
     ]
-    return [chart for chart in found if chart is not None]
+    return [chart for chart in found if chart is not None and any("L" in line.path for line in chart.lines)]
+
+
+def _over_steps(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float | None]]:
+    return [(line["step"], line.get(key)) for line in steps]
 
 
 def _rows(scores: Scores) -> list[tuple[str, dict[str, Any]]]:
@@ -121,7 +125,8 @@ def _mistakes(scores: Scores | None, pictures: Pictures) -> list[Mistake]:
 
 def _finalized(value: Any) -> Any:
     """Text without characters that would turn the reading direction, or that HTML has no place for."""
-    return visible(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
+    is_text = isinstance(value, str | Path) and not isinstance(value, Markup)
+    return visible(str(value), keep="\n") if is_text else value
 
 
 @cache
