@@ -51,7 +51,7 @@ def test_compare_tells_settings_scores_and_luck_from_what_validation_left(
     told = capsys.readouterr().out
     settings, _, scores = told.partition("scores on validation")
     assert "optim.lr" in settings and "small_cnn" in settings and "mlp" in settings
-    assert "model.depth" not in settings  # an option of one of the two networks alone
+    assert "model.widths" not in settings  # an option of one of the two networks alone
     assert "batch_size" not in settings
     assert "more than noise (McNemar's test" in scores or "equally many" in scores
     assert "They disagree on" in scores and "validation image" in scores
