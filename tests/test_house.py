@@ -1,57 +1,59 @@
-"""The arrangement of the code: imports go downhill."""
+"""The arrangement of the code: imports go downhill, and docs/design.md shows it as it is."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-import trainer
+from docs.house import FLOORS, GROUND, PACKAGE, PAGE, arrows, drawn, imported_rooms, room_of, without_implied
 
-PACKAGE = Path(trainer.__file__).parent
-RANKS = [
-    ("errors", "schema", "stored", "registry", "rng", "system"),
-    ("config",),
-    ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
-    ("feed", "engine", "kernels"),
-    ("records",),
-    ("doctor", "report"),
-    ("build",),
-    ("inference",),
-    ("run",),
-    ("commands",),
-    ("sweep",),
-    ("cli", "__main__"),
-]
-RANK_OF = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
+ENDS = {"__main__": -1}
+"""Who may import from everywhere: the entrance."""
+RANK_OF = {**{room: rank for rank, floor in enumerate(FLOORS) for room in floor}, **ENDS}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
-
-
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imported_rooms(source: str) -> set[str]:
-    """The rooms of this package that the source imports, anywhere in it."""
-    rooms = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "trainer":
-            rooms |= {alias.name for alias in node.names if not alias.name.startswith("__")}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trainer."):
-            rooms.add((node.module or "").split(".")[1])
-        elif isinstance(node, ast.Import):
-            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("trainer.")}
-    return rooms
+ORDER_OF_GROUND = (("errors", "schema", "stored", "rng", "system"), ("registry",), ("config",))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_its_own_room_and_from_lower_ranks(path: Path) -> None:
+def test_a_module_imports_only_from_its_own_room_and_from_lower_floors(path: Path) -> None:
     room = room_of(path)
-    rank = RANK_OF[room]
     for other in imported_rooms(path.read_text()) - {room}:
-        same_rank_is_fine = rank in (0, len(RANKS) - 1)
-        assert RANK_OF[other] < rank or (same_rank_is_fine and RANK_OF[other] == rank), f"{room} imports {other}"
+        if room in GROUND:
+            assert other in GROUND, f"{room} imports {other}"
+        else:
+            assert other in GROUND or RANK_OF[other] > RANK_OF[room], f"{room} imports {other}"
+
+
+def test_the_ground_floor_has_an_order_too() -> None:
+    rank_of = {room: rank for rank, rooms in enumerate(ORDER_OF_GROUND) for room in rooms}
+    assert rank_of.keys() == GROUND
+    for path in MODULES:
+        room = room_of(path)
+        if room in GROUND:
+            for other in imported_rooms(path.read_text()) - {room}:
+                assert rank_of[other] <= rank_of[room], f"{room} imports {other}"
+
+
+def test_no_arrows_make_a_circle() -> None:
+    assert list(TopologicalSorter(arrows()).static_order())
+
+
+def test_the_picture_of_the_rooms_is_current() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == drawn(page), "run python -m docs.house"
 
 
 def test_the_walk_sees_an_import_wherever_it_stands() -> None:
     source = "import trainer.build\nfrom trainer import rng\ndef f():\n    from trainer.engine.loop import fit\n"
     assert imported_rooms(source) == {"build", "rng", "engine"}
+
+
+def test_an_arrow_that_others_imply_is_left_out_of_the_picture() -> None:
+    assert without_implied({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == [("a", "b"), ("b", "c")]
+
+
+def test_no_module_is_without_a_place() -> None:
+    rooms = {room_of(path) for path in MODULES}
+    assert rooms <= {*RANK_OF, *GROUND}
+    assert all(ast.parse(path.read_text()) for path in MODULES)

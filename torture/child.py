@@ -12,7 +12,7 @@ PHASES = {"u": "start-up", "t": "step", "v": "validation", "s": "save", "e": "en
 def train(words: list[str], pipe: int) -> int:
     """The exit code of the command line, in this process. The pipe is told from the first line on."""
     os.write(pipe, b"u")
-    from trainer import cli
+    from trainer.cli import main as cli
     from trainer.engine import loop
     from trainer.engine.checkpoint import Checkpoints
     from trainer.engine.loop import finished

@@ -337,6 +337,11 @@ def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None])
             f"finetune: '{finetune.name}' would freeze a body that has learnt nothing: model '{model.name}' loads no "
             f"weights. Say model.weights=FILE, or finetune=none."
         )
+    data = parts.get("data")
+    if model and data and data.options.get("val") == "none":
+        lines.append(
+            "data.val: none holds nothing out, which is for scoring a set as a whole. Give a share to train: 0.1."
+        )
     if init and init.name != "keep" and weights is not None:
         lines.append(f"init: '{init.name}' would overwrite what model.weights loads. Use init=keep.")
     if sched and sched.name == "plateau":

@@ -6,9 +6,12 @@ They serve as ordinary annotations (`lr: Positive = 0.1`), so that a signature i
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,18 @@ Padding = Literal["reflection", "border", "zeros"]
 
 # What every data set, or every set of image files, lets one choose.
 Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]
-Validation = Share | Literal["test"]
+Validation = Share | Literal["test", "none"]
 Cache = Literal["auto", "none", "ram", "disk"]
 Denoise = Literal["none", "median", "gaussian", "bilateral"]
 Normalise = Literal["none", "mean", "mean_image", "mean_std", "imagenet"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["crop", "squish", "pad"]
+
+# How often a trained run looks at a picture, for its answer.
+Tta = Literal["none", "flip", "crops"]
+
+# What works out a trained run's answers.
+EngineChoice = Literal["auto", "torch", "onnxruntime"]
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -95,6 +104,24 @@ def wants_quotes(value: Any, annotation: Any) -> bool:
     if isinstance(value, dict) and any(get_origin(each) is dict for each in types):
         stands = list(value)
     return any(isinstance(each, int | float) for each in stands)
+
+
+def typed(text: str, annotation: Any) -> Any:
+    """What was typed, as the annotation's type: text stays as it is, but for null; all else is read as YAML.
+
+    Raises ValueError as conform does.
+    """
+    read: Any = text
+    with suppress(yaml.YAMLError):
+        read = yaml.safe_load(text)
+    if "text" in describe(annotation).split(" or "):
+        with suppress(ValueError):
+            return conform(None if read is None else text, annotation)
+        return conform(text, annotation)
+    try:
+        return conform(read, annotation)
+    except ValueError:
+        return conform(text, annotation)
 
 
 def choices(annotation: Any) -> list[str]:

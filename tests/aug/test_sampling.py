@@ -121,29 +121,49 @@ def spectrum(images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("exponent", [1.0, 0.0], ids=["natural", "noise"])
 @pytest.mark.parametrize("kept", [64, 68, 72, 80, 88, 96, 128])
-def test_what_is_trained_has_the_spectrum_of_what_is_validated(kept: int, exponent: float) -> None:
+@pytest.mark.parametrize("policy", [TURNED, custom(shift=0.1)], ids=["turned", "shifted"])
+def test_what_is_trained_has_the_spectrum_of_what_is_validated(policy: Policy, kept: int, exponent: float) -> None:
     images = kept_at(kept, exponent)
-    stage = transform(TURNED, SIZE)
+    stage = transform(policy, SIZE)
     validated, trained = stage(images), stage(images, Draws(0, 0, torch.arange(NUM_PICTURES)))
     ratios = spectrum(trained) / spectrum(validated)
     assert abs(float(ratios.mean()) - 1) < 0.05, ratios
     assert abs(detail(trained) / detail(validated) - 1) < (0.04 if exponent else 0.06)
 
 
-@pytest.mark.parametrize("steps", [-7, 8, 15, 54])
-def test_a_blend_is_the_convolution_in_double_precision(steps: int) -> None:
-    images = torch.cat([noise(3, 3, 17, 23), 255 * noise(1, 3, 17, 23).clamp(max=1)])
-    cross = torch.tensor([[0, 1, 0], [1, steps - 4, 1], [0, 1, 0]], dtype=torch.float64)
+def test_a_blend_is_the_convolution_in_double_precision() -> None:
+    weights = torch.tensor([-11, 4, 11, -128, 120, 0], dtype=torch.int16)
+    images = torch.cat([noise(3, 3, 17, 23), 255 * noise(3, 3, 17, 23).clamp(max=1)])
+    cross = torch.tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=torch.float64)
     around = F.pad(images.double(), (1, 1, 1, 1), mode="replicate").flatten(0, 1)[:, None]
-    exact = F.conv2d(around, cross[None, None]).view(images.shape)
-    assert torch.equal(blended(images, steps).double(), exact)
-    assert torch.equal(blended(torch.cat([images] * 40), steps)[-4:].double(), exact)  # several blocks
+    exact = F.conv2d(around, cross[None, None]).view(images.shape) + weights.double()[:, None, None, None] * images
+    assert torch.equal(blended(images, weights).double(), exact)
+    several = blended(torch.cat([images] * 40), torch.cat([weights] * 40))  # in several blocks
+    assert torch.equal(several[-6:].double(), exact)
 
 
 def test_an_image_as_large_as_it_is_seen_is_sharpened_and_a_larger_one_softened_the_more_the_larger() -> None:
-    steps = [blend_steps((kept, kept), (kept, kept), 128) for kept in (128, 130, 144, 160, 176, 192)]
-    assert steps == [-7, None, 25, 14, 11, 8]
-    assert blend_steps((100, 100), (100, 100), 128) is None  # both interpolate alike between too few pixels
+    identity = mirroring(1, 1)[None]
+    steps = [blend_steps(identity, (kept, kept), (kept, kept), 128).item() for kept in (128, 144, 160, 176, 192)]
+    assert steps == [-7, 25, 14, 11, 8]
+    half, more = (mirroring(factor, factor)[None] for factor in (0.5, 1.2))
+    magnified, shrunk = (blend_steps(each, (160, 160), (160, 160), 128).item() for each in (half, more))
+    assert magnified < 0 and 8 <= shrunk < 14  # as if it had been kept at 80, and at 192
+
+
+@given(
+    st.lists(st.floats(-100, 100), min_size=8, max_size=8),
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.integers(1, 200),
+)
+def test_any_map_of_any_image_has_a_blend_whose_sums_fit(
+    values: list[float], height: int, width: int, size: int
+) -> None:
+    matrix, most = torch.tensor([*values, 1.0], dtype=torch.float64).view(1, 3, 3), int(1.5 * size)
+    kept, source = (height, width), (max(1, min(height, most)), max(1, min(width, most)))
+    steps = blend_steps(matrix, kept, source, size).item()
+    assert steps == int(steps) and (8 <= steps <= 124 or -124 <= steps <= -1)
 
 
 def test_noise_that_is_told_apart_in_training_is_told_apart_in_validation(

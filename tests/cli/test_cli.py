@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from trainer import cli
+from trainer.cli import main as cli
 from trainer.cli.main import main
 
 

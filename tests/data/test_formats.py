@@ -229,6 +229,9 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 
 
 @pytest.mark.row(27)
-def test_broken_exif_turns_nothing_and_costs_no_picture(tmp_path: Path) -> None:
-    Image.new("RGB", (16, 12), (9, 9, 9)).save(tmp_path / "a.jpg", exif=b"Exif\0\0no exif at all")
-    assert decode(tmp_path / "a.jpg").shape == (3, 12, 16)
+@pytest.mark.parametrize("ending", [".png", ".webp"])
+def test_broken_exif_turns_nothing_and_costs_no_picture(tmp_path: Path, ending: str) -> None:
+    Image.new("RGB", (16, 12), (9, 9, 9)).save(tmp_path / f"a{ending}", exif=b"no exif at all")
+    with Image.open(tmp_path / f"a{ending}") as image, pytest.raises(SyntaxError):  # the control
+        image.getexif()
+    assert decode(tmp_path / f"a{ending}").shape == (3, 12, 16)

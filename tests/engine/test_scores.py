@@ -272,6 +272,7 @@ def begun(train: Train, outputs: Path) -> Path:
     return outputs / "x"
 
 
+@pytest.mark.row(18)
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -313,6 +314,7 @@ def put(folder: Path, saved: dict[str, Any]) -> None:
     Checkpoints(folder / "checkpoints").save_last(state)
 
 
+@pytest.mark.row(18)
 def test_what_is_best_begins_anew_also_where_the_run_is_killed_before_it_has_saved(
     train: Train, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +346,7 @@ def test_images_that_come_to_the_training_part_alone_leave_the_best_as_it_is(
     assert ended.code == 0 and "the scores so far are of other validation images" in ended.out
 
 
+@pytest.mark.row(18)
 def test_another_loss_leaves_val_loss_what_it_was_and_a_later_epoch_may_be_best(
     train: Train, outputs: Path, photos: tuple[str, ...]
 ) -> None:
@@ -377,6 +380,7 @@ def test_a_run_that_stopped_early_goes_on_where_it_validates_on_other_images(tra
     assert (summary["epochs"], summary["best"]["epoch"], summary["stale_epochs"]) == (6, 6, 2)
 
 
+@pytest.mark.row(18)
 def test_a_loss_of_another_scale_is_not_taken_for_a_divergence(train: Train, outputs: Path) -> None:
     words = ("name=x", "data.classes=30", "data.images=300", *STILL)
     assert train(*words, "loss=mse").code == 0
@@ -390,6 +394,7 @@ def test_a_loss_of_another_scale_is_not_taken_for_a_divergence(train: Train, out
 # Records of earlier releases
 
 
+@pytest.mark.row(40)
 def test_a_run_of_an_earlier_release_goes_on_and_its_val_loss_is_known_for_what_it_was(
     train: Train, tmp_path: Path
 ) -> None:
@@ -408,6 +413,7 @@ def test_a_run_of_an_earlier_release_goes_on_and_its_val_loss_is_known_for_what_
     assert summary_of(folder)["best"]["epoch"] > 1 and (folder / "curves.png").exists()
 
 
+@pytest.mark.row(40)
 def test_a_summary_of_an_earlier_release_has_no_place_among_plain_losses(tmp_path: Path) -> None:
     for number, best in enumerate(
         (

@@ -23,13 +23,13 @@ from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.config import conf_folder
-from trainer.data import store as store_module
 from trainer.data.folder import folder
 from trainer.data.glyphs import glyphs
 from trainer.data.keep import Keep
 from trainer.data.source import ArraySamples, Samples, Source
 from trainer.errors import DataError
 from trainer.feed import cache, keeping
+from trainer.feed import store as store_module
 from trainer.feed.cache import Header, read_header
 from trainer.feed.keeping import choose
 from trainer.feed.pack import Packed

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from shared import Ended
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from trainer.engine.answers import Answers, Collector
 from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.verdicts import Collector, Verdicts
 from trainer.inference.selected import figures, surest_mistakes
 
 CLASSES = ["ants", "bees", "wasps"]
 
 
-def answers_of(labels: list[int], answers: list[int], probabilities: list[float] | None = None) -> Answers:
+def answers_of(labels: list[int], answers: list[int], probabilities: list[float] | None = None) -> Verdicts:
     sure = probabilities or [0.5] * len(labels)
-    return Answers(torch.tensor(labels).int(), torch.tensor(answers).int(), torch.tensor(sure))
+    return Verdicts(torch.tensor(labels).int(), torch.tensor(answers).int(), torch.tensor(sure))
 
 
 @settings(max_examples=60, deadline=None)
@@ -104,7 +104,7 @@ def test_a_best_pt_of_before_has_no_answers_and_the_summary_says_nothing_of_clas
     train("name=x", "epochs=2")
     checkpoints = Checkpoints(tmp_path / "outputs" / "x" / "checkpoints")
     best = checkpoints.load_best()
-    del best["answers"]
+    del best["verdicts"]
     checkpoints.keep("best.pt", best)
     (tmp_path / "outputs" / "x" / "summary.json").unlink()
     assert train("name=x", "resume=auto", "epochs=2").code == 0

@@ -7,7 +7,7 @@ import pytest
 
 ASK = """
 import gc, sys
-from trainer import cli
+from trainer.cli import main as cli
 try:
     cli.script()
 except SystemExit as ended:

@@ -1,4 +1,4 @@
-"""Runs killed at random moments and resumed, ten of those that `make torture` plays; and that a difference is found."""
+"""Runs killed at random moments and resumed, some of what `make torture` plays; and that a difference is found."""
 
 import json
 import re
@@ -24,15 +24,15 @@ PROPS = Props(Path("images"), 84, Path("best.pt"))
 @pytest.mark.row(2)
 @pytest.mark.timeout(400)  # on a busy machine
 def test_runs_killed_at_random_moments_end_in_the_same_bits_as_unbroken_ones() -> None:
-    words = ["--cases", "10", "--jobs", "2", "--short"]
+    words = ["--cases", "4", "--jobs", "2", "--short"]
     ended = subprocess.run(
         [sys.executable, "-m", "torture", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     *cases, kills, verdict = ended.stdout.splitlines()
-    assert [line.split()[:3] for line in cases] == [["case", str(number), "identical"] for number in range(1, 11)]
-    assert verdict.startswith("10 of 10 identical; seed 1, ")
-    assert int(kills.split()[0]) >= 10
+    assert [line.split()[:3] for line in cases] == [["case", str(number), "identical"] for number in range(1, 5)]
+    assert verdict.startswith("4 of 4 identical; seed 1, ")
+    assert int(kills.split()[0]) >= 4
 
 
 def test_a_case_is_a_function_of_its_seed_and_number() -> None:

@@ -67,6 +67,8 @@ def test_a_worker_that_fails_dies_or_hangs_ends_the_run_with_its_file_and_no_pro
     monkeypatch.setattr(files_module, "decode", faulty)
     monkeypatch.setattr(stream, "PATIENCE_SECONDS", 2.0)
     monkeypatch.setattr(stream, "_LOOK_SECONDS", 0.5)
+    for module, name in ((stream, "_END_SECONDS"), (_utils, "MP_STATUS_CHECK_INTERVAL")):
+        monkeypatch.setattr(module, name, 0.2)
     words = ("data=folder", f"data.root={photos}", "data.cache=none", "data.val=0.2", "data.normalise=imagenet")
     ended = train(*words, "workers=2", "epochs=1", "batch_size=4", "model.widths=[2]", tiny=False)
     assert ended.code == 1 and len(ended.err.splitlines()) == 1, ended.err

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,26 +13,33 @@ from trainer.schema import Padding
 
 Sample = Callable[[slice], Tensor]
 """Rows of a batch -> their images, float (b, C, size, size)."""
+Blend = Callable[[Tensor, Tensor], Tensor]
+"""As `blended`."""
 
 _ALIAS_FREE = 1.5
-"""How far the warp may sample down; a larger image is first made smaller with antialiasing. Beyond it `blended` could
-not soften enough: its weight for the finest frequencies along both axes comes to nothing there."""
+"""How far the warp may sample down; a larger image is first made smaller with antialiasing."""
 _MATCHED = 0.73
 """Where resizing and warping are to leave the same power: the share of the finest frequency that the model sees. With
-it the standard deviation of the Laplacian is the same to 3 %, of photographs and of random pictures with their spectrum
+it the standard deviation of the Laplacian is the same to 4 %, of photographs and of random pictures with their spectrum
 (`tests/test_aug_sampling.py`)."""
-_FAINTEST = 100
-"""A blend of one to so many changes the detail by 3 %, and is not worth its time."""
+_LEAST_STEPS, _MOST_STEPS = 8, 124
+"""Of fewer steps a blend would turn the finest waves along both axes over; of more, its sums would not fit into int16,
+and it would change the detail by 2 %."""
+_LEAST_FREQUENCY = 0.01
+"""In radians a pixel: whatever shows more of them at once is blended as much as can be."""
 _BLOCK_VALUES = 2**18
 """What is blended at a time: with its sums 2 MiB, which stay in the caches between the passes."""
 
 
-def sampler(images: Tensor, matrices: Tensor | None, size: int, padding: Padding) -> tuple[Sample, Tensor]:
+def sampler(
+    images: Tensor, matrices: Tensor | None, size: int, padding: Padding, blend: Blend
+) -> tuple[Sample, Tensor]:
     """What the matrices (B, 3, 3) show of uint8 images (B, C, H, W), a part at a time; and its units, (B or 1, 1, 1).
 
     units: the grey levels that one step of a value is, float64 on the CPU: to be multiplied in, with whatever else is.
     None, the identity and mirrorings give the image as it is resized, bit for bit. Any other matrix samples it
-    bilinearly, which softens; that is made up for beforehand, so that it has the detail of the resized one.
+    bilinearly, which softens it, and may do so from more pixels than are seen, which does the opposite; for both it is
+    blended beforehand, so that it has as much detail as if what it shows had been resized.
     """
     still = torch.ones(len(images), dtype=torch.bool) if matrices is None else in_place(matrices)
     if matrices is None or bool(still.all()):
@@ -48,18 +54,19 @@ def sampler(images: Tensor, matrices: Tensor | None, size: int, padding: Padding
     height, width = images.shape[-2:]
     most = math.floor(size * _ALIAS_FREE)
     source = fit(images, min(height, most), min(width, most))
-    steps = blend_steps(tuple(images.shape[-2:]), tuple(source.shape[-2:]), size)
+    steps = blend_steps(matrices, tuple(images.shape[-2:]), tuple(source.shape[-2:]), size)
+    weights = (steps - 4).to(torch.int16).to(images.device, non_blocking=True)
     warp = warper(matrices, size, images.device, padding)
 
     def warped(part: slice) -> Tensor:
-        pixels = warp(source[part].float() if steps is None else blended(source[part], steps), part)
+        pixels = warp(blend(source[part], weights[part]), part)
         rows = still[part].nonzero()[:, 0]
         if len(rows):
             places = rows.to(images.device, non_blocking=True)
             pixels[places] = mirrored(fit(images[part][places], size, size).float(), matrices[part][rows])
         return pixels
 
-    return warped, torch.where(still, 1.0, 1 / (steps or 1)).double()[:, None, None]
+    return warped, torch.where(still, 1.0, 1 / steps)[:, None, None]
 
 
 def fit(images: Tensor, height: int, width: int) -> Tensor:
@@ -71,57 +78,67 @@ def fit(images: Tensor, height: int, width: int) -> Tensor:
     return resized if resized.dtype == torch.uint8 else resized.round_().to(torch.uint8)
 
 
-def blended(images: Tensor, steps: int) -> Tensor:
-    """uint8 (B, C, H, W) -> float, `steps` times as bright: each pixel's four neighbours, and itself steps - 4 times.
+def blended(images: Tensor, weights: Tensor) -> Tensor:
+    """uint8 (B, C, H, W) -> float: a pixel's four neighbours, and the pixel its image's weight times, (B,) int16.
 
-    Few positive steps soften, negative ones sharpen. Beyond the edges lie their own pixels again. Worked out in
+    A positive weight softens, a negative one sharpens. Beyond the edges lie their own pixels again. Worked out in
     integers: exactly, and so alike beside any neighbours in the batch.
     """
-    result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-    on_cpu = images.device.type == "cpu"
-    length = max(1, _BLOCK_VALUES // images[0].numel()) if on_cpu and len(images) else max(1, len(images))
-    for start in range(0, len(images), length):
-        result[start : start + length] = _blended(images[start : start + length], steps - 4)
-    return result
-
-
-def _blended(images: Tensor, weight: int) -> Tensor:
-    """The neighbours, and weight times the pixel, int16: in three passes over the padded images as one long line."""
     batch, channels, height, width = images.shape
-    padded = torch.empty((batch, channels, height + 2, width + 2), dtype=torch.int16, device=images.device)
-    padded[..., 1:-1, 1:-1] = images
-    padded[..., 0, :], padded[..., -1, :] = padded[..., 1, :], padded[..., -2, :]
-    padded[..., 0], padded[..., -1] = padded[..., 1], padded[..., -2]
-    line, row = padded.view(-1), width + 2
-    corners = line[: 1 - row] + line[row - 1 :]  # a pixel and the one to the left below it, which is
-    result = torch.empty_like(padded)  # what lies above and to the left of one place, to the right and below of another
-    inner = result.view(-1)[row:-row]
-    torch.add(corners[: len(inner)], line[row:-row], alpha=weight, out=inner).add_(corners[row + 1 :])
+    result = torch.empty((batch, channels, height + 2, width + 2), dtype=torch.float32, device=images.device)
+    on_cpu = images.device.type == "cpu"
+    length = max(1, _BLOCK_VALUES // images[0].numel()) if on_cpu and batch else max(1, batch)
+    for start in range(0, batch, length):
+        block = slice(start, start + length)
+        result[block] = _blended(images[block], weights[block])
     return result[..., 1:-1, 1:-1]
 
 
-@cache
-def blend_steps(kept: tuple[int, int], source: tuple[int, int], size: int) -> int | None:
-    """The blend of the source after which a warp leaves the power that resizing what is kept leaves; None: as it is.
+def _blended(images: Tensor, weights: Tensor) -> Tensor:
+    """The same in int16 with a border of no meaning, (B, C, H + 2, W + 2).
 
-    kept, source: heights and widths. A blend of n steps gains 1 - 2 / n (1 - cos w) along an axis at frequency w.
+    Three passes over the padded images, which lie in one long line, with a row beyond each end.
     """
-    strength = sum(_strength(*sides, size) for sides in zip(kept, source, strict=True)) / 2
-    return round(-1 / strength) if abs(strength) > 1 / _FAINTEST else None
+    batch, channels, height, width = images.shape
+    row, length = width + 2, batch * channels * (height + 2) * (width + 2)
+    line = torch.empty(length + 2 * row, dtype=torch.int16, device=images.device)
+    padded = line[row:-row].view(batch, channels, height + 2, width + 2)
+    padded[..., 1:-1, 1:-1] = images
+    padded[..., 0, :], padded[..., -1, :] = padded[..., 1, :], padded[..., -2, :]
+    padded[..., 0], padded[..., -1] = padded[..., 1], padded[..., -2]
+    # A place and the one to the left below it: above and to the left of one pixel, to the right and below of another.
+    corners = line[: 1 - row] + line[row - 1 :]
+    sums = torch.addcmul(corners[:length].view(batch, -1), padded.view(batch, -1), weights[:, None])
+    sums.view(-1).add_(corners[row + 1 :][:length])
+    return sums.view_as(padded)
 
 
-def _strength(kept: int, source: int, size: int) -> float:
-    """-1 / n along one axis."""
-    frequency = _MATCHED * math.pi * min(1, size / kept)  # in radians a kept pixel
-    fall = 1 - math.cos(frequency * kept / source)
-    warped = _power(frequency, kept, source) * (1 - fall / 3)  # bilinear, on the mean over all places between pixels
-    return (math.sqrt(_power(frequency, kept, size) / warped) - 1) / (2 * fall)
+def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...], size: int) -> Tensor:
+    """(B,) float64: for each matrix the blend after which its warp leaves the power that resizing what is kept leaves.
+
+    kept, source: heights and widths, as stored and as the warp finds them. A blend of n steps, that is of weight n - 4,
+    divided by n, gains 1 - 2 / n (1 - cos w) along an axis at frequency w; bilinear sampling leaves 1 - (1 - cos w) / 3
+    of the power there, on the mean over all places between pixels.
+    """
+    area = (torch.linalg.det(matrices) / matrices[:, 2, 2] ** 3).abs() * math.prod(source)  # at the centre, in pixels
+    frequency = _MATCHED * math.pi * size / area.sqrt()  # in radians a pixel of the source
+    fall = 1 - frequency.clamp(_LEAST_FREQUENCY, math.pi).cos()
+    steps = 2 * fall / (1 - (_power_left(kept, source, size) / (1 - fall / 3)).sqrt())
+    return torch.where(steps > 0, steps.clamp(_LEAST_STEPS, _MOST_STEPS), steps.clamp(-_MOST_STEPS)).round()
 
 
-def _power(frequency: float, *sides: int) -> float:
-    """The share of a wave's power that resizing from side to side leaves."""
-    places = frequency * torch.arange(sides[0], dtype=torch.float64)
-    waves = torch.stack([places.cos(), places.sin()])[:, None, None]  # (2, 1, 1, side)
-    for _, side in pairwise(sides):
-        waves = F.interpolate(waves, (1, side), mode="bilinear", antialias=True, align_corners=False)
-    return waves.square().sum(dim=0).mean().item()
+@cache
+def _power_left(kept: tuple[int, ...], source: tuple[int, ...], size: int) -> float:
+    """The power that resizing what is kept leaves, over that which making the source of it has left, along an axis."""
+    ratios = (
+        _power(before, size, size) / _power(before, after, size) for before, after in zip(kept, source, strict=True)
+    )
+    return math.sqrt(math.prod(ratios))
+
+
+def _power(kept: int, side: int, size: int) -> float:
+    """The share of a wave's power that resizing to this side leaves, at the frequency that is matched."""
+    places = _MATCHED * math.pi * min(1 / _MATCHED, size / kept) * torch.arange(kept, dtype=torch.float64)
+    waves = torch.stack([places.cos(), places.sin()])[:, None, None]  # (2, 1, 1, kept)
+    resized = F.interpolate(waves, (1, side), mode="bilinear", antialias=True, align_corners=False)
+    return resized.square().sum(dim=0).mean().item()

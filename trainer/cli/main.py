@@ -129,6 +129,14 @@ def _dispatch(words: list[str]) -> int:
     return int(import_module(f"trainer.commands.{verb}").run(config))
 
 
+def training_config(words: Sequence[str]) -> Config:
+    """The checked config of a training that the words say, without a verb and flags. Raises ConfigError."""
+    overrides = spelled(words)
+    config = compose(overrides, _stored(overrides) or _origin(None, None, None))
+    _prepare(config)
+    return config
+
+
 def _run_many(typed: Sequence[str], overrides: Sequence[str], flags: Sequence[str], origin: Origin) -> int:
     from trainer.sweep.multirun import Jobs, run_many
 

@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainer import schema
 from trainer.errors import ConfigError, did_you_mean
 from trainer.registry import REQUIRED, Option, keyword_options
@@ -52,21 +50,10 @@ def _takes(options: dict[str, Option], rooms: Sequence[str]) -> str:
 
 
 def _typed(key: str, value: str, option: Option, errors: list[str]) -> Any:
-    """The value as the option's type: text stays as it was typed, all else is read as YAML."""
+    """The value as the option's type."""
     try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        read = value
-    for each in (read, value):
-        try:
-            return schema.conform(each if not _is_text(option) or each is None else value, option.annotation)
-        except ValueError as error:
-            refusal = error
-    hint = did_you_mean(value, schema.choices(option.annotation))
-    errors.append(f"{key}: {refusal}.{hint}")
+        return schema.typed(value, option.annotation)
+    except ValueError as error:
+        hint = did_you_mean(value, schema.choices(option.annotation))
+        errors.append(f"{key}: {error}.{hint}")
     return None
-
-
-def _is_text(option: Option) -> bool:
-    """Whether the option takes any text: then a number that was typed is text, too."""
-    return "text" in schema.describe(option.annotation).split(" or ")

@@ -9,11 +9,11 @@ from typing import Any
 
 from trainer.build.training import Job, build
 from trainer.config import Config, Settings, essential, without_weights
-from trainer.engine.answers import Answers, answers_in
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Evaluation
+from trainer.engine.verdicts import Verdicts, verdicts_in
 from trainer.errors import (
     CheckpointError,
     ConfigError,
@@ -44,17 +44,21 @@ from trainer.system import fault
 
 def run(config: Config) -> int:
     """Trains in the folder that the config names. Returns the exit code 0; every other end is an error."""
-    settings = config.settings
+    folder, checkpoint = place_of(config.settings)
+    return run_in(folder, config, checkpoint=checkpoint)
+
+
+def place_of(settings: Settings) -> tuple[RunFolder, str | None]:
+    """The run's folder, made where it is a new one; and the checkpoint to go on from, where its file is named."""
     output = Path(settings.output).expanduser()
     if settings.resume is None:
-        return run_in(new_folder(output, settings.name), config)
+        return new_folder(output, settings.name), None
     if settings.resume != "auto":
-        folder, checkpoint = run_at(Path(settings.resume).expanduser())
-        return run_in(folder, config, checkpoint=checkpoint)
+        return run_at(Path(settings.resume).expanduser())
     if settings.name is None:
         raise ConfigError("resume: auto wants the name of the run to go on with: name=NAME. Or say resume=FOLDER.")
     folder = RunFolder(output / settings.name)
-    return run_in(folder if folder.holds_a_run else new_folder(output, settings.name), config)
+    return folder if folder.holds_a_run else new_folder(output, settings.name), None
 
 
 def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None, checkpoint: str | None = None) -> int:
@@ -111,14 +115,14 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
         test = _train(folder, config, job, screen)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
-            write_json(folder.summary, conclude(error=error, answers=_best_answers(folder)))
+            write_json(folder.summary, conclude(error=error, verdicts=_best_verdicts(folder)))
         raise
-    answers = _best_answers(folder)
-    summary = conclude(test=test, answers=answers)
+    verdicts = _best_verdicts(folder)
+    summary = conclude(test=test, verdicts=verdicts)
     write_json(folder.summary, summary)
     _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves))
     if config.settings.report:
-        part, said = ("validation", answers) if test is None else ("test", test.answers)
+        part, said = ("validation", verdicts) if test is None else ("test", test.verdicts)
         _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said))
     for line in closing(summary, folder):
         screen.say(line)
@@ -132,10 +136,10 @@ def _try_to_draw(screen: Screen, picture: Path, draw: Callable[[], object]) -> N
         screen.say(f"{picture} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
 
 
-def _best_answers(folder: RunFolder) -> Answers | None:
+def _best_verdicts(folder: RunFolder) -> Verdicts | None:
     """What the best weights answered in validation; None where there are none yet, or of an earlier release."""
     checkpoints = Checkpoints(folder.checkpoints)
-    return answers_in(checkpoints.load_best()) if checkpoints.has_best else None
+    return verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
 def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:

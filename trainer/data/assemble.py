@@ -47,6 +47,8 @@ def assemble(
     if wishes.folds is not None:
         assert wishes.fold is not None
         train, val, note = cross_validate(wishes.folds, wishes.fold, train)
+    elif wishes.val == "none":
+        val, note = parts.get("val", train), "Nothing is held out (data.val=none)."
     elif "val" in parts and wishes.val != "test":
         val, note = parts["val"], f"Validated on the {len(parts['val']):,} images of the set's own validation part."
     else:
@@ -87,7 +89,7 @@ def _check(wishes: Wishes, parts: Mapping[str, Samples]) -> None:
             f"data.folds={wishes.folds}: the set has a validation part of its own. Move its images to the training "
             "part, or leave out data.folds."
         )
-    if "val" in parts and wishes.val not in (None, "test"):
+    if "val" in parts and wishes.val not in (None, "test", "none"):
         raise ConfigError(f"data.val={wishes.val}: the set has a validation part of its own. Leave data.val out.")
     if wishes.normalise == "imagenet" and parts["train"].shape[0] != 3:
         raise ConfigError("data.normalise=imagenet: its figures are for three channels. Use mean_std for grey images.")

@@ -57,10 +57,11 @@ def folder(
     as in files.file_source.
     """
     base, keep = Path(root).expanduser(), Keep(cache, cache_dir, cache_limit)
+    least = 1 if val == "none" else 2  # to train on; pictures that are scored may all be of one class
     if is_archive(base):
-        found, notes = scan_archive(base, keep.folder / FOLDER, parts, label)
+        found, notes = scan_archive(base, keep.folder / FOLDER, parts, label, least)
     else:
-        found, notes = scan(base, parts, label)
+        found, notes = scan(base, parts, label, least)
     classes = found["train"].classes
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)
@@ -68,11 +69,11 @@ def folder(
 
 
 def scan(
-    base: Path, parts: str | dict[str, str] = "auto", label: Labels = "auto"
+    base: Path, parts: str | dict[str, str] = "auto", label: Labels = "auto", least: int = 2
 ) -> tuple[dict[str, Files], list[str]]:
     """The files of each part ('train' alone where base holds the class folders), and what was left out, one line each.
 
-    Raises DataError as folder does.
+    least: how many classes there must be. Raises DataError as folder does.
     """
     left_out = _LeftOut()
     layout = find_layout(base, _folders_in(base, label), parts, label)
@@ -86,7 +87,7 @@ def scan(
         notes.append(f"{found['test'].root} has no class folders with images, so there is nothing to test on.")
         del found["test"]
     with told(notes, DataError):
-        classes = _common_classes(found)
+        classes = _common_classes(found, least)
     for files in found.values():
         files.classes = classes
     return found, notes
@@ -117,7 +118,7 @@ class _LeftOut:
 
 
 def scan_archive(
-    archive: Path, cache: Path, parts: str | dict[str, str] = "auto", label: Labels = "auto"
+    archive: Path, cache: Path, parts: str | dict[str, str] = "auto", label: Labels = "auto", least: int = 2
 ) -> tuple[dict[str, Files], list[str]]:
     """As scan, of what is in an archive, once it is unpacked into cache.
 
@@ -126,7 +127,7 @@ def scan_archive(
     place = base = unpacked(archive, cache)
     while (inner := _only_folder(base)) is not None:
         base = inner
-    found, notes = scan(base, parts, label)
+    found, notes = scan(base, parts, label, least)
     return found, [f"{archive}: unpacked into {place}, which may be deleted at any time.", *notes]
 
 
@@ -273,15 +274,15 @@ def _visible(path: Path) -> list[Path]:
     return children
 
 
-def _common_classes(parts: dict[str, Files]) -> tuple[str, ...]:
-    """The classes of the training part, after a check that there are two, and that no part has another one."""
+def _common_classes(parts: dict[str, Files], least: int) -> tuple[str, ...]:
+    """The classes of the training part, after a check that there are two (least), and that no part has another."""
     train = parts["train"]
     if not train.classes:
         raise DataError(
             f"{train.root} has no images in its folders. It must hold one folder a class, with images."
             f"{hint(train.root)}"
         )
-    if len(train.classes) < 2:
+    if len(train.classes) < least:
         only = train.root / "".join(train.classes)
         what = f"one class folder, {only.name}" if only.is_dir() else f"{len(train.classes)} classes"
         advice = f" Perhaps data.root={only}?" if only.is_dir() and _folders(only) else hint(only)

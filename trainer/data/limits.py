@@ -30,7 +30,7 @@ def limited(
         test=None if source.test is None else _limited(source.test, "limit_test", counts["limit_test"], "all"),
     )
     words = f"{', '.join(said)}: only so many of these images are used, every class in its share"
-    return taken, (f"{', '.join([words, *_left_without(source, taken)])}.",) if said else ()
+    return taken, (f"{'; '.join([words, *_left_without(source, taken)])}.",) if said else ()
 
 
 def _left_without(source: Source, taken: Source) -> list[str]:
@@ -44,7 +44,7 @@ def _left_without(source: Source, taken: Source) -> list[str]:
         name: sorted({*whole.labels.tolist()} - {*used.labels.tolist(), -1}) for name, (whole, used) in pairs.items()
     }
     return [
-        f"but {name} leaves none of {len(labels)} of the {len(source.classes)} classes: "
+        f"{name} leaves {len(labels)} of the {len(source.classes)} classes without any: "
         f"{some([source.classes[label] for label in labels])}"
         for name, labels in lost.items()
         if labels

@@ -69,7 +69,7 @@ def table(
     if not _is_plain(listed, columns, lookup):
         notes.insert(0, in_words(listed, sheet, columns, lookup))
     with told(notes, DataError):
-        _check_parts(parts, source, ignore)
+        _check_parts(parts, source, ignore, least=1 if val == "none" else 2)
     look = Look(size, prepare, grey, resize, fit, on_error)
     wishes = Wishes(val, folds, fold, normalise, denoise)
     made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
@@ -233,11 +233,12 @@ def _parts(rows: list[_Row], base: Path, ignore: str | None) -> dict[str, Files]
     return parts
 
 
-def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None) -> None:
+def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None, least: int) -> None:
+    """least: how many classes there must be: two to train on."""
     if "train" not in parts:
         raise DataError(f"{source}: no row is of the training part. Some must say train.")
     classes = parts["train"].classes
-    if len(classes) < 2:
+    if len(classes) < least:
         raise DataError(f"{source}: the training rows have {len(classes)} labels, {names(classes)}. Two are needed.")
     for part, files in parts.items():
         if unknown := [label for label in files.classes if label not in classes]:

@@ -10,7 +10,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trainer.engine.answers import Collector
 from trainer.engine.average import follow
 from trainer.engine.device import ahead
 from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
@@ -18,6 +17,7 @@ from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Evaluation, Scores, evaluation_of, scores_of, sums_of, surprise, zero_sums
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
+from trainer.engine.verdicts import Collector
 from trainer.errors import DivergedError
 from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
@@ -213,19 +213,32 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
-    """The model's scores over the batches, in evaluation mode."""
+def answered(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Iterator[tuple[Batch, Tensor]]:
+    """Each batch with the model's logits for it, (B, classes), in evaluation mode."""
     model.eval()
-    sums = zero_sums(next(model.parameters()).device)
-    surprises, answers = torch.zeros_like(sums[0]), Collector()
-    for batch in ahead(batches, sums.device):
+    for batch in ahead(batches, next(model.parameters()).device):
         with precision.autocast():
             logits = model(batch.images)
+        yield batch, logits
+
+
+@torch.no_grad()
+def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Evaluation:
+    """The scores of batches and logits, summed on the device."""
+    sums = zero_sums(device)
+    surprises, collector = torch.zeros_like(sums[0]), Collector()
+    for batch, logits in answers:
         losses = criterion.losses(logits, batch.labels)
         sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
         surprises += surprise(logits, batch.labels, sums.dtype)
-        answers.add(logits, batch.labels)
-    return evaluation_of(sums, surprises, answers.read())
+        collector.add(logits, batch.labels)
+    return evaluation_of(sums, surprises, collector.read())
+
+
+def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
+    """The model's scores over the batches, in evaluation mode."""
+    device = next(model.parameters()).device
+    return scored(answered(model, batches, precision), criterion, device)
 
 
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:

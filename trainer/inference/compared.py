@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.engine.answers import answers_in
 from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.verdicts import verdicts_in
 from trainer.errors import CheckpointError
 from trainer.inference.comparison import Difference, differences, disagreements
+from trainer.inference.spreadsheet import unescaped
 from trainer.report.page.facts import RunFacts, Scores
 from trainer.report.page.settings import differing
 
@@ -124,14 +125,15 @@ def _predictions(facts: RunFacts, part: str) -> Answered | None:
         return None
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if len(row) >= _KNOWN_COLUMNS][1:]
-    return {row[0]: (row[1], row[2]) for row in rows}
+    told = [[unescaped(cell) for cell in row[:3]] for row in rows]
+    return {path: (label, answer) for path, label, answer in told}
 
 
 def _validated(facts: RunFacts) -> Answered | None:
     """What the best weights answered in validation, image by image."""
     checkpoints = Checkpoints(facts.folder.checkpoints)
     try:
-        answers = answers_in(checkpoints.load_best()) if checkpoints.has_best else None
+        answers = verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
     except CheckpointError:
         return None
     if answers is None:

@@ -34,25 +34,49 @@ def load_network(run: SavedRun) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def torch_engine(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Engine:
-    """Torch, with our kernels where the run allows them.
+@dataclass(frozen=True)
+class Network:
+    """A run's model on its device, and what stands around it: the transform before it, the precision it computes in."""
 
-    precision: None takes what the run was scored in, or fp32 where this device would have to emulate it.
-    """
-    settings = run.config(["model"]).settings
+    model: nn.Module
+    transform: Callable[[Tensor], Tensor]
+    """Prepared pictures, uint8 (B, C, side, side) on the device -> what the model sees."""
+    precision: Precision
+    kernels: str
+    """What its layers are computed by."""
+
+    @property
+    def name(self) -> str:
+        """For a person: 'torch on cpu in fp32'."""
+        kernels = "" if self.kernels == "torch" else " with kernels"
+        return f"torch on {self.precision.device.type} in {self.precision.name}{kernels}"
+
+
+def precision_of(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Precision:
+    """The one named; for None what the run was scored in, or fp32 where this device would have to emulate that."""
     chosen = Precision(precision or run.precision, device)
-    if precision is None and not is_fast(chosen):
-        chosen = Precision("fp32", device)
+    return chosen if precision is not None or is_fast(chosen) else Precision("fp32", device)
+
+
+def network(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Network:
+    """The run's model as training evaluates it, with our kernels where the run allows them. precision: as above."""
+    settings = run.config(["model"]).settings
+    chosen = precision_of(run, device, precision)
     model = load_network(run).to(device)
     used = choose_kernels(model, settings, device, chosen.dtype)
     transform = run.preprocessing.transform(device=device, channels_last=settings.channels_last, dtype=chosen.dtype)
+    return Network(model, transform, chosen, used.name)
+
+
+def torch_engine(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Engine:
+    """Torch, with `network`."""
+    made = network(run, device, precision)
 
     @torch.inference_mode()
     def logits(pixels: Tensor) -> Tensor:
-        images = transform(upload(pixels, device))
-        with chosen.autocast():
-            out: Tensor = model(images)
+        images = made.transform(upload(pixels, device))
+        with made.precision.autocast():
+            out: Tensor = made.model(images)
         return out.float().cpu()
 
-    kernels = "" if used.name == "torch" else " with kernels"
-    return Engine(logits, f"torch on {device.type} in {chosen.name}{kernels}")
+    return Engine(logits, made.name)

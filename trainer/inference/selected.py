@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.engine.answers import Answers
+from trainer.engine.verdicts import Verdicts
 from trainer.inference.calibration import reliability
 
 _WIDEST = 100
@@ -14,7 +14,7 @@ _WIDEST = 100
 _PAIRS = 24
 
 
-def figures(answers: Answers | None, classes: Sequence[str]) -> dict[str, Any]:
+def figures(answers: Verdicts | None, classes: Sequence[str]) -> dict[str, Any]:
     """Plain data for summary.json; nothing in any of it where the answers are not known.
 
     per_class: name -> precision, recall, f1 (None where there is nothing to divide by) and support. confusion: a row
@@ -37,7 +37,7 @@ def figures(answers: Answers | None, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def surest_mistakes(answers: Answers, most: int) -> list[int]:
+def surest_mistakes(answers: Verdicts, most: int) -> list[int]:
     """The images that were answered wrongly with the highest probability, as places in their part, surest first."""
     wrong = (answers.labels >= 0) & (answers.answers != answers.labels)
     places = np.flatnonzero(wrong.numpy())

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Config
-from trainer.engine.answers import Answers
 from trainer.engine.loop import Plan, stale_epochs
 from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
+from trainer.engine.verdicts import Verdicts
 from trainer.errors import TrainerError
 from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
 
-Figures = Callable[[Answers | None], dict[str, Any]]
-"""What is told of answers, class by class, as plain data."""
+Figures = Callable[[Verdicts | None], dict[str, Any]]
+"""What is told of verdicts, class by class, as plain data."""
 _SCORES = ("train_loss", "train_accuracy", "val_loss", "val_objective", "val_accuracy")
 
 
@@ -26,13 +26,13 @@ def summarise(
     overrides: list[str],
     figures: Figures,
     *,
-    answers: Answers | None = None,
+    verdicts: Verdicts | None = None,
     test: Evaluation | None = None,
     error: TrainerError | None = None,
 ) -> dict[str, Any]:
     """The outcome as plain data. Times are summed over the epochs, resumed or not; images/s are those of training.
 
-    overrides: the words that set this run apart in a multirun. answers: those of the best weights in validation.
+    overrides: the words that set this run apart in a multirun. verdicts: those of the best weights in validation.
     error: what ended the run early.
     """
     epochs = [line for line in read_metrics(metrics) if line["kind"] == "epoch"]
@@ -43,7 +43,7 @@ def summarise(
         "monitor": config.settings.monitor,
         "best": _scores(epochs, state.best_epoch),
         "last": _scores(epochs, state.epoch),
-        "test": {**_plain(test), **figures(test.answers)} if test else None,
+        "test": {**_plain(test), **figures(test.verdicts)} if test else None,
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
@@ -54,12 +54,12 @@ def summarise(
         "seconds": train_seconds + sum(line["val_seconds"] for line in epochs),
         "images_per_second": images / train_seconds if train_seconds else 0.0,
         "overrides": overrides,
-        **figures(answers),
+        **figures(verdicts),
     }
 
 
 def _plain(scores: Evaluation) -> dict[str, Any]:
-    """The scores without the answers image by image."""
+    """The scores without the verdicts image by image."""
     kept = ("loss", "objective", "accuracy", "images")
     return {key: getattr(scores, key) for key in kept}
 

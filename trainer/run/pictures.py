@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from trainer.build.training import Job
-from trainer.engine.answers import Answers
 from trainer.engine.checkpoint import Checkpoints
+from trainer.engine.verdicts import Verdicts
 from trainer.feed.batches import EvalBatches, one_by_one
 from trainer.feed.store import Store
 from trainer.feed.stream import StreamedStore
@@ -24,7 +24,7 @@ from trainer.rng import Draws
 _SAMPLES = 6
 
 
-def draw_page(folder: RunFolder, job: Job, part: str, answers: Answers | None) -> None:
+def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None) -> None:
     """Writes report.html, and the pictures in it for when it is drawn again. part, answers: as `pictures_of` has them.
 
     The model takes the best weights, where there are any.
@@ -37,7 +37,7 @@ def draw_page(folder: RunFolder, job: Job, part: str, answers: Answers | None) -
     write_run_page(facts_of(folder), pictures, folder.report)
 
 
-def pictures_of(job: Job, part: str, answers: Answers | None) -> Pictures:
+def pictures_of(job: Job, part: str, answers: Verdicts | None) -> Pictures:
     """The pictures for the page. part: validation | test; answers: those of the weights that the model holds, on it."""
     batches = job.test_batches if part == "test" else job.val_batches
     mistakes = () if answers is None or batches is None else _mistakes(job, batches, answers)
@@ -45,7 +45,7 @@ def pictures_of(job: Job, part: str, answers: Answers | None) -> Pictures:
     return Pictures(headings, samples, part, mistakes)
 
 
-def _mistakes(job: Job, batches: EvalBatches, answers: Answers) -> tuple[Mistake, ...]:
+def _mistakes(job: Job, batches: EvalBatches, answers: Verdicts) -> tuple[Mistake, ...]:
     places = surest_mistakes(answers, MOST)
     if not places:
         return ()

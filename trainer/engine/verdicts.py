@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Answers:
+class Verdicts:
     """Of N images, in the order of their part; on the CPU. Whatever is told of classes is counted from these."""
 
     labels: Tensor
@@ -36,16 +36,17 @@ class Collector:
         probabilities = logits.float().softmax(1).gather(1, answers[:, None])[:, 0]
         self._batches.append((labels.int(), answers.int(), probabilities))
 
-    def read(self) -> Answers:
+    def read(self) -> Verdicts:
         """All of them, read from the device."""
         if not self._batches:
             none = torch.empty(0, dtype=torch.int32)
-            return Answers(none, none, none.float())
+            return Verdicts(none, none, none.float())
         labels, answers, probabilities = (torch.cat(column).cpu() for column in zip(*self._batches, strict=True))
-        return Answers(labels, answers, probabilities)
+        return Verdicts(labels, answers, probabilities)
 
 
-def answers_in(saved: Mapping[str, Any]) -> Answers | None:
+def verdicts_in(saved: Mapping[str, Any]) -> Verdicts | None:
     """Those that a best.pt holds; None where it is older than they are."""
-    stored = saved.get("answers")
-    return Answers(**stored) if isinstance(stored, Mapping) else None
+    stored = saved.get("verdicts")
+    whole = isinstance(stored, Mapping) and stored.keys() == Verdicts.__dataclass_fields__.keys()
+    return Verdicts(**stored) if whole else None

@@ -1,0 +1,39 @@
+"""A bare network as ONNX: normalised images in, logits out."""
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stdout
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import TrainerError, first_line
+
+IMAGES, LOGITS = "images", "logits"
+"""The names of what goes in, float32 (B, C, size, size), and of what comes out, float32 (B, classes)."""
+
+
+def export_network(model: nn.Module, example: Tensor) -> bytes:
+    """The ONNX file of a network in evaluation mode, for any number of images; example: two of them.
+
+    Raises TrainerError in one line for a network that ONNX cannot say.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells of what is none of a user's business
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model.to(memory_format=torch.contiguous_format),
+                (example.contiguous(),),
+                input_names=[IMAGES],
+                output_names=[LOGITS],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                dynamo=True,
+                verbose=False,
+            )
+            assert program is not None
+            content: bytes = program.model_proto.SerializeToString()
+            return content
+    except Exception as error:  # whatever an operation that it does not know leads the exporter to
+        raise TrainerError(f"this network cannot be written as ONNX ({first_line(error)}).") from error

@@ -1,0 +1,120 @@
+"""evaluation.json and predictions.csv: what an evaluation leaves in a folder, whole or not at all."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from trainer.errors import OutputError
+from trainer.inference.evaluation import MOST_SHOWN, Scored
+from trainer.inference.scoring import losses_of, most_confused
+from trainer.inference.spreadsheet import escaped
+from trainer.inference.temperature import evaluations_of
+from trainer.records.folder import cannot_write, write_json
+from trainer.system import durable
+
+_MOST_DOUBTS = 200
+_FIRST = ("path", "label", "prediction", "probability")
+
+
+def output_of(scored: Scored, output: str | None) -> Path:
+    """The folder to write into: the one that is said, or that of the part among the first run's evaluations."""
+    if output is not None:
+        return Path(output).expanduser()
+    name = scored.pictures.name if scored.tta == "none" else f"{scored.pictures.name}-{scored.tta}"
+    return evaluations_of(scored.runs[0]) / (f"ensemble-{name}" if scored.members else name)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises OutputError if nothing can be written there; so that it is told before the work, not after it."""
+    there = durable.nearest(folder)
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "is no folder" if not there.is_dir() else "is not writable"
+        raise OutputError(f"{folder} cannot be written: {there} {why}. Choose another folder with output=FOLDER.")
+
+
+def write(scored: Scored, folder: Path) -> list[Path]:
+    """Writes both files; gives their paths. Raises OutputError."""
+    predictions, evaluation = folder / "predictions.csv", folder / "evaluation.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write_beside(predictions, lambda file: _write_rows(scored, file)).replace(predictions)
+        durable.sync_folder(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    write_json(evaluation, plain(scored))
+    return [evaluation, predictions]
+
+
+def plain(scored: Scored) -> dict[str, Any]:
+    """What evaluation.json holds: the scores, what was scored on what, and the images that are worth a look."""
+    first, evaluation = scored.runs[0], scored.evaluation
+    return {
+        **evaluation.plain(),
+        "reliability": evaluation.reliability.plain(),
+        "most_confused": most_confused(evaluation, MOST_SHOWN),
+        "split": scored.pictures.name,
+        "own_data": scored.pictures.is_own,
+        "tta": scored.tta,
+        "engine": scored.engine,
+        "runs": [_about(scored, place) for place in range(len(scored.runs))],
+        "epoch": first.epoch,
+        "unknown_classes": scored.unknown,
+        "missing_classes": list(scored.pictures.match.missing),
+        "images_left_out": int((scored.labels < 0).sum()),
+        **_worth_a_look(scored),
+        "no_suspects_because": scored.cannot_doubt or None,
+        "notes": list(scored.notes),
+    }
+
+
+def _about(scored: Scored, place: int) -> dict[str, Any]:
+    run = scored.runs[place]
+    scores = scored.members[place] if scored.members else scored.evaluation
+    figures = scores.plain()
+    told = ("accuracy", "top5", "balanced_accuracy", "loss", "nll", "brier", "ece", "intervals")
+    return {"path": str(run.path), "epoch": run.epoch, "weights": run.sha256, **{key: figures[key] for key in told}}
+
+
+def _worth_a_look(scored: Scored) -> dict[str, Any]:
+    paths, classes = scored.pictures.paths, scored.evaluation.classes
+    losses, answers = losses_of(scored.probabilities, scored.labels), scored.probabilities.argmax(axis=1)
+
+    def told(image: int) -> dict[str, Any]:
+        return {
+            "path": paths[image],
+            "label": classes[int(scored.labels[image])],
+            "prediction": classes[int(answers[image])],
+            "probability": float(scored.probabilities[image, answers[image]]),
+            "loss": float(losses[image]),
+        }
+
+    return {
+        "mistakes": [told(image) for image in scored.mistakes.indices.tolist()],
+        "highest_losses": [told(image) for image in scored.losses.indices.tolist()],
+        "suspect_labels": [
+            {**told(doubt.image), "likely": classes[doubt.likely], "margin": doubt.margin}
+            for doubt in scored.doubts[:_MOST_DOUBTS]
+        ],
+    }
+
+
+def _write_rows(scored: Scored, file: BinaryIO) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    csv.writer(text, lineterminator="\n").writerows(_rows(scored))
+    text.detach()  # which flushes; the file is closed by who has opened it
+
+
+def _rows(scored: Scored) -> Iterator[list[str]]:
+    """The heading, then a row an image. Columns are known by their place: a class may be named as one of the first."""
+    classes = scored.evaluation.classes
+    theirs = (*scored.pictures.source.classes, "")  # -1, for no label, is the last
+    answers = scored.probabilities.argmax(axis=1).tolist()
+    yield [*_FIRST, *map(escaped, classes)]
+    for path, label, answer, probabilities in zip(
+        scored.pictures.paths, scored.pictures.labels.tolist(), answers, scored.probabilities, strict=True
+    ):
+        figures = [f"{value:.6f}" for value in probabilities.tolist()]
+        yield [escaped(path), escaped(theirs[label]), escaped(classes[answer]), figures[answer], *figures]
