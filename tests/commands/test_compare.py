@@ -121,3 +121,19 @@ def test_what_is_wrong_is_one_line(
     assert main(["compare", *words]) == code
     assert capsys.readouterr().err == said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_draws_the_page_again_with_what_it_has_found(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("name=x", "report=true")
+    run = tmp_path / "outputs" / "x"
+    page = run / "report.html"
+    assert "Brier score" not in page.read_text()
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "split=test"]) == 0
+    assert str(page) in capsys.readouterr().out
+    assert "Brier score" in page.read_text() and "balanced accuracy" in page.read_text()
+    page.unlink()
+    assert main(["evaluate", str(run), "split=test", "tta=flip"]) == 0
+    assert not page.exists()  # a page shows what the run answers, looked at once

@@ -48,5 +48,6 @@ class Collector:
 def verdicts_in(saved: Mapping[str, Any]) -> Verdicts | None:
     """Those that a best.pt holds; None where it is older than they are."""
     stored = saved.get("verdicts")
-    whole = isinstance(stored, Mapping) and stored.keys() == Verdicts.__dataclass_fields__.keys()
-    return Verdicts(**stored) if whole else None
+    if not isinstance(stored, Mapping) or stored.keys() != Verdicts.__dataclass_fields__.keys():
+        return None
+    return Verdicts(**stored)

@@ -56,9 +56,9 @@ def verdict(found: Compared) -> str:
         return f"{what}, and that is more than luck."
     if len(rivals) == len(others):
         several = "the other" if len(others) == 1 else "any other"
-        return f"{what}, but on {found.images:,} images that is no more than luck beside {several}."
+        return f"{what}, but {found.images:,} images are too few to say that it is better than {several}."
     told = ", ".join(f"“{name}”" for name in rivals[:3]) + (" and others" if len(rivals) > 3 else "")
-    return f"{what}; beside {told} that is no more than luck."
+    return f"{what}; {found.images:,} images are too few to say that it is better than {told}."
 
 
 def _row(found: Compared, place: int) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def reading_of_calibration(scores: Scores) -> str:
     is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
     sentence = f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
     if scores.temperature is not None:
-        sentence += f" A temperature of {scores.temperature:.2f} mends that as far as can be."
+        sentence += f" Divided by a temperature of {scores.temperature:.2f}, its probabilities fit these images best."
     return sentence
 
 
