@@ -84,7 +84,16 @@ class RunFolder:
                         self.path.rmdir()
 
     def _tidy(self) -> None:
-        for path in (self.config, self.about, self.metrics, self.summary, self.files, self.left_out, self.report):
+        for path in (
+            self.config,
+            self.about,
+            self.metrics,
+            self.summary,
+            self.files,
+            self.left_out,
+            self.report,
+            self.pictures,
+        ):
             path.with_name(path.name + durable.SUFFIX).unlink(missing_ok=True)
         for path in self.checkpoints.glob(f"*{durable.SUFFIX}"):
             path.unlink()
