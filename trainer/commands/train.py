@@ -13,6 +13,7 @@ from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Evaluation
+from trainer.engine.verdicts import Verdicts, verdicts_in
 from trainer.errors import (
     CheckpointError,
     ConfigError,
@@ -24,6 +25,7 @@ from trainer.errors import (
     first_line,
     told,
 )
+from trainer.inference.selected import figures
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
 from trainer.records.metrics import MetricsFile
@@ -35,6 +37,7 @@ from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
+from trainer.run.pictures import draw_page
 from trainer.run.resume import go_on, refuse_changes
 from trainer.system import fault
 
@@ -120,21 +123,37 @@ def _run(
             screen.say(_finished(folder, ends))
             return
         begin(folder, config, job, screen, *changes)
-    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides)
+    count = partial(figures, classes=job.about["classes"])
+    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, count)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
-            write_json(folder.summary, conclude(error=error))
+            write_json(folder.summary, conclude(error=error, verdicts=_best_verdicts(folder)))
         raise
-    summary = conclude(test=test)
+    verdicts = _best_verdicts(folder)
+    summary = conclude(test=test, verdicts=verdicts)
     write_json(folder.summary, summary)
-    try:
-        draw_curves(folder.metrics, folder.curves)
-    except Exception as error:  # whatever a drawing library raises: the run is done, and a picture cannot undo it
-        screen.say(f"{folder.curves} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
-    for line in closing(summary, folder.path):
+    _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves))
+    if config.settings.report:
+        part, said = ("validation", verdicts) if test is None else ("test", test.verdicts)
+        _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said))
+    for line in closing(summary, folder):
         screen.say(line)
+
+
+def _try_to_draw(screen: Screen, picture: Path, draw: Callable[[], object]) -> None:
+    """Draws it, or says why not: the run is done, and a picture cannot undo it, whatever a drawing library raises."""
+    try:
+        draw()
+    except Exception as error:
+        screen.say(f"{picture} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
+
+
+def _best_verdicts(folder: RunFolder) -> Verdicts | None:
+    """What the best weights answered in validation; None where there are none yet, or of an earlier release."""
+    checkpoints = Checkpoints(folder.checkpoints)
+    return verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
 def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:

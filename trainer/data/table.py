@@ -61,7 +61,7 @@ def table(
     columns = choose(listed, lookup, path, label, split)
     found, left_out = _rows(listed, columns, lookup, on_error)
     rows, notes = _distinct(found, base, source)
-    if val == "none":  # to be scored, whatever part they are said to be of
+    if val == "none" and all(row.part != "train" for row in rows):  # to be scored, whatever part they are of
         rows = [replace(row, part="train") for row in rows]
     parts = _parts(rows, base, ignore)
     if left_out:

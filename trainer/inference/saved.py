@@ -58,7 +58,7 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
         saved, folder = _alone(path), _folder_of(path)
         weights_file = path
     else:
-        folder = _existing(path)
+        folder = existing_run(path)
         saved, weights_file = _best_of(folder), folder.checkpoints / BEST
     stored = renewed(nested(saved.get("config", {})))
     if folder is not None and folder.config.exists():
@@ -78,7 +78,8 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
     )
 
 
-def _existing(path: Path) -> RunFolder:
+def existing_run(path: Path) -> RunFolder:
+    """The folder of a run that is there. Raises CheckpointError, with the nearest name, if it is not."""
     folder = RunFolder(path)
     if folder.holds_a_run:
         return folder
