@@ -41,7 +41,7 @@ PLAIN = ("cache",)
 ON_RUNS: dict[str, tuple[str, ...]] = {
     "evaluate": ("data",),
     "predict": (),
-    "export": (),
+    "export": ("data",),
     "compare": (),
     "report": (),
 }

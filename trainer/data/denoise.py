@@ -66,7 +66,7 @@ def denoise(images: Tensor, method: str) -> Tensor:
     median: of 3 x 3 pixels. gaussian: sigma 1 pixel, over 5 x 5. bilateral (Tomasi and Manduchi 1998): that Gaussian,
     with pixels weighted down whose value is far from the middle one's (sigma 25 of 255), so that edges stay.
     """
-    near = _neighbours(images.float(), _RADIUS[method])  # (K, B, C, H, W)
+    near = neighbours(images.float(), _RADIUS[method])  # (K, B, C, H, W)
     if method == "median":
         return near.median(dim=0).values.to(torch.uint8)
     weights = _gaussian(_RADIUS[method])[:, None, None, None, None]
@@ -75,7 +75,7 @@ def denoise(images: Tensor, method: str) -> Tensor:
     return ((near * weights).sum(0) / weights.sum(0)).round().to(torch.uint8)
 
 
-def _neighbours(images: Tensor, radius: int) -> Tensor:
+def neighbours(images: Tensor, radius: int) -> Tensor:
     """(B, C, H, W) -> (K, B, C, H, W): the K = (2 * radius + 1)^2 pixels around each."""
     height, width = images.shape[-2:]
     padded = F.pad(images, (radius,) * 4, mode="replicate")

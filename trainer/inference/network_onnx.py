@@ -3,6 +3,7 @@
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 import torch
@@ -19,16 +20,22 @@ def export_network(model: nn.Module, example: Tensor) -> bytes:
 
     Raises TrainerError in one line for a network that ONNX cannot say.
     """
+    return export_module(model.to(memory_format=torch.contiguous_format), example.contiguous(), LOGITS, ("batch",))
+
+
+def export_module(module: nn.Module, example: Tensor, output: str, dynamic: Sequence[str]) -> bytes:
+    """The same for a module of one input, `images`, whose first dimensions, of these names, may be any number."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    sizes = {place: torch.export.Dim(name, min=1) for place, name in enumerate(dynamic)}
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells of what is none of a user's business
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model.to(memory_format=torch.contiguous_format),
-                (example.contiguous(),),
+                module.eval(),
+                (example,),
                 input_names=[IMAGES],
-                output_names=[LOGITS],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                output_names=[output],
+                dynamic_shapes=(sizes,),
                 dynamo=True,
                 verbose=False,
             )

@@ -1,4 +1,4 @@
-"""A trained run as its files tell it: from a run folder, or from its best.pt alone, wherever that was copied."""
+"""A trained run as its files tell it: from a run folder, from its best.pt alone, or from a folder that was exported."""
 
 import hashlib
 import zipfile
@@ -12,10 +12,15 @@ from torch import Tensor
 
 from trainer.config import ROOMS, Config, Settings, check, nested
 from trainer.engine.checkpoint import BEST, Checkpoints, load
-from trainer.errors import CheckpointError, ConfigError, did_you_mean
+from trainer.errors import CheckpointError, ConfigError, did_you_mean, first_line
 from trainer.feed.preprocessing import Preprocessing, read
+from trainer.model import safetensors
 from trainer.records.folder import RunFolder, read_json, unliteral
 from trainer.stored import renewed
+
+PUBLISHED, TENSORS = "config.json", "model.safetensors"
+"""The files of a folder that `export format=safetensors` has written; what is ours in the first stands under OURS."""
+OURS = "trainer"
 
 _OLD_DEFAULTS = {"resize": "bilinear", "fit": "crop", "denoise": "none", "grey": False}
 """What was done to pictures by data parts without such options, for runs that did not store it."""
@@ -50,10 +55,13 @@ class SavedRun:
 
 
 def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
-    """The run in a folder, or in a best.pt. No code of it runs: only registered parts, and plugins that are named.
+    """The run in a folder, in a best.pt, or in a folder that was exported.
 
+    No code of it runs: only registered parts, and plugins that are named.
     Raises CheckpointError if there is none, it has not finished an epoch, or is damaged.
     """
+    if (path / PUBLISHED).is_file() and not RunFolder(path).holds_a_run:
+        return _published(path, plugins)
     if path.is_file():
         saved, folder = _alone(path), _folder_of(path)
         weights_file = path
@@ -76,6 +84,29 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
         int(saved["epoch"]),
         hashlib.sha256(weights_file.read_bytes()).hexdigest(),
     )
+
+
+def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
+    """The run in a folder for the Hugging Face hub."""
+    ours, file = read_json(path / PUBLISHED).get(OURS), path / TENSORS
+    if not isinstance(ours, Mapping):
+        raise CheckpointError(f"{path} was not exported by this program: its {PUBLISHED} has no '{OURS}'.")
+    try:
+        content = file.read_bytes()
+        tensors = safetensors.read(file)
+        return SavedRun(
+            path,
+            None,
+            {"model": dict(ours["model"]), "channels_last": ours["channels_last"] is True, "plugins": list(plugins)},
+            tuple(map(str, ours["classes"])),
+            _preprocessing(path, ours["preprocessing"], {}),
+            str(ours["precision"]),
+            {f"{ours['prefix']}{name}": tensor for name, tensor in tensors.items()},
+            int(ours["epoch"]),
+            hashlib.sha256(content).hexdigest(),
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}). Export the run again.") from error
 
 
 def existing_run(path: Path) -> RunFolder:

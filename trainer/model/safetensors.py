@@ -1,4 +1,4 @@
-"""Reads the tensors of a .safetensors file: a JSON table of names, types, shapes and places, then the bare values.
+"""Reads and writes .safetensors files: a JSON table of the tensors' names, types, shapes and places, then bare values.
 
 The format is public and small (huggingface.co/docs/safetensors): eight bytes say how long the table is, little-endian,
 and the places count from its end. Nothing in such a file can run.
@@ -6,6 +6,7 @@ and the places count from its end. Nothing in such a file can run.
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -43,6 +44,21 @@ def read(path: Path) -> dict[str, Tensor]:
         raise ValueError("its table is no mapping")
     values = data[8 + length :]
     return {name: _tensor(name, entry, values) for name, entry in table.items() if name != "__metadata__"}
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """The content of a file that holds the tensors."""
+    kinds = {dtype: kind for kind, dtype in DTYPES.items()}
+    table: dict[str, object] = {"__metadata__": {"format": "pt"}}  # which other readers ask for
+    values = bytearray()
+    for name, tensor in tensors.items():
+        start = len(values)
+        values += tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        places = [start, len(values)]
+        table[name] = {"dtype": kinds[tensor.dtype], "shape": list(tensor.shape), "data_offsets": places}
+    header = json.dumps(table).encode()
+    header += b" " * (-len(header) % 8)  # so that the values begin where a mapped file may be read in place
+    return len(header).to_bytes(8, "little") + header + values
 
 
 def _tensor(name: str, entry: dict[str, object], values: bytearray) -> Tensor:

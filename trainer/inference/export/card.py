@@ -1,0 +1,152 @@
+"""The model card: what the network does, how good it was measured to be, how it was made, and where it fails."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from trainer.errors import visible
+from trainer.inference.export.parity import Parity
+from trainer.inference.saved import SavedRun
+from trainer.inference.temperature import evaluations_of
+from trainer.records.folder import read_json
+
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:])")
+_PARTS = {"test": "the test part", "val": "the validation part, which also chose the epoch"}
+
+
+def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool) -> str:
+    """README.md of a published folder, in Markdown; name: the folder's."""
+    front = {
+        "library_name": "timm" if is_timm else "trainer",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", *(["timm"] if is_timm else [])],
+    }
+    sections = {
+        "What it does": _purpose(run),
+        "How good it is": _quality(run, parity),
+        "How it was trained": _training(run),
+        "Classes": _classes(run),
+        "Limits": _limits(run),
+        "How to use it": _use(name, is_timm),
+    }
+    text = [f"---\n{yaml.safe_dump(front, sort_keys=False)}---", f"# {shown(name)}"]
+    for title, lines in sections.items():
+        text += [f"## {title}", "\n".join(lines)]
+    return "\n\n".join(text) + "\n"
+
+
+def shown(text: str) -> str:
+    """Text that Markdown and HTML show as it is: a name of a class or a file may hold anything."""
+    return _MARKS.sub(r"\\\1", html.escape(visible(text)))
+
+
+def _purpose(run: SavedRun) -> Iterator[str]:
+    preprocessing, model = run.preprocessing, run.config(["model"]).parts["model"]
+    colour = "grey" if preprocessing.frame.grey else "colour"
+    arch = f" ({shown(str(model.options['arch']))})" if "arch" in model.options else ""
+    yield (
+        f"It says which of {len(run.classes)} classes a picture shows, and how sure it is. It is a {shown(model.name)}"
+        f"{arch} that sees pictures in {colour}, at {preprocessing.size} x {preprocessing.size} pixels."
+    )
+
+
+def _quality(run: SavedRun, parity: Parity) -> Iterator[str]:
+    """From the evaluations of these very weights, else from what training measured."""
+    evaluations = {part: _evaluation(run, part) for part in _PARTS}
+    told = False
+    for part, scores in evaluations.items():
+        if scores:
+            told = True
+            yield from _scores(scores, f"On {scores['images']:,} pictures of {_PARTS[part]}:")
+    summary = run.folder.read_summary() if run.folder is not None else {}
+    if not told and summary.get("test"):
+        told = True
+        yield f"On the test part: accuracy {_percent(summary['test']['accuracy'])}, loss {summary['test']['loss']:.4f}."
+    if not told and summary.get("best"):
+        told = True
+        best = summary["best"]
+        part = "test" if summary.get("validated_on") == "test" else "val"
+        chose = "the test part, which also chose the epoch" if part == "test" else _PARTS["val"]
+        yield f"On {chose}: accuracy {_percent(best['val_accuracy'])}, loss {best['val_loss']:.4f} (epoch {run.epoch})."
+    if not told:
+        yield "Nothing was measured where this folder was written: the weights lay alone."
+    yield ""
+    yield f"Read back from this folder and compared with the run: {shown(parity.sentence())}"
+
+
+def _scores(scores: Mapping[str, Any], heading: str) -> Iterator[str]:
+    low, high = scores["intervals"].get("accuracy", (None, None))
+    spread = "" if low is None else f" (95 % interval {_percent(low)} to {_percent(high)})"
+    yield heading
+    yield ""
+    yield f"- accuracy {_percent(scores['accuracy'])}{spread}"
+    yield f"- balanced accuracy {_percent(scores['balanced_accuracy'])}"
+    yield f"- calibration error {_percent(scores['ece'])}"
+    yield ""
+    yield "| class | precision | recall | F1 | pictures |"
+    yield "|---|---|---|---|---|"
+    for name, each in scores["per_class"].items():
+        figures = " | ".join(_percent(each[key]) for key in ("precision", "recall", "f1"))
+        yield f"| {shown(name)} | {figures} | {each['support']} |"
+    yield ""
+
+
+def _training(run: SavedRun) -> Iterator[str]:
+    about = read_json(run.folder.about) if run.folder is not None else {}
+    for part in ("data", "model", "init", "loss", "optim", "sched", "finetune", "aug"):
+        options = run.stored.get(part)
+        if isinstance(options, Mapping) and options.get("name"):
+            said = {key: value for key, value in options.items() if key not in ("name", "root", "file", "weights")}
+            words = ", ".join(f"{key} {value}" for key, value in said.items() if value not in (None, "", [], {}))
+            yield f"- {part}: {shown(str(options['name']))}" + (f" ({shown(words)})" if words else "")
+    for key in ("epochs", "batch_size", "seed", "ema", "precision"):
+        if key in run.stored:
+            yield f"- {key}: {shown(str(run.stored[key]))}"
+    model = run.stored.get("model")
+    if isinstance(model, Mapping) and model.get("weights"):
+        yield f"- it began from weights that had been trained before: {shown(str(model['weights']).split('/')[-1])}"
+    if images := about.get("images"):
+        yield "- images: " + ", ".join(f"{count:,} {part}" for part, count in images.items() if count)
+    if fingerprint := about.get("fingerprint"):
+        yield f"- fingerprint of the data: `{fingerprint}`"
+    yield f"- the weights are those of epoch {run.epoch}, sha256 of their checkpoint `{run.sha256}`"
+
+
+def _classes(run: SavedRun) -> Iterator[str]:
+    yield from (f"{place}. {shown(name)}" for place, name in enumerate(run.classes))
+
+
+def _limits(run: SavedRun) -> Iterator[str]:
+    preprocessing = run.preprocessing
+    yield "- It knows these classes only: a picture of anything else is given one of them, often a sure one."
+    yield "- It was measured on pictures like those that it was trained on. With others, measure anew."
+    yield "- Its probabilities are off by the calibration error above; where none stands there, none was measured."
+    if preprocessing.frame.fit == "crop":
+        yield "- It sees the central square of a picture: what lies outside of it does not count."
+    yield f"- Details that are lost at {preprocessing.size} x {preprocessing.size} pixels cannot be told."
+    yield "- Nobody has said under which licence it may be used: whoever publishes it should."
+
+
+def _use(name: str, is_timm: bool) -> Iterator[str]:
+    yield f"```python\nimport trainer\n\nclassify = trainer.load({name!r})  # this folder\n"
+    yield 'print(classify("picture.jpg")[0].name)\n```'
+    if is_timm:
+        yield ""
+        yield "Or with timm, which resizes with its own transform and gives logits:"
+        yield ""
+        place = f"local-dir:{name}"
+        yield f"```python\nimport timm\n\nmodel = timm.create_model({place!r}, pretrained=True).eval()\n```"
+
+
+def _evaluation(run: SavedRun, part: str) -> dict[str, Any]:
+    """The evaluation of these weights on a part of their data; nothing if there was none."""
+    found = read_json(evaluations_of(run) / part / "evaluation.json")
+    scored = [each.get("weights") for each in found.get("runs", [])]
+    return found if scored == [run.sha256] else {}
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"

@@ -1,0 +1,120 @@
+"""Whether an exported file answers as the run does: both are asked about the same real pictures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainer.errors import TrainerError
+from trainer.feed.preprocessing import Picture
+from trainer.inference.classifier import BATCH, Classifier
+from trainer.inference.export.pictures import Proof
+
+LEAST_EQUAL = {"none": 0.995, "int8": 0.97}
+"""Share of equal answers below which a file is no copy of the run, by how it is quantised."""
+
+Probabilities = NDArray[np.floating[Any]]
+Answer = Callable[[NDArray[Any]], Probabilities]
+"""The exported file: images as its input wants them -> (B, classes)."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two lists of probabilities, (N, classes), differ: the most of any, and the share of equal answers."""
+
+    most: float
+    equal: float
+
+    @classmethod
+    def of(cls, ours: Probabilities, theirs: Probabilities) -> "Difference":
+        apart = np.abs(ours - theirs).max() if np.isfinite(theirs).all() else np.inf
+        return cls(float(apart), float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean()))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an export answers beside torch, on how many pictures."""
+
+    images: int
+    difference: Difference
+    from_files: Difference | None
+    """Beside torch's answers for the files themselves, which decodes large JPEGs at a part of their size."""
+    accuracy: float | None
+    torch_accuracy: float | None
+    """Shares of right answers; None where no picture has a label."""
+
+    def plain(self) -> dict[str, Any]:
+        """As the report beside the file holds it."""
+        figures = {
+            "images": self.images,
+            "max_difference": self.difference.most,
+            "equal_answers": self.difference.equal,
+        }
+        if self.accuracy is not None and self.torch_accuracy is not None:
+            lost = self.torch_accuracy - self.accuracy
+            figures |= {"accuracy": self.accuracy, "torch_accuracy": self.torch_accuracy, "accuracy_lost": lost}
+        if self.from_files is not None:
+            figures |= {
+                "max_difference_from_files": self.from_files.most,
+                "equal_answers_from_files": self.from_files.equal,
+            }
+        return figures
+
+    def sentence(self) -> str:
+        """For a person: what was compared, and how it came out."""
+        equal, most = 100 * self.difference.equal, self.difference.most
+        line = (
+            f"{self.images:,} pictures: {equal:.4g} % of the answers are torch's; "
+            f"probabilities differ by {most:.2g} at most."
+        )
+        if self.accuracy is not None and self.torch_accuracy is not None:
+            line += f" Right are {100 * self.accuracy:.2f} %, of torch's {100 * self.torch_accuracy:.2f} %."
+        return line
+
+    def check(self, quantize: str) -> None:
+        """Raises TrainerError if the answers are not those of the run."""
+        least, equal = LEAST_EQUAL[quantize], self.difference.equal
+        if not (equal >= least and np.isfinite(self.difference.most)):
+            advice = "Leave quantize out." if quantize != "none" else "Tell the maintainers which model it is."
+            raise TrainerError(
+                f"export: only {100 * equal:.4g} % of {self.images:,} answers are torch's, and {100 * least:g} % are "
+                f"asked for: nothing is written. {advice}"
+            )
+
+
+def prove(classifier: Classifier, answer: Answer, proof: Proof, *, inside: bool) -> Parity:
+    """Asks both about every picture. inside: the file takes pictures as they are, one by one, not as the model sees."""
+    transform = classifier.preprocessing.transform(device=torch.device("cpu"))
+
+    def ours(pictures: Sequence[Picture]) -> tuple[torch.Tensor, Probabilities]:
+        prepared = torch.stack([classifier.preprocessing.prepared(picture) for picture in pictures])
+        return prepared, classifier.probabilities(prepared)
+
+    rows: dict[str, list[Probabilities]] = {"ours": [], "theirs": [], "files": []}
+    for start in range(0, len(proof), BATCH):
+        numbers = range(start, min(start + BATCH, len(proof)))
+        pictures = [proof.decoded(number) for number in numbers]
+        prepared, probabilities = ours(pictures)
+        rows["ours"].append(probabilities)
+        if inside:
+            rows["theirs"] += [answer(picture[None]) for picture in pictures]
+        else:
+            rows["theirs"].append(answer(transform(prepared).contiguous().numpy()))
+        if proof.files:
+            rows["files"].append(ours([proof.files[number] for number in numbers])[1])
+    whole = {name: np.concatenate(each) for name, each in rows.items() if each}
+    return Parity(
+        len(proof),
+        Difference.of(whole["ours"], whole["theirs"]),
+        Difference.of(whole["files"], whole["theirs"]) if "files" in whole else None,
+        _accuracy(whole["theirs"], proof.labels),
+        _accuracy(whole["ours"], proof.labels),
+    )
+
+
+def _accuracy(probabilities: Probabilities, labels: NDArray[np.int64]) -> float | None:
+    known = labels >= 0
+    return float((probabilities.argmax(axis=1) == labels)[known].mean()) if known.any() else None

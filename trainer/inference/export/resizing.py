@@ -1,0 +1,111 @@
+"""Pillow's resizing as two matrix products, worked out from the picture's height and width within an exported graph.
+
+A row of a matrix is the filter over the pixels of one side, for one pixel of the result, as Pillow has it
+(`src/libImaging/Resample.c`). The result is rounded after each product, and the sides are taken in Pillow's order, so
+it is Pillow's to one level of 255, and to the last bit on most sizes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.data.decode import Frame
+from trainer.schema import Resize
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a picture: which part of it becomes which part of the result. Float64 numbers, without dimension."""
+
+    pixels: int
+    """How many there are; a symbol while a graph is recorded."""
+    start: Tensor
+    length: Tensor
+    """Of the part that is taken."""
+    before: Tensor
+    inner: Tensor
+    """Pixels of the result that stay black before it, and that it fills."""
+
+
+class Fitted(nn.Module):
+    """Pictures (B, C, H, W) of any size, whole numbers as floats, fitted into a frame: (B, C, side, side)."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__()
+        assert frame.side
+        self.frame = frame
+        self.side = frame.side
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        height, width = self._sides(*pixels.shape[-2:])
+        rows, columns = (matrix(each, self.side, self.frame.resize) for each in (height, width))
+        shrinks = torch.scalar_tensor(height.pixels, dtype=torch.float64) - height.inner
+        narrows = torch.scalar_tensor(width.pixels, dtype=torch.float64) - width.inner
+        tall = (shrinks > 0) & (shrinks > 2 * narrows)  # then Pillow, from 13.0 on, begins with the height
+        if torch.compiler.is_exporting():
+            result: Tensor = torch.cond(tall, _height_first, _width_first, (pixels, rows, columns))
+            return result
+        return (_height_first if tall else _width_first)(pixels, rows, columns)
+
+    def _sides(self, *sizes: int) -> list[Side]:
+        """Height and width, as `data/decode.py` fits them."""
+        lengths = [torch.scalar_tensor(size, dtype=torch.float64) for size in sizes]
+        nothing, whole = torch.zeros_like(lengths[0]), torch.full_like(lengths[0], self.side)
+        if self.frame.fit == "squish":
+            return [Side(size, nothing, length, nothing, whole) for size, length in zip(sizes, lengths, strict=True)]
+        if self.frame.fit == "crop":
+            short = torch.minimum(*lengths)
+            starts = [torch.floor((length - short) / 2) for length in lengths]
+            return [Side(size, start, short, nothing, whole) for size, start in zip(sizes, starts, strict=True)]
+        inner = [(length * self.side / torch.maximum(*lengths)).round().clamp(min=1) for length in lengths]
+        befores = [torch.floor((whole - each) / 2) for each in inner]
+        return [Side(*each) for each in zip(sizes, [nothing] * 2, lengths, befores, inner, strict=True)]
+
+
+def matrix(side: Side, result: int, method: Resize) -> Tensor:
+    """(result, pixels) float32: what each pixel of the side adds to each of the result. Worked out in float64."""
+    place = torch.arange(result, dtype=torch.float64) - side.before
+    scale = side.length / side.inner
+    pixels = torch.arange(side.pixels, dtype=torch.float64)
+    if method == "nearest":
+        first = side.start + scale / 2
+        steps = torch.where(place < 0, 0.0, torch.where(place == 0, first, scale))
+        weights = (pixels == steps.cumsum(dim=0).floor()[:, None]).double()  # added up one by one, as Pillow does
+    else:
+        centre = side.start + (place + 0.5) * scale
+        weights = _KERNELS[method]((pixels + 0.5 - centre[:, None]) / scale.clamp(min=1))
+        weights = weights / weights.sum(dim=1, keepdim=True)
+    filled = (place >= 0) & (place < side.inner)
+    return torch.where(filled[:, None], weights, 0.0).float()
+
+
+def _width_first(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return _rounded(rows @ _rounded(pixels @ columns.T))
+
+
+def _height_first(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return _rounded(_rounded(rows @ pixels) @ columns.T)
+
+
+def _rounded(pixels: Tensor) -> Tensor:
+    return torch.floor(pixels + 0.5).clamp(0, 255)
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp(min=0)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -0.5."""
+    x = x.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * -0.5
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), 0.0)
+
+
+_KERNELS = {"bilinear": _triangle, "bicubic": _cubic, "lanczos": _lanczos}

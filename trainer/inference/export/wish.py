@@ -1,0 +1,67 @@
+"""What is asked of an export, and what stands in or beside every file that comes of it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from trainer.inference.classifier import Classifier
+from trainer.inference.engine import torch_engine
+from trainer.inference.export.parity import Parity
+from trainer.inference.saved import SavedRun
+
+Format = Literal["onnx", "torch_export", "safetensors"]
+Quantize = Literal["none", "int8"]
+SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ""}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for. inside: whether the file prepares pictures itself."""
+
+    format: Format
+    inside: bool
+    quantize: Quantize
+    temperature: float
+    output: Path
+
+    @property
+    def report(self) -> Path:
+        """Where the parity report lies: beside the file, or in the folder."""
+        return self.output.with_suffix(".json") if SUFFIXES[self.format] else self.output / "parity.json"
+
+
+def as_torch_answers(run: SavedRun, temperature: float) -> Classifier:
+    """The run in torch on the CPU, in fp32: as `trainer.load` has it, whatever precision it was scored in."""
+    return Classifier(run.classes, run.preprocessing, torch_engine(run, torch.device("cpu"), "fp32"), temperature)
+
+
+def report(run: SavedRun, wish: Wish, parity: Parity) -> str:
+    """The parity report: what was compared, on what, and how it came out."""
+    plain = {
+        "file": wish.output.name,
+        **parity.plain(),
+        **told(run, wish),
+    }
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+
+
+def told(run: SavedRun, wish: Wish) -> dict[str, Any]:
+    """What a program that uses the file must know, or may want to."""
+    return {
+        "classes": list(run.classes),
+        "preprocessing": {"place": "inside" if wish.inside else "outside", **run.preprocessing.plain()},
+        "temperature": wish.temperature,
+        "quantize": wish.quantize,
+        "epoch": run.epoch,
+        "weights_sha256": run.sha256,
+        "figures": figures(run),
+    }
+
+
+def figures(run: SavedRun) -> dict[str, Any]:
+    """What the run's training measured, of the weights that are exported; nothing for weights that lie alone."""
+    summary = run.folder.read_summary() if run.folder is not None else {}
+    return {key: summary[key] for key in ("best", "test", "validated_on") if summary.get(key)}
