@@ -15,11 +15,12 @@ from benchmarks.rates import Ratio, in_turn
 from trainer.aug.custom import custom
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
+from trainer.aug.sampling import blended
 from trainer.aug.strong import strong
 from trainer.aug.transform import Transform
 from trainer.engine.device import choose_device
 from trainer.engine.precision import choose_precision
-from trainer.kernels.use import use_kernels
+from trainer.kernels.use import fastest_blend, use_kernels
 from trainer.registry import MODELS
 from trainer.rng import Draws
 
@@ -121,7 +122,9 @@ def stack_over_step() -> Ratio:
     pair = Pair(images, torch.arange(BATCH, device=device) % CLASSES)
     policy = strong(noise=0.05, salt_pepper=0.02, mixup=0.2, cutmix=1.0)
     stored = torch.randint(0, 256, (BATCH, 3, 32, 32), dtype=torch.uint8, device=device)
-    transform, mixer = Transform(policy, 32, MEAN, STD, channels_last=True), Mixer(policy.mix, CLASSES)
+    blend = fastest_blend(torch.float32) if device.type == "cpu" else blended
+    transform = Transform(policy, 32, MEAN, STD, channels_last=True, blend=blend)
+    mixer = Mixer(policy.mix, CLASSES)
     draws = Draws(0, 0, torch.arange(BATCH))
     bare = bare_loop(model, pair)
     return in_turn(counted(lambda: mixer(transform(stored, draws), pair.labels, draws)), lambda: bare(3))
@@ -129,7 +132,8 @@ def stack_over_step() -> Ratio:
 
 def augmenting(policy: Policy, images: Tensor) -> Callable[[], int]:
     """Our way: the whole batch at once."""
-    transform, draws = Transform(policy, SIZE, MEAN, STD), Draws(0, 0, torch.arange(len(images)))
+    transform = Transform(policy, SIZE, MEAN, STD, blend=fastest_blend(torch.float32))
+    draws = Draws(0, 0, torch.arange(len(images)))
     return counted(lambda: transform(images, draws))
 
 

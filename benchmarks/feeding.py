@@ -22,11 +22,12 @@ from trainer.engine.loop import train_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.feed.batches import TrainBatches
 from trainer.feed.store import ResidentStore
+from trainer.kernels.use import fastest_blend
 from trainer.registry import MODELS
 
 STEPS = 20
 BATCH = 256
-PHOTOGRAPHS, STORED, SIZE = 512, 160, 128
+PHOTOGRAPHS, STORED, SIZE = 512, 128, 128
 """Synthetic photographs: how many, the pixels of a side as they are kept, and as the model sees them."""
 WORKERS = torch.get_num_threads()
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -73,7 +74,7 @@ def photographs_beside_torchvision() -> Iterator[tuple[str, Ratio]]:
             batch_size=64,
             seed=0,
             upload=lambda tensor: tensor,
-            transform=Transform(policy, SIZE, MEAN, STD, channels_last=True, dtype=torch.bfloat16),
+            transform=Transform(policy, SIZE, MEAN, STD, True, torch.bfloat16, fastest_blend(torch.float32)),
         )
         epochs = count()
         finish = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])  # a batch at a time

@@ -20,7 +20,7 @@ FLOORS = (
     ("run",),
     ("inference",),
     ("build",),
-    ("doctor", "report"),
+    ("report",),
     ("records",),
     ("feed", "engine", "kernels"),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),

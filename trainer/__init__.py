@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainer.commands.train import train  # type: ignore[attr-defined]
+    from trainer.cli.python import train
     from trainer.inference.classifier import load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load", "train"]
 
-_HOMES = {"load": "trainer.inference.classifier", "train": "trainer.commands.train"}
+_HOMES = {"load": "trainer.inference.classifier", "train": "trainer.cli.python"}
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,7 @@ class Settings:
     keep_every: Whole = 0
     early_stop: Count | None = None
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    report: bool = True
     plugins: list[str] = field(default_factory=list)
 
 
@@ -84,6 +85,7 @@ HARMLESS_ON_RESUME = {
     "save_every",
     "keep_every",
     "early_stop",
+    "report",
     "limit_test",
     "data.root",
     "data.file",

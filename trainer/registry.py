@@ -1,6 +1,6 @@
 """Names -> builders. A part is a function, registered under its own name in the registry of its room.
 
-The star in a part's signature divides code from config: left of it stands what `build.py` hands over, right of it what
+The star in a part's signature divides code from config: left of it stands what `build/` hands over, right of it what
 YAML may say. Names, types and defaults of the options are read from the SOURCE (with `ast`), so that a config is
 checked before any part, and with it torch, is imported.
 """
@@ -19,6 +19,8 @@ from trainer.errors import ConfigError, did_you_mean
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 REQUIRED = object()
+_PLAIN_TYPES = {each.__name__: each for each in (int, float, bool, str, list, dict)}
+"""What an annotation may name besides the types of schema: nothing that could run."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _option(argument: ast.arg, default: ast.expr | None, module: str) -> Option:
     if argument.annotation is None:
         raise ConfigError(f"{where} has no type. Give it one of Python's or of trainer.schema.")
     try:
-        annotation = eval(ast.unparse(argument.annotation), vars(schema).copy())
+        annotation = eval(ast.unparse(argument.annotation), {**vars(schema), "__builtins__": _PLAIN_TYPES})
         schema.describe(annotation)
     except (NameError, AttributeError, KeyError, TypeError):
         written = ast.unparse(argument.annotation)

@@ -49,6 +49,9 @@ Fit = Literal["crop", "squish", "pad"]
 # How often a trained run looks at a picture, for its answer.
 Tta = Literal["none", "flip", "crops"]
 
+# What works out a trained run's answers.
+EngineChoice = Literal["auto", "torch", "onnxruntime"]
+
 _WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -112,8 +115,10 @@ def typed(text: str, annotation: Any) -> Any:
     with suppress(yaml.YAMLError):
         read = yaml.safe_load(text)
     if "text" in describe(annotation).split(" or "):
+        if list[str] in alternatives(annotation) and isinstance(read, list):
+            return conform(yaml.load(text, yaml.BaseLoader), list[str])
         with suppress(ValueError):
-            return conform(None if read is None else text, annotation)
+            return conform(None if text == "null" else text, annotation)
         return conform(text, annotation)
     try:
         return conform(read, annotation)

@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from shared import Ended, lines_of
 from torch import Tensor, nn
 
+from trainer.aug.sampling import blended
 from trainer.kernels import batch_norm, compiled
 from trainer.kernels.batch_norm import fuse_norms
+from trainer.kernels.blend import blend
 from trainer.kernels.use import use_kernels
 from trainer.kernels.winograd import Winograd, suits
 from trainer.records.folder import read_json
@@ -94,6 +98,15 @@ def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_preci
 def test_several_threads_give_the_convolution_and_the_same_bits_again(variables: dict[str, str]) -> None:
     environment = {**os.environ, **variables}
     subprocess.run([sys.executable, "-c", THREADS], env=environment, check=True, timeout=120)
+
+
+@given(st.lists(st.integers(-128, 120), max_size=5), st.integers(1, 3), st.integers(1, 70), st.integers(1, 70))
+def test_the_blend_is_the_one_of_torch_to_the_bit(weights: list[int], channels: int, height: int, width: int) -> None:
+    images = torch.randint(0, 256, (len(weights), channels, height, width), dtype=torch.uint8)
+    given_weights = torch.tensor(weights, dtype=torch.int16)
+    assert torch.equal(blend(images, given_weights), blended(images, given_weights))
+    turned = images.transpose(2, 3)  # as it does not lie in memory
+    assert torch.equal(blend(turned, given_weights), blended(turned, given_weights))
 
 
 def test_a_batch_of_many_stretches_gives_what_its_images_give_alone() -> None:

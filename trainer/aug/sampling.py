@@ -13,6 +13,8 @@ from trainer.schema import Padding
 
 Sample = Callable[[slice], Tensor]
 """Rows of a batch -> their images, float (b, C, size, size)."""
+Blend = Callable[[Tensor, Tensor], Tensor]
+"""As `blended`."""
 
 _ALIAS_FREE = 1.5
 """How far the warp may sample down; a larger image is first made smaller with antialiasing."""
@@ -29,7 +31,9 @@ _BLOCK_VALUES = 2**18
 """What is blended at a time: with its sums 2 MiB, which stay in the caches between the passes."""
 
 
-def sampler(images: Tensor, matrices: Tensor | None, size: int, padding: Padding) -> tuple[Sample, Tensor]:
+def sampler(
+    images: Tensor, matrices: Tensor | None, size: int, padding: Padding, blend: Blend
+) -> tuple[Sample, Tensor]:
     """What the matrices (B, 3, 3) show of uint8 images (B, C, H, W), a part at a time; and its units, (B or 1, 1, 1).
 
     units: the grey levels that one step of a value is, float64 on the CPU: to be multiplied in, with whatever else is.
@@ -55,7 +59,7 @@ def sampler(images: Tensor, matrices: Tensor | None, size: int, padding: Padding
     warp = warper(matrices, size, images.device, padding)
 
     def warped(part: slice) -> Tensor:
-        pixels = warp(blended(source[part], weights[part]), part)
+        pixels = warp(blend(source[part], weights[part]), part)
         rows = still[part].nonzero()[:, 0]
         if len(rows):
             places = rows.to(images.device, non_blocking=True)
@@ -80,20 +84,24 @@ def blended(images: Tensor, weights: Tensor) -> Tensor:
     A positive weight softens, a negative one sharpens. Beyond the edges lie their own pixels again. Worked out in
     integers: exactly, and so alike beside any neighbours in the batch.
     """
-    result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    batch, channels, height, width = images.shape
+    result = torch.empty((batch, channels, height + 2, width + 2), dtype=torch.float32, device=images.device)
     on_cpu = images.device.type == "cpu"
-    length = max(1, _BLOCK_VALUES // images[0].numel()) if on_cpu and len(images) else max(1, len(images))
-    for start in range(0, len(images), length):
+    length = max(1, _BLOCK_VALUES // images[0].numel()) if on_cpu and batch else max(1, batch)
+    for start in range(0, batch, length):
         block = slice(start, start + length)
         result[block] = _blended(images[block], weights[block])
-    return result
+    return result[..., 1:-1, 1:-1]
 
 
 def _blended(images: Tensor, weights: Tensor) -> Tensor:
-    """The same in int16: three passes over the padded images, which lie in one long line with a row beyond each end."""
+    """The same in int16 with a border of no meaning, (B, C, H + 2, W + 2).
+
+    Three passes over the padded images, which lie in one long line, with a row beyond each end.
+    """
     batch, channels, height, width = images.shape
     row, length = width + 2, batch * channels * (height + 2) * (width + 2)
-    line = torch.zeros(length + 2 * row, dtype=torch.int16, device=images.device)
+    line = torch.empty(length + 2 * row, dtype=torch.int16, device=images.device)
     padded = line[row:-row].view(batch, channels, height + 2, width + 2)
     padded[..., 1:-1, 1:-1] = images
     padded[..., 0, :], padded[..., -1, :] = padded[..., 1, :], padded[..., -2, :]
@@ -102,7 +110,7 @@ def _blended(images: Tensor, weights: Tensor) -> Tensor:
     corners = line[: 1 - row] + line[row - 1 :]
     sums = torch.addcmul(corners[:length].view(batch, -1), padded.view(batch, -1), weights[:, None])
     sums.view(-1).add_(corners[row + 1 :][:length])
-    return sums.view_as(padded)[..., 1:-1, 1:-1]
+    return sums.view_as(padded)
 
 
 def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...], size: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer.aug.policy import Levels, Policy
-from trainer.aug.sampling import sampler
+from trainer.aug.sampling import Blend, blended, sampler
 from trainer.rng import Draws
 
 _CHUNK_VALUES = 2**21
@@ -33,6 +33,7 @@ class Transform:
     std: tuple[float, ...]
     channels_last: bool = False
     dtype: torch.dtype = torch.float32
+    blend: Blend = blended
 
     def __call__(self, images: Tensor, draws: Draws | None = None) -> Tensor:
         batch, channels, height, width = images.shape
@@ -40,7 +41,7 @@ class Transform:
         if draws is not None:  # the few numbers a sample are worked out on the CPU: no device computes them otherwise
             draws = replace(draws, samples=draws.samples.cpu())
         geometry = self._geometry(draws, width / height)
-        sample, units = sampler(images, geometry, self.size, self.policy.padding)
+        sample, units = sampler(images, geometry, self.size, self.policy.padding, self.blend)
         units = torch.cat([units.expand(-1, 1, channels), torch.ones(len(units), 1, 1)], dim=2)  # an offset has none
         colour = (self._colour(draws) * units).to(torch.float32)
         mixes = bool((colour[:, :, :-1] * (1 - torch.eye(channels))).any())

@@ -30,7 +30,7 @@ def in_place(matrices: Tensor) -> Tensor:
 
 
 def mirrored(images: Tensor, matrices: Tensor) -> Tensor:
-    """The images, of which those whose matrices say so are mirrored in place, left and right or up and down."""
+    """The same tensor, in which the images whose matrices say so are now mirrored, left and right or up and down."""
     for axis, entry in ((3, 0), (2, 1)):
         rows = (matrices[:, entry, entry] < 0).nonzero()[:, 0].to(images.device, non_blocking=True)
         if len(rows):

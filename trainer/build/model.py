@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from trainer.aug.sampling import Blend, blended
 from trainer.build.parts import build_part
 from trainer.config import Config, Settings
-from trainer.kernels.use import Used, use_kernels
+from trainer.kernels.use import Used, fastest_blend, use_kernels
 from trainer.model.staged import check
 from trainer.rng import seed_of
 
@@ -33,5 +34,13 @@ def choose_kernels(model: nn.Module, settings: Settings, device: torch.device, d
 
     Kernels are for a CPU, for images in channels last, and for layers that torch's compiler does not take apart.
     """
-    may = device.type == "cpu" and settings.kernels == "auto" and settings.channels_last and not settings.compile
-    return use_kernels(model, dtype) if may else Used()
+    return use_kernels(model, dtype) if _may_use_kernels(settings, device) else Used()
+
+
+def choose_blend(settings: Settings, device: torch.device, dtype: torch.dtype) -> Blend:
+    """The fastest blend of the augmentation that the settings and the device allow: all give the same bits."""
+    return fastest_blend(dtype) if _may_use_kernels(settings, device) else blended
+
+
+def _may_use_kernels(settings: Settings, device: torch.device) -> bool:
+    return device.type == "cpu" and settings.kernels == "auto" and settings.channels_last and not settings.compile

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
+from trainer.aug.sampling import blended
 from trainer.build.data import open_parts, open_source
-from trainer.build.model import build_model, choose_kernels
+from trainer.build.model import build_model, choose_blend, choose_kernels
 from trainer.build.notes import idle, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
 from trainer.config import Config, Settings, beyond_device
@@ -92,8 +93,9 @@ def _assembled(
     preprocessing = of_source(source, measure(train, source.normalise, source.size))
     policy: Policy = build_part(config, "aug")
     to_device = partial(upload, device=device)
+    blend = choose_blend(settings, device, precision.dtype) if trains else blended
     transform = preprocessing.transform(
-        policy, device=device, channels_last=settings.channels_last, dtype=precision.dtype
+        policy, device=device, channels_last=settings.channels_last, dtype=precision.dtype, blend=blend
     )
     batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)

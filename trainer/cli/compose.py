@@ -5,6 +5,7 @@ misspelt key: the check against the parts' signatures then finds it, together wi
 """
 
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from trainer.registry import entries
 from trainer.stored import renewed
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+_ALONE = threading.Lock()
 _RUNS = ("_target_", "()", "class", "env_set")
 """Keys by which a config can make Hydra, or Python's logging, call what it names."""
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
@@ -169,8 +171,15 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
-    with initialize_config_dir(str(origin.folder.absolute()), version_base="1.3", job_name="trainer"):
-        yield GlobalHydra.instance().config_loader()
+    with _ALONE:  # Hydra has one state a process, of which a notebook may have made use of its own
+        hydra = GlobalHydra.instance()
+        before = hydra.hydra
+        hydra.clear()
+        try:
+            with initialize_config_dir(str(origin.folder.absolute()), version_base="1.3", job_name="trainer"):
+                yield GlobalHydra.instance().config_loader()
+        finally:
+            GlobalHydra.instance().hydra = before
 
 
 def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:

@@ -101,7 +101,12 @@ def _dispatch(words: list[str]) -> int:
             raise ConfigError(f"{word}: a verb stands first: python -m trainer {word} key=value …")
     flags = [word for word in words if word not in arguments.overrides]
     if arguments.config_path and not arguments.config_path.startswith("/"):
-        flags = [str(Path(word).absolute()) if word == arguments.config_path else word for word in flags]
+        flags = [
+            word.replace(arguments.config_path, str(Path(arguments.config_path).absolute()))
+            if word.removeprefix("--config-path=").removeprefix("-cp=") == arguments.config_path
+            else word
+            for word in flags
+        ]
     typed, arguments.overrides = arguments.overrides, spelled(arguments.overrides)
     words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:
@@ -127,6 +132,14 @@ def _dispatch(words: list[str]) -> int:
     if verb == DEFAULT_VERB:
         _prepare(config)
     return int(import_module(f"trainer.commands.{verb}").run(config))
+
+
+def training_config(words: Sequence[str]) -> Config:
+    """The checked config of a training that the words say, without a verb and flags. Raises ConfigError."""
+    overrides = spelled(words)
+    config = compose(overrides, _stored(overrides) or _origin(None, None, None))
+    _prepare(config)
+    return config
 
 
 def _run_many(typed: Sequence[str], overrides: Sequence[str], flags: Sequence[str], origin: Origin) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trainer.config import Config
+from trainer.data.archive import is_archive
 from trainer.data.decode import Frame, decode
 from trainer.data.files import Files
 from trainer.data.folder import scan
@@ -53,13 +54,18 @@ def run(config: Config) -> int:
     source, target = Path(data.options["root"]).expanduser(), Path(config.settings.output)
     _check_target(source, target, config.said)
     target = target.resolve()  # a name of its own, and not a link, beside which the copies are made
+    if is_archive(source):
+        raise ConfigError(f"augment: it copies folders, and {source} is an archive. Unpack it, and give the folder.")
     parts, notes = scan(source, data.options["parts"], data.options["label"])
+    train = parts["train"].root
+    if not train.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(f"augment: the training part {train} lies outside data.root={source}. Say data.root={train}")
     screen = Screen()
     for note in notes:
         screen.say(note)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        place = temporary / parts["train"].root.relative_to(source)
+        place = temporary / train.resolve().relative_to(source.resolve())
         _write_copies(parts["train"], place, config, screen)
         temporary.replace(target)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""cache: what decoded images, compiled kernels and unpacked archives are kept, and the way to be rid of them."""
+"""cache: what is kept of decoded images, compiled kernels, exported networks and archives, and how to be rid of it."""
 
 import shlex
 import time
@@ -9,7 +9,7 @@ from trainer.data.archive import FOLDER
 from trainer.errors import ConfigError, did_you_mean
 from trainer.feed.cache import Stored, delete, gib, stores
 from trainer.kernels import compiled
-from trainer.system.cache_folder import default_folder
+from trainer.system.cache_folder import default_folder, engines
 
 _UNITS = {"day": 86400, "hour": 3600, "minute": 60}
 
@@ -31,6 +31,7 @@ def run(words: Sequence[str]) -> int:
             raise ConfigError(f"cache: '{word}' says nothing here.{hint} It takes clear, and data.cache_dir=FOLDER.")
     _clear(folder) if clear else _list(folder)
     _tell_kernels(clear)
+    _tell_engines(clear)
     _tell_archives(folder / FOLDER)
     return 0
 
@@ -57,14 +58,25 @@ def _clear(folder: Path) -> None:
 def _tell_kernels(clear: bool) -> None:
     """A run that has loaded them keeps what it has loaded."""
     libraries = list(compiled.folder().glob("*.so"))
-    size = gib(sum(path.stat().st_size for path in libraries))
+    what = f"compiled kernels of {len(libraries)} version{'s' * (len(libraries) > 1)}"
+    _tell_files(libraries, compiled.folder(), what, "compiled again in seconds", clear)
+
+
+def _tell_engines(clear: bool) -> None:
+    networks = list(engines().glob("*.onnx"))
+    what = f"networks exported for ONNX Runtime, {len(networks)}"
+    _tell_files(networks, engines(), what, "exported again when predict wants them", clear)
+
+
+def _tell_files(files: Sequence[Path], folder: Path, what: str, again: str, clear: bool) -> None:
+    """Says what files are kept, or deletes them."""
+    size = gib(sum(path.stat().st_size for path in files))
     if clear:
-        for path in libraries:
+        for path in files:
             path.unlink(missing_ok=True)
-    if libraries:
-        what = f"compiled kernels of {len(libraries)} version{'s' * (len(libraries) > 1)}, {size}"
-        fate = "deleted" if clear else "cache clear deletes them too. They are compiled again in seconds"
-        print(f"{compiled.folder()}: {what}: {fate}.")
+    if files:
+        fate = "deleted" if clear else f"cache clear deletes them too. They are {again}"
+        print(f"{folder}: {what}, {size}: {fate}.")
 
 
 def _tell_archives(folder: Path) -> None:

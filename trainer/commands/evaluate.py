@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trainer.errors import ConfigError, OutputError
+from trainer.commands.report import draw_again
+from trainer.errors import CheckpointError, ConfigError, OutputError, visible
 from trainer.inference.evaluation import evaluate_runs
-from trainer.inference.saved import read_run
+from trainer.inference.saved import SavedRun, read_run
 from trainer.inference.telling import names_of, tell
 from trainer.inference.temperature import evaluations_of, write_temperature
 from trainer.inference.written import check_writable, output_of, write
@@ -42,5 +43,20 @@ def run(
             written.append(write_temperature(runs[0], scored.fitted))
         except OutputError as error:  # a run that may only be read is scored all the same
             print(f"The temperature is not stored with the run: {error}")
+    if output is None and len(runs) == 1 and tta == "none":
+        written += _page_again(runs[0], plugins or ())
     print(f"written: {names_of(written)}")
     return 0
+
+
+def _page_again(run: SavedRun, plugins: Sequence[str]) -> list[Path]:
+    """Draws the page of the run with what is known now, where it has one; the files that were written."""
+    if run.folder is None or not run.config([]).settings.report:
+        return []
+    try:
+        for line in draw_again(run.folder, run.folder.report, plugins):
+            print(visible(line))
+    except (CheckpointError, OutputError) as error:  # what was asked for is there, and a page cannot undo it
+        print(visible(f"The page is not drawn again: {error}"))
+        return []
+    return [run.folder.report]

@@ -1,6 +1,7 @@
 """train: one run from its config to its summary, new or resumed."""
 
 import shlex
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Evaluation
+from trainer.engine.verdicts import Verdicts, verdicts_in
 from trainer.errors import (
     CheckpointError,
     ConfigError,
@@ -23,6 +25,7 @@ from trainer.errors import (
     first_line,
     told,
 )
+from trainer.inference.selected import figures
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
 from trainer.records.metrics import MetricsFile
@@ -34,29 +37,41 @@ from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
+from trainer.run.pictures import draw_page
 from trainer.run.resume import go_on, refuse_changes
 from trainer.system import fault
 
 
 def run(config: Config) -> int:
     """Trains in the folder that the config names. Returns the exit code 0; every other end is an error."""
-    settings = config.settings
+    folder, checkpoint = place_of(config.settings)
+    return run_in(folder, config, checkpoint=checkpoint)
+
+
+def place_of(settings: Settings) -> tuple[RunFolder, str | None]:
+    """The run's folder, made where it is a new one; and the checkpoint to go on from, where its file is named."""
     output = Path(settings.output).expanduser()
     if settings.resume is None:
-        return run_in(new_folder(output, settings.name), config)
+        return new_folder(output, settings.name), None
     if settings.resume != "auto":
-        folder, checkpoint = run_at(Path(settings.resume).expanduser())
-        return run_in(folder, config, checkpoint=checkpoint)
+        return run_at(Path(settings.resume).expanduser())
     if settings.name is None:
         raise ConfigError("resume: auto wants the name of the run to go on with: name=NAME. Or say resume=FOLDER.")
     folder = RunFolder(output / settings.name)
-    return run_in(folder if folder.holds_a_run else new_folder(output, settings.name), config)
+    return folder if folder.holds_a_run else new_folder(output, settings.name), None
 
 
-def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None, checkpoint: str | None = None) -> int:
+def run_in(
+    folder: RunFolder,
+    config: Config,
+    overrides: list[str] | None = None,
+    checkpoint: str | None = None,
+    words: Sequence[str] | None = None,
+) -> int:
     """Trains in this folder, and goes on if it holds a run already.
 
-    overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one.
+    overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one. words:
+    what the run was told; None is the command line.
     """
     with folder.locked():
         checkpoints = Checkpoints(folder.checkpoints)
@@ -69,7 +84,7 @@ def run_in(folder: RunFolder, config: Config, overrides: list[str] | None = None
             print(_finished(folder, ends))
             return 0
         with Screen() as screen:
-            _run(folder, config, overrides or [], saved, screen)
+            _run(folder, config, overrides or [], saved, screen, partial(begin, words=words))
         return 0
 
 
@@ -88,7 +103,14 @@ def _finished(folder: RunFolder, ends: list[str]) -> str:
     return f"{folder.path} is finished. To train on: python -m trainer {' '.join(words)}"
 
 
-def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[str, Any] | None, screen: Screen) -> None:
+def _run(
+    folder: RunFolder,
+    config: Config,
+    overrides: list[str],
+    saved: dict[str, Any] | None,
+    screen: Screen,
+    begin: Callable[..., None],
+) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
         job = build(config if saved is None else without_weights(config), screen.counting)
@@ -101,21 +123,37 @@ def _run(folder: RunFolder, config: Config, overrides: list[str], saved: dict[st
             screen.say(_finished(folder, ends))
             return
         begin(folder, config, job, screen, *changes)
-    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides)
+    count = partial(figures, classes=job.about["classes"])
+    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, count)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
-            write_json(folder.summary, conclude(error=error))
+            write_json(folder.summary, conclude(error=error, verdicts=_best_verdicts(folder)))
         raise
-    summary = conclude(test=test)
+    verdicts = _best_verdicts(folder)
+    summary = conclude(test=test, verdicts=verdicts)
     write_json(folder.summary, summary)
-    try:
-        draw_curves(folder.metrics, folder.curves)
-    except Exception as error:  # whatever a drawing library raises: the run is done, and a picture cannot undo it
-        screen.say(f"{folder.curves} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
-    for line in closing(summary, folder.path):
+    _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves))
+    if config.settings.report:
+        part, said = ("validation", verdicts) if test is None else ("test", test.verdicts)
+        _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said))
+    for line in closing(summary, folder):
         screen.say(line)
+
+
+def _try_to_draw(screen: Screen, picture: Path, draw: Callable[[], object]) -> None:
+    """Draws it, or says why not: the run is done, and a picture cannot undo it, whatever a drawing library raises."""
+    try:
+        draw()
+    except Exception as error:
+        screen.say(f"{picture} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
+
+
+def _best_verdicts(folder: RunFolder) -> Verdicts | None:
+    """What the best weights answered in validation; None where there are none yet, or of an earlier release."""
+    checkpoints = Checkpoints(folder.checkpoints)
+    return verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
 def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:
@@ -181,15 +219,15 @@ def _stopped(
     Raises DivergedError if the last steps show that the run has diverged: then that is what is to be told.
     """
     way_on = f"Go on with: python -m trainer {shlex.quote(f'resume={folder.path}')}"
-    told = f"Stopped by {signal} after step {job.state.step}"
+    words = f"Stopped by {signal} after step {job.state.step}"
     if not fit_to_save(job.state, job.recipe):
-        told += f"; this state is not saved, since its loss is far above where it began. {what_stays(checkpoints)}"
-        return StoppedError(f"{told} {way_on}", signal.signal_number)
+        words += f"; this state is not saved, since its loss is far above where it began. {what_stays(checkpoints)}"
+        return StoppedError(f"{words} {way_on}", signal.signal_number)
     try:
         witness.save_what_is_not_saved(job.state)
     except SaveError as error:
         return TrainerError(f"Stopped by {signal}, which leaves the last steps unsaved: {error}")
-    return StoppedError(f"{told}; all is saved. {way_on}", signal.signal_number)
+    return StoppedError(f"{words}; all is saved. {way_on}", signal.signal_number)
 
 
 def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Evaluation | None:

@@ -30,7 +30,7 @@ _SPARE_BYTES = 2**26
 """What any archive may unpack to, so that a small one of blank images is no bomb."""
 _LONGEST_READ = 2**24
 """What one header of a tar may take in memory. File contents are copied in far smaller pieces."""
-_READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """The ways of compressing in a zip that Python unpacks in bounded memory."""
 _OURS = re.compile(r".{0,40}-[0-9a-f]{16}", re.DOTALL)
 
@@ -60,7 +60,7 @@ def unpacked(archive: Path, cache: Path) -> Path:
             with _alone(cache):
                 if not _is_whole(place):  # else another run has unpacked it while this one waited
                     _remove_unfinished(cache)
-                    _unpack_whole(archive, place, _Budget(archive, about.st_size))
+                    _unpack_whole(archive, place, Budget(archive, about.st_size))
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be unpacked into {cache} ({error.strerror or error}). Make room, name "
@@ -102,7 +102,7 @@ def _alone(cache: Path) -> Iterator[None]:
         yield
 
 
-class _Budget:
+class Budget:
     """What an archive may still unpack to."""
 
     def __init__(self, archive: Path, num_bytes: int) -> None:
@@ -124,7 +124,7 @@ class _Budget:
             )
 
 
-def _unpack_whole(archive: Path, place: Path, budget: _Budget) -> None:
+def _unpack_whole(archive: Path, place: Path, budget: Budget) -> None:
     temporary = place.with_name(f"{place.name}.tmp")
     temporary.mkdir()
     try:
@@ -145,17 +145,17 @@ def _unpack_whole(archive: Path, place: Path, budget: _Budget) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _unpack_zip(archive: Path, target: Path, budget: _Budget) -> None:
+def _unpack_zip(archive: Path, target: Path, budget: Budget) -> None:
     with zipfile.ZipFile(archive) as opened:
         entries = opened.infolist()
         for entry in entries:
-            _check_name(archive, entry.filename)
+            check_name(archive, entry.filename)
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 1:
                 raise DataError(f"{archive}: it is locked by a password. Unpack it yourself, and give the folder.")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise DataError(f"{archive}: refused, '{entry.filename}' is neither a file nor a folder.")
-            if entry.compress_type not in _READABLE:
+            if entry.compress_type not in READABLE:
                 raise DataError(
                     f"{archive}: '{entry.filename}' is compressed in a way that is not read here "
                     f"(method {entry.compress_type}). Unpack it yourself, and give the folder."
@@ -171,14 +171,14 @@ def _unpack_zip(archive: Path, target: Path, budget: _Budget) -> None:
                 shutil.copyfileobj(source, file)  # never more than the size that the entry claims
 
 
-def _unpack_tar(archive: Path, target: Path, budget: _Budget) -> None:
+def _unpack_tar(archive: Path, target: Path, budget: Budget) -> None:
     zipped = archive.name.lower().endswith("gz")
     with gzip.open(archive) if zipped else archive.open("rb") as file:
-        stream = _Bounded(cast(BinaryIO, file), budget)
+        stream = Bounded(cast(BinaryIO, file), budget)
         links: set[PurePosixPath] = set()
         with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as opened:
             for entry in opened:
-                place = _check_name(archive, entry.name)
+                place = check_name(archive, entry.name)
                 if not (entry.isreg() or entry.isdir() or entry.issym() or entry.islnk()):
                     raise DataError(f"{archive}: refused, '{entry.name}' is neither a file nor a folder.")
                 if not links.isdisjoint([place, *place.parents]):
@@ -198,7 +198,7 @@ def _unpack_tar(archive: Path, target: Path, budget: _Budget) -> None:
             pass
 
 
-def _check_name(archive: Path, name: str) -> PurePosixPath:
+def check_name(archive: Path, name: str) -> PurePosixPath:
     """Where the entry lies in the archive. Raises DataError if that is outside."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
@@ -218,10 +218,10 @@ def _check_link(archive: Path, entry: tarfile.TarInfo, place: PurePosixPath) -> 
         raise DataError(f"{archive}: refused, the link '{entry.name}' leads outside its folder, to '{to}'.")
 
 
-class _Bounded(io.RawIOBase):
+class Bounded(io.RawIOBase):
     """A tar's bytes for tarfile, which would read a header of any claimed length, and unpack a gzip without end."""
 
-    def __init__(self, file: BinaryIO, budget: _Budget) -> None:
+    def __init__(self, file: BinaryIO, budget: Budget) -> None:
         self.file = file
         self.budget = budget
         self.most_bytes = 2 * budget.most_bytes  # headers count 512 bytes an entry, and contents are filled up

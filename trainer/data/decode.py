@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trainer.data.formats import opened, reason
+from trainer.data.formats import Packed, opened, reason
 from trainer.errors import DataError
 from trainer.schema import Fit, Resize
 
@@ -48,7 +48,7 @@ class Frame:
 _AS_IT_IS = Frame()
 
 
-def decode(path: Path, frame: Frame = _AS_IT_IS) -> Tensor:
+def decode(path: Path | Packed, frame: Frame = _AS_IT_IS) -> Tensor:
     """The image of a file, upright, in its frame: uint8 (3 or 1, H, W).
 
     Transparent pixels lie on white. 16 bits are scaled to 8; float pixels count as 0 to 1, or 0 to 255 if some are
@@ -80,7 +80,7 @@ def short_side(path: Path) -> int:
         return min(image.size)
 
 
-def _load(path: Path, draft: int | None) -> Image.Image:
+def _load(path: Path | Packed, draft: int | None) -> Image.Image:
     """The pixels as they are stored, upright. draft: a JPEG decodes at a half, a quarter, an eighth: never below it."""
     with opened(path) as image:
         try:

@@ -2,16 +2,21 @@
 
 import contextlib
 import ctypes
+import errno
+import io
 import re
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal
 
 import PIL
 from PIL import Image, UnidentifiedImageError
 
-from trainer.errors import DataError
+from trainer.errors import DataError, first_line
 from trainer.system.durable import LFS_BEGINS, LFS_POINTER
 
 _ENDINGS = {
@@ -71,11 +76,34 @@ _KINDS = (
 )
 """How files begin that are often found in a picture's place, and what they are."""
 
+
+@dataclass(frozen=True)
+class Packed:
+    """An image file that lies in an archive: its name in messages, and what reads its bytes, in any thread."""
+
+    name: str
+    read: Callable[[], bytes]
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
+
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+        """Its bytes, as a file. Raises OSError if the archive does not give them."""
+        try:
+            return io.BytesIO(self.read())
+        except Exception as error:  # the readers of archives raise whatever broken bytes lead them to
+            raise OSError(errno.EIO, f"broken in its archive ({first_line(error).rstrip('.')})") from error
+
+    def __str__(self) -> str:
+        return self.name
+
+
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of what is odd beside the pixels: nobody can act on that
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)  # refused in our words
 
 
-def opened(path: Path) -> Image.Image:
+def opened(path: Path | Packed) -> Image.Image:
     """The picture in a file, its header read; what is in the file decides, and not how its name ends.
 
     Raises DataError with the file and the reason: not a picture, broken, or more than 89 million pixels.
@@ -90,7 +118,7 @@ def opened(path: Path) -> Image.Image:
     return image
 
 
-def reason(error: Exception, path: Path) -> str:
+def reason(error: Exception, path: Path | Packed) -> str:
     """Why a file could not be read, in words."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return _TOO_MANY
@@ -104,13 +132,17 @@ def reason(error: Exception, path: Path) -> str:
     return f"broken or truncated ({str(error) or type(error).__name__})"
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path | Packed) -> Image.Image:
     try:
-        return Image.open(path, formats=_tried(path.suffix.lower()))
+        return Image.open(_readable(path), formats=_tried(path.suffix.lower()))
     except Exception:
         if _kind(path) is not _HEIF or not _reads_heif():
             raise
-        return Image.open(path, formats=("HEIF",))
+        return Image.open(_readable(path), formats=("HEIF",))
+
+
+def _readable(path: Path | Packed) -> Path | BinaryIO:
+    return path if isinstance(path, Path) else path.open()
 
 
 @cache
@@ -142,7 +174,7 @@ def _reads_heif() -> bool:
     return True
 
 
-def _kind(path: Path) -> str | None:
+def _kind(path: Path | Packed) -> str | None:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)

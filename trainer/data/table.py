@@ -61,6 +61,8 @@ def table(
     columns = choose(listed, lookup, path, label, split)
     found, left_out = _rows(listed, columns, lookup, on_error)
     rows, notes = _distinct(found, base, source)
+    if val == "none" and all(row.part != "train" for row in rows):  # to be scored, whatever part they are of
+        rows = [replace(row, part="train") for row in rows]
     parts = _parts(rows, base, ignore)
     if left_out:
         what = names(f"{count} {reason}" for reason, count in Counter(reason for _, reason in left_out).items())

@@ -66,11 +66,6 @@ def _side_stream() -> torch.cuda.Stream:
     return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
-def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory that tensors have taken on the device; 0 where the device does not count it."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-
-
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out. Torch has a class for that on CUDA only, and no word of its own."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT ask for a good end between two batches; a SIGINT after that ends the process at once."""
 
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import TypeVar
@@ -19,6 +20,7 @@ class Interrupted(Exception):
 class Interrupt:
     """While entered, SIGTERM and SIGINT are noted. After that SIGINT acts as it would without us: who presses Ctrl-C
     twice will not wait. SIGTERM does not: `timeout` and batch systems send it to the process and to its group.
+    In a thread other than the main one, nothing is noted: Python gives signals to that one alone.
     """
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -27,7 +29,8 @@ class Interrupt:
         self._received: int | None = None
 
     def __enter__(self) -> "Interrupt":
-        self._before = {number: signal.signal(number, self._note) for number in self._SIGNALS}
+        noted = self._SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._note) for number in noted}
         return self
 
     def __exit__(

@@ -17,6 +17,7 @@ from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Evaluation, Scores, evaluation_of, scores_of, sums_of, surprise, zero_sums
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
+from trainer.engine.verdicts import Collector
 from trainer.errors import DivergedError
 from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
@@ -225,12 +226,13 @@ def answered(model: nn.Module, batches: Iterable[Batch], precision: Precision) -
 def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Evaluation:
     """The scores of batches and logits, summed on the device."""
     sums = zero_sums(device)
-    surprises = torch.zeros_like(sums[0])
+    surprises, collector = torch.zeros_like(sums[0]), Collector()
     for batch, logits in answers:
         losses = criterion.losses(logits, batch.labels)
         sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
         surprises += surprise(logits, batch.labels, sums.dtype)
-    return evaluation_of(sums, surprises)
+        collector.add(logits, batch.labels)
+    return evaluation_of(sums, surprises, collector.read())
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:

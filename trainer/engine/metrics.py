@@ -1,11 +1,13 @@
 """Sums over samples that stay on the device, and the scores that are read from them now and then."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+from trainer.engine.verdicts import Verdicts
 
 NUM_SUMS = 4
 
@@ -33,6 +35,8 @@ class Evaluation:
     """Share in [0, 1] of the labelled samples."""
     images: int
     """Labelled samples."""
+    verdicts: Verdicts | None = field(default=None, compare=False, repr=False)
+    """Image by image."""
 
 
 def zero_sums(device: torch.device) -> Tensor:
@@ -58,10 +62,10 @@ def scores_of(sums: Tensor, empty: float = 0.0) -> Scores:
     return Scores(loss / weight if weight else empty, correct / labelled if labelled else empty)
 
 
-def evaluation_of(sums: Tensor, surprises: Tensor) -> Evaluation:
+def evaluation_of(sums: Tensor, surprises: Tensor, verdicts: Verdicts | None = None) -> Evaluation:
     """Reads the sums, and that of the cross-entropies, from the device. Without a single label all scores are 0."""
     scores, images = scores_of(sums), int(sums[3])
-    return Evaluation(float(surprises) / images if images else 0.0, scores.loss, scores.accuracy, images)
+    return Evaluation(float(surprises) / images if images else 0.0, scores.loss, scores.accuracy, images, verdicts)
 
 
 def same_loss(loss: float | None, objective: float | None) -> bool:

@@ -150,7 +150,7 @@ def renumbered(step: int, epoch: int, steps_before: int, steps_now: int) -> int:
 
 
 def up_to_date(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
-    """A state that was saved in an older format, as one of today's."""
+    """A state of format 1, which counts the parameters and keeps the rate in their groups, as one of today's."""
     if "lr" in saved:
         return saved
     rates = [group["lr"] for group in saved["optimizer"]["param_groups"]]

@@ -12,15 +12,17 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.aug.policy import Policy
+from trainer.aug.sampling import Blend, blended
 from trainer.aug.transform import Transform
 from trainer.data.decode import Frame, decode, framed, upright
 from trainer.data.denoise import denoise
+from trainer.data.formats import Packed
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.feed.normalise import Normalisation, centred
 from trainer.schema import Denoise, Normalise
 
-Picture = Path | Image.Image | np.ndarray[Any, Any]
+Picture = Path | Packed | Image.Image | np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Preprocessing:
     def prepared(self, picture: Picture, where: str = "the image") -> Tensor:
         """The decoded, fitted and filtered picture: uint8 (C, side, side).
 
-        picture: a file's path, a Pillow image, or an array (H, W), (H, W, 1 or 3 or 4) of uint8. Raises DataError,
-        with the file's path or where, for what cannot be read.
+        picture: a file's path, a file in an archive, a Pillow image, or an array (H, W), (H, W, 1 or 3 or 4) of uint8.
+        Raises DataError, with the file's path or where, for what cannot be read.
         """
-        if isinstance(picture, Path):
+        if isinstance(picture, Path | Packed):
             pixels = decode(picture, self.frame)
         else:
             image = _from_array(picture, where) if isinstance(picture, np.ndarray) else picture
@@ -78,13 +80,14 @@ class Preprocessing:
         device: torch.device,
         channels_last: bool = False,
         dtype: torch.dtype = torch.float32,
+        blend: Blend = blended,
     ) -> Callable[..., Tensor]:
         """From prepared batches, uint8 (B, C, side, side) on the device, to what the model sees: (B, C, size, size).
 
-        Given draws as well, the policy's augmentation is applied.
+        Given draws as well, the policy's augmentation is applied. blend: what makes up for the warp.
         """
         mean, std, image = self.normalisation.mean, self.normalisation.std, self.normalisation.mean_image
-        transform = Transform(policy, self.size, mean, std, channels_last, dtype)
+        transform = Transform(policy, self.size, mean, std, channels_last, dtype, blend)
         return transform if image is None else centred(transform, image.to(device))
 
 

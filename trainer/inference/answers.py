@@ -14,6 +14,7 @@ from trainer.build.data import keep
 from trainer.build.parts import build_part
 from trainer.engine.device import upload
 from trainer.engine.loop import Batch, answered, scored
+from trainer.engine.metrics import Evaluation
 from trainer.feed.batches import EvalBatches
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store
@@ -22,6 +23,7 @@ from trainer.inference.labelled import Labelled
 from trainer.inference.saved import SavedRun
 from trainer.inference.tta import probabilities
 from trainer.loss.criterion import Criterion
+from trainer.loss.cross_entropy import cross_entropy
 from trainer.records.folder import read_json
 from trainer.schema import Precise, Tta
 
@@ -35,7 +37,9 @@ class Answers:
     probabilities: NDArray[np.float64]
     """(N, C), in the order of the run's classes."""
     loss: float | None
-    """As in training; None where no one loss belongs to the answers."""
+    """Training's val_loss, plain cross-entropy; None where no one loss belongs to the answers."""
+    objective: float | None
+    """What training made small, its smoothing and weights included; None where it cannot be worked out."""
     engine: str
     """What has worked them out, for a person."""
     note: str = ""
@@ -51,12 +55,14 @@ def answers(run: SavedRun, pictures: Labelled, device: torch.device, tta: Tta, p
         side, batch_size = run.preprocessing.side, pictures.config.settings.batch_size
         looked_at = _counted(_pixels(known, batch_size), progress, sum(map(len, known)))
         found = [probabilities(engine.logits, pixels, side, tta) for pixels in looked_at]
-        return Answers(np.concatenate(found), None, engine.name)
+        return Answers(np.concatenate(found), None, None, engine.name)
     made = network(run, device, _precision(run, device))
     criterion = _criterion(run, pictures)
-    logits, loss = _as_in_training(made, known, criterion, pictures.config.settings.batch_size, progress)
-    note = "" if criterion else "The loss as in training is not told: its class weights come from the training labels."
-    return Answers(logits.double().softmax(dim=1).numpy(), loss, made.name, note)
+    counted = criterion or cross_entropy(torch.empty(0, dtype=torch.int64), run.classes)
+    logits, scores = _as_in_training(made, known, counted, pictures.config.settings.batch_size, progress)
+    note = "" if criterion else "The objective is not told: its class weights come from the training labels."
+    objective = scores.objective if criterion else None
+    return Answers(logits.double().softmax(dim=1).numpy(), scores.loss, objective, made.name, note)
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,9 @@ class _Relabelled:
 
 
 def _as_in_training(
-    made: Network, stores: Sequence[Store], criterion: Criterion | None, batch_size: int, progress: Progress
-) -> tuple[Tensor, float | None]:
-    """(N, C) float32 logits on the CPU, and the loss, from one pass of the loop that training evaluates by."""
+    made: Network, stores: Sequence[Store], criterion: Criterion, batch_size: int, progress: Progress
+) -> tuple[Tensor, Evaluation]:
+    """(N, C) float32 logits on the CPU, and the scores, from one pass of the loop that training evaluates by."""
     device = made.precision.device
     in_order = partial(
         EvalBatches, batch_size=batch_size, upload=partial(upload, device=device), transform=made.transform
@@ -105,12 +111,8 @@ def _as_in_training(
             progress(_COUNTED, done, total)
             yield batch, logits
 
-    if criterion is None:
-        for _ in noted():
-            pass
-        return torch.cat(kept), None
-    loss = scored(noted(), criterion.to(device), device).loss
-    return torch.cat(kept), loss
+    scores = scored(noted(), criterion.to(device), device)
+    return torch.cat(kept), scores
 
 
 def _pixels(stores: Sequence[Store], batch_size: int) -> Iterator[Tensor]:

@@ -4,22 +4,30 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from trainer.engine.device import choose_device
-from trainer.errors import DataError
+from trainer.errors import CheckpointError, DataError
 from trainer.feed.preprocessing import Picture, Preprocessing
-from trainer.inference.engine import Engine, torch_engine
+from trainer.inference.choice import choose_engine
+from trainer.inference.engine import Engine
 from trainer.inference.saved import SavedRun, read_run
+from trainer.inference.tta import prepared_side
+from trainer.inference.tta import probabilities as looked_at
+from trainer.schema import EngineChoice, Tta
 
+Name = TypeVar("Name")
+"""Whatever says, as text, which picture it is."""
 Item = TypeVar("Item")
 BATCH = 32
 """Pictures worked out together: on two cores larger batches are no faster, and a GPU is fed well enough."""
@@ -47,64 +55,101 @@ class Classifier:
     engine: Engine
     temperature: float = 1.0
     """Logits are divided by it, so that probabilities are as sure as they are right."""
+    tta: Tta = "none"
+    """How often each picture is looked at."""
 
     def __call__(self, pictures: str | Path | Image.Image | Sequence[Any]) -> list[Answer]:
         """One answer a picture: paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3), mixed as you like.
 
         Raises DataError for the first that cannot be read.
         """
-        given = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+        given: list[Any] = [pictures] if _is_one(pictures) else list(pictures)  # type: ignore[arg-type]
         answers: list[Answer] = []
-        for batch in self.answer(Path(each) if isinstance(each, str) else each for each in given):
+        read = (Path(each).expanduser() if isinstance(each, str) else each for each in given)
+        for batch in self.answer((f"picture {place}", picture) for place, picture in enumerate(read, start=1)):
             for _, answer in batch:
                 if isinstance(answer, DataError):
                     raise answer
                 answers.append(answer)
         return answers
 
-    def answer(self, pictures: Iterable[Picture]) -> Iterator[list[tuple[int, Answer | DataError]]]:
-        """Answers batch by batch, each with its picture's number; the error in place of an answer that there is not.
+    def answer(
+        self, pictures: Iterable[tuple[Name, Picture | DataError]]
+    ) -> Iterator[list[tuple[Name, Answer | DataError]]]:
+        """Answers batch by batch, each with its picture's name; the error in place of an answer that there is not.
 
-        Decoded beside the model, a few batches ahead: memory does not grow with their number.
+        Decoded beside the model, a few batches ahead: memory does not grow with their number. A picture that could not
+        be found comes as the error that says so.
         """
-        numbered = _decoded_ahead(self._prepared, enumerate(pictures))
-        while batch := list(islice(numbered, BATCH)):
+        decoded = _decoded_ahead(self._prepared, pictures)
+        while batch := list(islice(decoded, BATCH)):
             read = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
             probabilities = iter(self.probabilities(torch.stack(read)) if read else ())
             yield [
-                (number, pixels if isinstance(pixels, DataError) else self._named(next(probabilities)))
-                for number, pixels in batch
+                (name, pixels if isinstance(pixels, DataError) else self._named(next(probabilities)))
+                for name, pixels in batch
             ]
 
-    def probabilities(self, pixels: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """(B, classes), each row summing to 1, of prepared pictures: uint8 (B, C, side, side) on the CPU."""
-        logits = self.engine.logits(pixels).double() / self.temperature
-        return logits.softmax(dim=1).numpy()
+    def probabilities(self, pixels: Tensor) -> NDArray[np.float64]:
+        """(B, classes), each row summing to 1, of prepared pictures: uint8 (B, C, S, S) on the CPU, where S is the
+        preprocessing's side, or tta's larger one."""
+        return looked_at(self.engine.logits, pixels, self.preprocessing.side, self.tta, self.temperature)
 
-    def _named(self, probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> Answer:
+    @cached_property
+    def _larger(self) -> Preprocessing:
+        """The preprocessing at the side that tta wants."""
+        side = prepared_side(self.preprocessing.side, self.tta)
+        return replace(self.preprocessing, frame=replace(self.preprocessing.frame, side=side))
+
+    def _named(self, probabilities: NDArray[np.float64]) -> Answer:
         best = int(probabilities.argmax())
         by_name = dict(zip(self.classes, probabilities.tolist(), strict=True))
         return Answer(self.classes[best], float(probabilities[best]), by_name)
 
-    def _prepared(self, numbered: tuple[int, Picture]) -> tuple[int, Tensor | DataError]:
-        number, picture = numbered
+    def _prepared(self, pair: tuple[Name, Picture | DataError]) -> tuple[Name, Tensor | DataError]:
+        name, picture = pair
+        if isinstance(picture, DataError):
+            return pair  # type: ignore[return-value]
         try:
-            return number, self.preprocessing.prepared(picture, f"picture {number + 1}")
+            return name, self._larger.prepared(picture, str(name))
         except DataError as error:
-            return number, error
+            return name, error
 
 
-def load(run: str | Path, *, device: str = "auto", plugins: Sequence[str] = ()) -> Classifier:
+def load(
+    run: str | Path,
+    *,
+    device: str = "auto",
+    engine: EngineChoice = "torch",
+    tta: Tta = "none",
+    calibrated: bool = False,
+    plugins: Sequence[str] = (),
+) -> Classifier:
     """The classifier of a run folder, or of its best.pt alone. Raises CheckpointError if there is none that is whole.
 
-    device: auto | cpu | cuda | mps. plugins: modules with parts of your own; those that the run names are not imported.
+    device: auto | cpu | cuda | mps. engine: torch | onnxruntime | auto. tta: none | flip | crops, so many looks at a
+    picture. calibrated: divides by the temperature that `evaluate` has stored. plugins: modules with parts of your
+    own; those that the run names are not imported.
     """
-    return classifier_of(read_run(Path(run).expanduser(), plugins), choose_device(device))
+    saved = read_run(Path(run).expanduser(), plugins)
+    return classifier_of(saved, choose_engine(saved, engine, choose_device(device)), tta, calibrated)
 
 
-def classifier_of(run: SavedRun, device: torch.device) -> Classifier:
-    """The classifier that a saved run makes."""
-    return Classifier(run.classes, run.preprocessing, torch_engine(run, device))
+def classifier_of(run: SavedRun, engine: Engine, tta: Tta = "none", calibrated: bool = False) -> Classifier:
+    """The classifier that a saved run and its engine make."""
+    temperature = _temperature_of(run) if calibrated else 1.0
+    return Classifier(run.classes, run.preprocessing, engine, temperature, tta)
+
+
+def _temperature_of(run: SavedRun) -> float:
+    from trainer.inference.temperature import read_temperature  # with it comes what fits it
+
+    temperature = read_temperature(run)
+    if temperature is None:
+        raise CheckpointError(
+            f"calibrated: {run.path} has no temperature yet. Find it: python -m trainer evaluate {run.path}"
+        )
+    return temperature
 
 
 def _decoded_ahead(work: Any, items: Iterable[Item]) -> Iterator[Any]:
@@ -122,3 +167,9 @@ def _decoded_ahead(work: Any, items: Iterable[Item]) -> Iterator[Any]:
         finally:
             for each in coming:
                 each.cancel()
+
+
+def _is_one(pictures: Any) -> bool:
+    """Whether one picture is given, and not several: an array of three sides or fewer is one."""
+    is_array = isinstance(pictures, np.ndarray) and pictures.ndim < 4
+    return is_array or isinstance(pictures, str | Path | Image.Image)

@@ -52,15 +52,16 @@ class Network:
         return f"torch on {self.precision.device.type} in {self.precision.name}{kernels}"
 
 
-def network(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Network:
-    """The run's model as training evaluates it, with our kernels where the run allows them.
-
-    precision: None takes what the run was scored in, or fp32 where this device would have to emulate it.
-    """
-    settings = run.config(["model"]).settings
+def precision_of(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Precision:
+    """The one named; for None what the run was scored in, or fp32 where this device would have to emulate that."""
     chosen = Precision(precision or run.precision, device)
-    if precision is None and not is_fast(chosen):
-        chosen = Precision("fp32", device)
+    return chosen if precision is not None or is_fast(chosen) else Precision("fp32", device)
+
+
+def network(run: SavedRun, device: torch.device, precision: Precise | None = None) -> Network:
+    """The run's model as training evaluates it, with our kernels where the run allows them. precision: as above."""
+    settings = run.config(["model"]).settings
+    chosen = precision_of(run, device, precision)
     model = load_network(run).to(device)
     used = choose_kernels(model, settings, device, chosen.dtype)
     transform = run.preprocessing.transform(device=device, channels_last=settings.channels_last, dtype=chosen.dtype)

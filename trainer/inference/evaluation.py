@@ -46,6 +46,8 @@ class Scored:
     fitted: Temperature | None
     """The temperature found on these pictures, where they are the validation part of one run."""
     notes: tuple[str, ...]
+    objective: float | None = None
+    """What the training of one run made small, on these pictures; None where it cannot be worked out."""
 
     @property
     def mistakes(self) -> Ranked:
@@ -126,6 +128,7 @@ def evaluate_runs(
         members=tuple(members) if several else (),
         fitted=found_here,
         notes=tuple(dict.fromkeys(filter(None, notes))),
+        objective=None if several else each[0].objective,
     )
 
 

@@ -238,7 +238,7 @@ def _name(config: Config, split: Split | None) -> str:
     """A name for a folder of results: never that of a part of the run's own data."""
     data = config.parts["data"]
     place = data.options.get("file") or data.options.get("root")
-    path = Path(str(place)).expanduser().absolute() if place else Path(data.name)
+    path = Path(str(place)).expanduser().resolve() if place else Path(data.name)
     name = path.stem if path.is_file() else path.name or data.name
     if name in PARTS:
         name = f"{path.parent.name}-{name}"

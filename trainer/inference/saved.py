@@ -15,7 +15,8 @@ from trainer.engine.checkpoint import BEST, Checkpoints, load
 from trainer.errors import CheckpointError, ConfigError, did_you_mean, first_line
 from trainer.feed.preprocessing import Preprocessing, read
 from trainer.model import safetensors
-from trainer.records.folder import RunFolder, read_json
+from trainer.records.folder import RunFolder, read_json, unliteral
+from trainer.stored import renewed
 
 PUBLISHED, TENSORS = "config.json", "model.safetensors"
 """The files of a folder that `export format=safetensors` has written; what is ours in the first stands under OURS."""
@@ -65,11 +66,11 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
         saved, folder = _alone(path), _folder_of(path)
         weights_file = path
     else:
-        folder = _existing(path)
+        folder = existing_run(path)
         saved, weights_file = _best_of(folder), folder.checkpoints / BEST
-    stored = nested(saved.get("config", {}))
+    stored = renewed(nested(saved.get("config", {})))
     if folder is not None and folder.config.exists():
-        stored = _plain_yaml(folder.config)
+        stored = renewed(unliteral(_plain_yaml(folder.config)))
     about = {} if folder is None else read_json(folder.about)
     stored["plugins"] = list(plugins)
     return SavedRun(
@@ -108,7 +109,8 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}). Export the run again.") from error
 
 
-def _existing(path: Path) -> RunFolder:
+def existing_run(path: Path) -> RunFolder:
+    """The folder of a run that is there. Raises CheckpointError, with the nearest name, if it is not."""
     folder = RunFolder(path)
     if folder.holds_a_run:
         return folder

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from trainer.engine.metrics import same_loss
 from trainer.errors import some, visible
 from trainer.inference.evaluation import Scored
 from trainer.inference.scoring import Evaluation, most_confused
@@ -24,7 +25,7 @@ def tell(scored: Scored) -> None:
         print(visible(line))
     if scored.members:
         print_table(_members(scored))
-    for line in _scores(evaluation):
+    for line in _scores(evaluation, scored.objective):
         print(line)
     print_table(_per_class(evaluation))
     if len(evaluation.classes) <= _WIDEST_CONFUSION:
@@ -59,7 +60,7 @@ def _members(scored: Scored) -> Table:
     return table
 
 
-def _scores(evaluation: Evaluation) -> Iterator[str]:
+def _scores(evaluation: Evaluation, objective: float | None) -> Iterator[str]:
     shares = {"accuracy": evaluation.accuracy, "balanced_accuracy": evaluation.balanced_accuracy}
     if len(evaluation.classes) > 5:
         shares = {"accuracy": evaluation.accuracy, "top5": evaluation.top5, **shares}
@@ -68,6 +69,8 @@ def _scores(evaluation: Evaluation) -> Iterator[str]:
         f"{words[key]} {_percent(share)} (95 %: {_interval(evaluation, key)})" for key, share in shares.items()
     )
     loss = f"loss as in training {evaluation.loss:.4f}, " if evaluation.loss is not None else ""
+    if objective is not None and not same_loss(evaluation.loss, objective):
+        loss += f"objective {objective:.4f}, "
     yield f"{loss}negative log-likelihood {evaluation.nll:.4f}, Brier score {evaluation.brier:.4f}"
     binary = evaluation.binary
     if binary and binary.roc_auc is not None and binary.f1_threshold is not None:

@@ -18,6 +18,11 @@ def prepared_side(side: int, tta: Tta) -> int:
     return round(side / _SHARE) if tta == "crops" else side
 
 
+def looks_of(tta: Tta) -> int:
+    """How often a picture is looked at."""
+    return {"none": 1, "flip": 2, "crops": 10}[tta]
+
+
 def probabilities(
     logits: Callable[[Tensor], Tensor], pixels: Tensor, side: int, tta: Tta, temperature: float = 1.0
 ) -> NDArray[np.float64]:

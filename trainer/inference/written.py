@@ -53,6 +53,7 @@ def plain(scored: Scored) -> dict[str, Any]:
     first, evaluation = scored.runs[0], scored.evaluation
     return {
         **evaluation.plain(),
+        "objective": scored.objective,
         "reliability": evaluation.reliability.plain(),
         "most_confused": most_confused(evaluation, MOST_SHOWN),
         "split": scored.pictures.name,

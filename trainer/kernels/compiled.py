@@ -26,7 +26,7 @@ from trainer.system.cache_folder import default_folder
 if TYPE_CHECKING:
     from torch import Tensor
 
-_SOURCES = ("batch_norm.c", "winograd.c")
+_SOURCES = ("batch_norm.c", "blend.c", "winograd.c")
 _HEADERS = ("vectors.h",)
 _HERE = Path(__file__).parent
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC")

@@ -1,11 +1,13 @@
-"""Which kernels of this room a model computes with."""
+"""Which kernels of this room a model computes with, and the augmentation before it."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from trainer.aug.sampling import Blend, blended
 from trainer.kernels.batch_norm import fuse_norms
+from trainer.kernels.blend import blend
 from trainer.kernels.compiled import library
 from trainer.kernels.convolution import choose_convolutions
 
@@ -32,3 +34,8 @@ def use_kernels(model: nn.Module, dtype: torch.dtype) -> Used:
         choose_convolutions(model, tiled=True)
         return Used("matrix products")
     return Used()
+
+
+def fastest_blend(dtype: torch.dtype) -> Blend:
+    """The fastest blend on a CPU, of the same bits either way; compiled only where layers of the model are as well."""
+    return blend if dtype == torch.float32 and library().kernels is not None else blended

@@ -49,6 +49,8 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.checkpoints = path / "checkpoints"
         self.curves = path / "curves.png"
+        self.report = path / "report.html"
+        self.pictures = path / "pictures.json"
         self.log = path / "train.log"
         self.files = path / "files.json.gz"
         self.left_out = path / "left_out.txt"
@@ -82,7 +84,16 @@ class RunFolder:
                         self.path.rmdir()
 
     def _tidy(self) -> None:
-        for path in (self.config, self.about, self.metrics, self.summary, self.files, self.left_out):
+        for path in (
+            self.config,
+            self.about,
+            self.metrics,
+            self.summary,
+            self.files,
+            self.left_out,
+            self.report,
+            self.pictures,
+        ):
             path.with_name(path.name + durable.SUFFIX).unlink(missing_ok=True)
         for path in self.checkpoints.glob(f"*{durable.SUFFIX}"):
             path.unlink()
@@ -129,6 +140,17 @@ def literal(data: Any) -> Any:
         return [literal(each) for each in data]
     if isinstance(data, str):
         return re.sub(r"(\\*)\$\{", lambda before: 2 * before[1] + r"\${", data)
+    return data
+
+
+def unliteral(data: Any) -> Any:
+    """What literal() was given: the text of a stored config, in which nothing is to be worked out."""
+    if isinstance(data, dict):
+        return {key: unliteral(each) for key, each in data.items()}
+    if isinstance(data, list):
+        return [unliteral(each) for each in data]
+    if isinstance(data, str):
+        return re.sub(r"(\\+)\$\{", lambda before: before[1][: len(before[1]) // 2] + "${", data)
     return data
 
 

@@ -1,6 +1,6 @@
 """summary.json: what a run came to."""
 
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,13 @@ from trainer.config import Config
 from trainer.engine.loop import Plan, stale_epochs
 from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
+from trainer.engine.verdicts import Verdicts
 from trainer.errors import TrainerError
 from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
 
+Figures = Callable[[Verdicts | None], dict[str, Any]]
+"""What is told of verdicts, class by class, as plain data."""
 _SCORES = ("train_loss", "train_accuracy", "val_loss", "val_objective", "val_accuracy")
 
 
@@ -21,13 +24,16 @@ def summarise(
     state: State,
     plan: Plan,
     overrides: list[str],
+    figures: Figures,
     *,
+    verdicts: Verdicts | None = None,
     test: Evaluation | None = None,
     error: TrainerError | None = None,
 ) -> dict[str, Any]:
     """The outcome as plain data. Times are summed over the epochs, resumed or not; images/s are those of training.
 
-    overrides: the words that set this run apart in a multirun. error: what ended the run early.
+    overrides: the words that set this run apart in a multirun. verdicts: those of the best weights in validation.
+    error: what ended the run early.
     """
     epochs = [line for line in read_metrics(metrics) if line["kind"] == "epoch"]
     train_seconds = sum(line["train_seconds"] for line in epochs)
@@ -37,7 +43,7 @@ def summarise(
         "monitor": config.settings.monitor,
         "best": _scores(epochs, state.best_epoch),
         "last": _scores(epochs, state.epoch),
-        "test": asdict(test) if test else None,
+        "test": {**_plain(test), **figures(test.verdicts)} if test else None,
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
@@ -48,7 +54,14 @@ def summarise(
         "seconds": train_seconds + sum(line["val_seconds"] for line in epochs),
         "images_per_second": images / train_seconds if train_seconds else 0.0,
         "overrides": overrides,
+        **figures(verdicts),
     }
+
+
+def _plain(scores: Evaluation) -> dict[str, Any]:
+    """The scores without the verdicts image by image."""
+    kept = ("loss", "objective", "accuracy", "images")
+    return {key: getattr(scores, key) for key in kept}
 
 
 def _scores(epochs: list[dict[str, Any]], epoch: int) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from trainer.config import Config
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import same_loss
 from trainer.errors import visible
+from trainer.records.folder import RunFolder
 
 _FEW_CLASSES = 4
 _LONG_NAME = 40
@@ -54,7 +55,7 @@ def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> st
     )
 
 
-def closing(summary: dict[str, Any], folder: Path) -> list[str]:
+def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
     """What came out, what it cost, where it lies, and how to go on."""
     best, monitor, lines = summary["best"], summary["monitor"], []
     if best:
@@ -74,7 +75,11 @@ def closing(summary: dict[str, Any], folder: Path) -> list[str]:
         lines.append(f"{rollbacks} rollback{'s' * (rollbacks > 1)}, each with half the rate from there on")
     lines.append(f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s in training")
     more = "early_stop=null" if stopped_early else f"epochs={2 * summary['epochs_planned']}"
-    lines.append(f"{folder}: to train on, python -m trainer {shlex.quote(f'resume={folder}')} {more}")
+    path = folder.path
+    lines.append(f"{path}: to train on, python -m trainer {shlex.quote(f'resume={path}')} {more}")
+    if best:
+        page = f"{folder.report} shows what came out; " if folder.report.exists() else ""
+        lines.append(f"{page}to name pictures with it, python -m trainer predict {shlex.quote(str(path))} PICTURES")
     return lines
 
 

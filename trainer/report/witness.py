@@ -10,6 +10,7 @@ from trainer.engine.checkpoint import BEST, Checkpoints, SaveError
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import Scores
 from trainer.engine.state import State
+from trainer.engine.verdicts import Verdicts
 from trainer.records.kept import kept_name
 from trainer.records.metrics import MetricsFile
 from trainer.report.console import Screen
@@ -41,6 +42,7 @@ class Witness:
         self._begun = time.perf_counter()
         self._bar = screen.bar("training", pace.steps, pace.first_step)
         self._failures = 0
+        self._verdicts: Verdicts | None = None  # of the last validation
         self._saved_at = checkpoints.place_of_last()
         self._owed: dict[str, dict[str, Any]] = {}  # the weights to be written before the next last.pt, by file
 
@@ -57,6 +59,7 @@ class Witness:
 
     def epoch(self, report: EpochReport) -> None:
         images_per_second = report.images / report.train_seconds
+        self._verdicts = report.val.verdicts
         self._metrics.append(
             "epoch",
             report.step,
@@ -78,7 +81,8 @@ class Witness:
     def save(self, state: State, *, is_best: bool) -> None:
         """Saves the state, or tells that the disk does not take it. Raises SaveError the third time in a row."""
         if is_best:
-            self._owed[BEST] = {**_selected(state), "score": state.best}
+            verdicts = {} if self._verdicts is None else {"verdicts": self._verdicts.plain()}
+            self._owed[BEST] = {**_selected(state), "score": state.best, **verdicts}
         try:
             self._metrics.sync()  # no checkpoint is ahead of its records
             for name in list(self._owed):  # first: a crash here repeats the epoch, and writes the same again

@@ -16,14 +16,24 @@ from trainer.report.sentences import opening
 
 
 def begin(
-    folder: RunFolder, config: Config, job: Job, screen: Screen, changed: list[str] | None, anew: Sequence[str] = ()
+    folder: RunFolder,
+    config: Config,
+    job: Job,
+    screen: Screen,
+    changed: list[str] | None,
+    anew: Sequence[str] = (),
+    words: Sequence[str] | None = None,
 ) -> None:
     """Leaves on disk what the run is, and says it.
 
-    changed: what was changed if it goes on; None if it is new. anew: what begins anew, in whole sentences.
+    changed: what was changed if it goes on; None if it is new. anew: what begins anew, in whole sentences. words: what
+    the run was told; None is the command line.
     """
     before = read_json(folder.about) if changed is not None else {}
-    commands = [*before.get("commands", []), shlex.join(["python", "-m", "trainer", *sys.argv[1:]])]
+    commands = [
+        *before.get("commands", []),
+        shlex.join(["python", "-m", "trainer", *(sys.argv[1:] if words is None else words)]),
+    ]
     about = {**job.about, **environment(), "commands": commands}
     started = folder.config.exists()
     folder.write_config(config)

@@ -17,7 +17,7 @@ from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, new_folder, read_json, write_json
-from trainer.sweep.table import print_table
+from trainer.sweep.table import print_page, print_table
 
 _QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
 _SWEEP = "sweep.json"
@@ -69,6 +69,8 @@ def run_many(jobs: Jobs) -> int:
     with _composed_once():
         hand_to_hydra([*jobs.words_in(folder), *_QUIET, "hydra.sweep.subdir=${hydra.job.num}"], job)
     print_table(folder, settings.monitor)
+    if settings.report:
+        print_page(folder, settings.monitor)
     if not failed:
         return 0
     print(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, TrainerError
 from trainer.records.folder import RunFolder, read_json, replace_text
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
@@ -21,6 +21,8 @@ _SCORES = ("val_accuracy", "val_loss", "val_objective")
 """Of the best epoch. Runs are ranked by one of the first two, and where that is the same by the other."""
 _WIDE = 240
 """Characters: a log file has no width of its own."""
+_SIDE_BY_SIDE = 8
+"""Runs of a multirun that its page shows: as many as have a colour of their own."""
 _REPEATED = ("data.fold", "seed")
 """What is varied to repeat a run, not to change it."""
 
@@ -42,6 +44,23 @@ def print_table(folder: Path, monitor: str) -> None:
     if spread:
         over = " and ".join(key for key in keys if key in _REPEATED)
         _show(spread, list(spread[0]), f"{monitor} over {over}", folder / "spread.csv")
+
+
+def print_page(folder: Path, monitor: str) -> None:
+    """Writes compare.html, the best runs side by side, and prints where it is; nothing where fewer than two ended."""
+    from trainer.commands.compare import PAGE, write_comparison
+
+    finished = [RunFolder(folder / run["run"]) for run in ranked(folder, monitor) if run.get("status") == "finished"]
+    best = finished[:_SIDE_BY_SIDE]
+    if len(best) < 2:
+        return
+    of_all = f"the {len(best)} best of {len(finished)} runs" if len(finished) > len(best) else f"{len(best)} runs"
+    try:
+        write_comparison(best, folder / PAGE, f"{folder}: {of_all}")
+    except TrainerError as error:  # the runs are done, and a page cannot undo them
+        print(f"{folder / PAGE} was not drawn: {error}")
+    else:
+        print(folder / PAGE)
 
 
 def spreads(runs: list[dict[str, Any]], keys: list[str], monitor: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Where this user keeps what can be made again: decoded images, compiled kernels, unpacked archives."""
+"""Where this user keeps what can be made again: decoded images, compiled kernels, exported networks, archives."""
 
 import os
 import tempfile
@@ -11,3 +11,8 @@ def default_folder() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainer"
     except RuntimeError:  # this user has no home
         return Path(tempfile.gettempdir()) / "trainer"
+
+
+def engines() -> Path:
+    """Where networks that were exported for another engine are kept."""
+    return default_folder() / "engines"

@@ -33,7 +33,7 @@ def write_beside(path: Path, write: Callable[[BinaryIO], object]) -> Path:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-    except Exception:
+    except BaseException:  # Ctrl-C, too
         temporary.unlink(missing_ok=True)  # the room it took may be what others lack
         raise
     return temporary

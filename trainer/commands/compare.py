@@ -1,0 +1,103 @@
+"""compare: runs side by side, as text and as a page."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from trainer.data.decode import Frame, decode
+from trainer.errors import ConfigError, DataError, visible
+from trainer.inference.compare_page import write_compare_page
+from trainer.inference.compared import Compared, compared
+from trainer.inference.saved import existing_run
+from trainer.records.folder import RunFolder
+from trainer.report.page.facts import facts_of
+from trainer.report.page.pictures import drawn
+from trainer.report.tables import print_table
+
+PAGE = "compare.html"
+_PATHS = 5
+_PICTURES = 12
+_SIDE = 112
+
+
+def run(places: Sequence[str], words: Sequence[str], *, output: str | None = None) -> int:
+    """Tells how the runs at the places differ, and writes it as a page. Returns 0.
+
+    output: the page; None is compare.html in the folder that holds all of them.
+    """
+    if len(places) < 2:
+        raise ConfigError("compare: name two runs at least: python -m trainer compare RUN RUN [output=FILE.html]")
+    folders = [existing_run(Path(place).expanduser()) for place in places]
+    page = Path(output).expanduser() if output else _common(folders) / PAGE
+    found = write_comparison(folders, page)
+    _tell(found)
+    print(page)
+    return 0
+
+
+def write_comparison(folders: Sequence[RunFolder], page: Path, title: str = "") -> Compared:
+    """Writes the page of these runs. Raises CheckpointError or OutputError."""
+    found = compared([facts_of(folder) for folder in folders])
+    pictures = [_picture(Path(each.path)) for each in found.disagreements[:_PICTURES]]
+    write_compare_page(found, pictures, page, title)
+    return found
+
+
+def _picture(path: Path) -> str:
+    try:
+        return drawn(decode(path, Frame(_SIDE)).float() / 255) if path.is_file() else ""
+    except DataError:
+        return ""
+
+
+def _common(folders: Sequence[RunFolder]) -> Path:
+    """The folder that holds all runs, as they were named."""
+    parents = [folder.path.parent for folder in folders]
+    if len({parent.is_absolute() for parent in parents}) > 1:
+        parents = [parent.absolute() for parent in parents]
+    return Path(os.path.commonpath(parents))
+
+
+def _tell(found: Compared) -> None:
+    if found.settings:
+        print_table(_table("settings that differ", ("", *found.names), found.settings))
+    else:
+        print("All settings are the same.")
+    rows = [(name, *_figures(found, place)) for place, name in enumerate(found.names)]
+    print_table(
+        _table(
+            f"scores{f' on {found.part}' if found.part else ''}",
+            ("run", "measured on", "images", "accuracy", "95 %", "best epoch", "seconds"),
+            rows,
+        )
+    )
+    for line in (*found.missing, *(each.sentence for each in found.differences)):
+        print(visible(line))
+    if found.part:
+        share = len(found.disagreements) / found.images
+        print(f"They disagree on {len(found.disagreements):,} of {found.images:,} images ({share:.1%}).")
+    for each in found.disagreements[:_PATHS]:
+        answers = ", ".join(f"{name}: {answer}" for name, answer in zip(found.names, each.answers, strict=True))
+        print(visible(f"  {each.path}: {each.label} ({answers})"))
+
+
+def _figures(found: Compared, place: int) -> tuple[str, ...]:
+    scores, summary = found.scores[place], found.facts[place].summary
+    best, seconds = (summary.get("best") or {}).get("epoch"), summary.get("seconds")
+    told = ("-", "-", "-", "-")
+    if scores is not None:
+        between = "-" if scores.interval is None else " to ".join(f"{100 * bound:.2f}" for bound in scores.interval)
+        told = (scores.part, f"{scores.images:,}", f"{scores.accuracy:.2%}", between)
+    return (*told, "-" if best is None else str(best), "-" if seconds is None else f"{seconds:.1f}")
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(Text(visible(heading)))
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return table

@@ -1,0 +1,14 @@
+"""The blend before the warp, in one kernel: see blend.c."""
+
+import torch
+from torch import Tensor
+
+from trainer.kernels.compiled import call
+
+
+def blend(images: Tensor, weights: Tensor) -> Tensor:
+    """As aug/sampling.py's `blended`, to the bit."""
+    images, weights = images.contiguous(), weights.contiguous()
+    result = torch.empty(images.shape, dtype=torch.float32)
+    call("blend", images, weights, result, *images.shape)
+    return result

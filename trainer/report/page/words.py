@@ -1,0 +1,197 @@
+"""What a page says in whole sentences, for one who has never trained a classifier."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.report.page.facts import RunFacts, Scores
+
+_LUCK = 1.25
+"""How many times what guessing gets is hardly more than guessing."""
+_OVERFIT = 0.15
+_FEW_IMAGES = 100
+_NO_SHARES = ("ROC-AUC", "log loss", "Brier score")
+
+
+def verdict(facts: RunFacts) -> str:
+    """The outcome in a sentence."""
+    if not facts.scores:
+        return _unfinished(facts)
+    scores = facts.scores[0]
+    sentence = f"It names {_of_round(scores.accuracy)} {_whose(scores)} rightly"
+    if scores.guessing and scores.accuracy <= _LUCK * scores.guessing and scores.accuracy < 1:
+        always = f"always answering the most frequent class would get {_of_round(scores.guessing)}"
+        return f"{sentence}, which is hardly better than guessing: {always}."
+    if scores.pairs:
+        label, answer, _ = scores.pairs[0]
+        return f"{sentence}; it most often takes “{label}” for “{answer}”."
+    return f"{sentence}."
+
+
+def small_print(facts: RunFacts) -> list[str]:
+    """How far the outcome can be trusted, and how the run ended."""
+    lines = []
+    if facts.scores:
+        scores = facts.scores[0]
+        between = ""
+        if scores.interval:
+            low, high = scores.interval
+            between = (
+                f": on other pictures of the same kind expect {100 * low:.1f} to {100 * high:.1f}\u00a0% (95\u00a0%)"
+            )
+        images = f"{scores.images:,} {part_of(scores)} images" if scores.images else f"the {part_of(scores)} images"
+        lines.append(f"Measured on {images}{between}.")
+        if facts.summary.get("validated_on") == "test":
+            lines.append("The best epoch was chosen on the test images, so there is no independent test result.")
+        elif scores.part == "validation":
+            lines.append("The best epoch was chosen on the same images: on new ones it may be a little less.")
+        if 0 < scores.images < _FEW_IMAGES:
+            lines.append(
+                f"{scores.images} images are few: one of them is {100 / scores.images:.1f}\u00a0% of the accuracy."
+            )
+    summary = facts.summary
+    if summary.get("status") in ("stopped", "failed"):
+        lines.append(f"The run was {'stopped' if summary['status'] == 'stopped' else 'broken off'} before its end.")
+    if facts.outdated:
+        names = ", ".join(facts.outdated)
+        lines.append(f"It was trained on since it was evaluated ({names}): evaluate it again.")
+    return lines
+
+
+def cards(facts: RunFacts) -> list[tuple[str, str]]:
+    """A few figures, each with what it is."""
+    summary, best = facts.summary, facts.summary.get("best") or {}
+    found = [(f"{100 * scores.accuracy:.1f}\u00a0%", f"accuracy, {part_of(scores)}") for scores in facts.scores[:2]]
+    if best:
+        found.append((f"{best['epoch']} of {summary['epochs']}", "best epoch"))
+        if best.get("val_loss") is not None:
+            found.append((f"{best['val_loss']:.3f}", "validation loss"))
+    images = facts.about.get("images") or {}
+    if images:
+        found.append((f"{images.get('train', 0):,}", "training images"))
+    if facts.about.get("parameters"):
+        found.append((_short(facts.about["parameters"]), "parameters"))
+    if summary.get("seconds"):
+        found.append((duration(summary["seconds"]), "computing time"))
+    return found
+
+
+def reading_of_curves(facts: RunFacts) -> str:
+    """What the curves say to do, if they say it clearly."""
+    best, last = facts.summary.get("best"), facts.summary.get("last")
+    if not best or not last or len(facts.epochs) < 2:
+        return ""
+    told = (best.get("train_accuracy"), best.get("val_accuracy"))
+    if None not in told and told[0] - told[1] > _OVERFIT:
+        return (
+            f"At its best epoch it is right in {told[0]:.0%} of the training images and in {told[1]:.0%} of those held "
+            f"out: it has learnt some by heart. More training images help most, or a stronger aug (aug=strong)."
+        )
+    if best["epoch"] == last["epoch"] and facts.epochs[-1]["val_loss"] < min(
+        (line["val_loss"] for line in facts.epochs[:-1] if line["val_loss"] is not None), default=-math.inf
+    ):
+        return "The last epoch was the best one, and the loss was still falling: more epochs may well help."
+    return ""
+
+
+def reading_of_calibration(scores: Scores) -> str:
+    """Whether it is as sure as it is right."""
+    images = sum(count for _, _, count, _, _ in scores.bins)
+    if not images:
+        return ""
+    sure = sum(count * (confidence or 0.0) for _, _, count, confidence, _ in scores.bins) / images
+    gap = sure - scores.accuracy
+    is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
+    sentence = f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
+    if scores.temperature is not None:
+        sentence += f" Divided by a temperature of {scores.temperature:.2f}, its probabilities fit these images best."
+    return sentence
+
+
+def part_of(scores: Scores) -> str:
+    """What the pictures are called that were scored."""
+    return {"train": "training"}.get(scores.part, scores.part)
+
+
+def others(scores: Scores) -> list[tuple[str, str]]:
+    """More scores of an evaluation, each with its name."""
+    return [
+        (name, f"{value:.4f}" if name in _NO_SHARES else f"{100 * value:.1f}\u00a0%")
+        for name, value in (scores.others or {}).items()
+    ]
+
+
+def footer(facts: RunFacts) -> str:
+    """With what it was made."""
+    about, names = facts.about, [facts.config.get(room) for room in ("model", "data")]
+    model, data = (str(each.get("name")) if isinstance(each, Mapping) else "?" for each in names)
+    versions = about.get("versions") or {}
+    made_by = f"trainer {versions.get('trainer', '?')}, torch {versions.get('torch', '?')}"
+    where = f"{about.get('precision', '?')} on {about.get('device', '?')}"
+    return f"{model} on {data}, {where}; {made_by}; {about.get('processor', '')}"
+
+
+def pairs_in_words(scores: Scores, most: int = 6) -> list[str]:
+    """'“cat” taken for “dog”: 12 of 100' for what is confused most."""
+    per_class: Mapping[str, Mapping[str, Any]] = scores.per_class or {}
+    sentences = []
+    for label, answer, count in scores.pairs[:most]:
+        support = per_class.get(label, {}).get("support")
+        sentences.append(f"“{label}” taken for “{answer}”: {count:,}" + (f" of {support:,}" if support else ""))
+    return sentences
+
+
+def commands(facts: RunFacts) -> Sequence[tuple[str, str]]:
+    """What can be done with the run, and the words to do it with."""
+    summary, path = facts.summary, str(facts.folder.path)
+    quoted, resume = shlex.quote(path), shlex.quote(f"resume={path}")
+    more = f"epochs={2 * summary['epochs_planned']}" if summary.get("epochs_planned") else "epochs=MORE"
+    return [
+        ("Name pictures with it", f"python -m trainer predict {quoted} PICTURES"),
+        ("Measure it, class by class", f"python -m trainer evaluate {quoted}" + _split(facts)),
+        ("Hand it to another program", f"python -m trainer export {quoted} format=onnx"),
+        ("Go on training", f"python -m trainer {resume} {more}")
+        if summary.get("status") == "finished"
+        else ("Go on where it stopped", f"python -m trainer {resume}"),
+        ("Run it again", f"python -m trainer --config-path {quoted} name=again"),
+    ]
+
+
+def _split(facts: RunFacts) -> str:
+    return " split=test" if (facts.about.get("images") or {}).get("test") else ""
+
+
+def _unfinished(facts: RunFacts) -> str:
+    if facts.summary.get("status") == "failed":
+        return "The run was broken off before an epoch was finished: there is nothing to show of it yet."
+    return "The run has not finished an epoch: there is nothing to show of it yet."
+
+
+def _whose(scores: Scores) -> str:
+    return "pictures that it had learnt" if scores.part == "train" else "unseen pictures"
+
+
+def _of_round(share: float) -> str:
+    if share >= 1:
+        return "all"
+    for whole in (100, 1000, 10_000):
+        count = round(share * whole)
+        if 0 < count < whole or share == 0:
+            return f"{count:,} of {whole:,}" if count else f"none of {whole:,}"
+    return f"fewer than 1 of {whole:,}" if share < 0.5 else f"nearly all {whole:,} of {whole:,}"
+
+
+def _short(number: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:g}"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
