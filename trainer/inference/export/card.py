@@ -13,7 +13,7 @@ from trainer.inference.saved import SavedRun
 from trainer.inference.temperature import evaluations_of
 from trainer.records.folder import read_json
 
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:])")
+_MARKS = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
 _PARTS = {"test": "the test part", "val": "the validation part, which also chose the epoch"}
 
 
@@ -40,7 +40,7 @@ def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool) -> str:
 
 def shown(text: str) -> str:
     """Text that Markdown and HTML show as it is: a name of a class or a file may hold anything."""
-    return _MARKS.sub(r"\\\1", html.escape(visible(text)))
+    return _MARKS.sub(r"\\\1", html.escape(visible(text), quote=False))
 
 
 def _purpose(run: SavedRun) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _quality(run: SavedRun, parity: Parity) -> Iterator[str]:
     if not told:
         yield "Nothing was measured where this folder was written: the weights lay alone."
     yield ""
-    yield f"Read back from this folder and compared with the run: {shown(parity.sentence())}"
+    yield f"Read back from this folder and compared with the run: {parity.sentence()}"
 
 
 def _scores(scores: Mapping[str, Any], heading: str) -> Iterator[str]:

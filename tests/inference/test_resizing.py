@@ -1,0 +1,82 @@
+"""Pictures prepared within a graph, beside Pillow, which shares no code with it."""
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from trainer.data.decode import Frame, framed
+from trainer.feed.normalise import Normalisation
+from trainer.feed.preprocessing import Preprocessing
+from trainer.inference.export.preparing import Prepared
+from trainer.inference.export.resizing import Fitted
+
+METHODS, FITS = ("nearest", "bilinear", "bicubic", "lanczos"), ("crop", "squish", "pad")
+ODD = [(40, 50), (37, 33), (33, 80), (301, 200), (90, 30), (9, 7), (1, 1), (1, 9), (9, 1), (200, 3)]
+Levels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+def noise(height: int, width: int, seed: int = 0) -> Levels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def apart(image: Levels, frame: Frame) -> torch.Tensor:
+    """Levels between what the graph makes of a picture and what Pillow makes of it."""
+    fitted = Fitted(frame)(torch.from_numpy(image).permute(2, 0, 1)[None].float())[0]
+    return (fitted - framed(Image.fromarray(image), "the image", frame).float()).abs()
+
+
+@pytest.mark.parametrize(("resize", "fit"), list(product(METHODS, FITS)))
+def test_a_picture_of_odd_size_is_fitted_as_pillow_fits_it(resize: str, fit: str) -> None:
+    for side, (height, width) in product((12, 32), ODD):
+        levels = apart(noise(height, width), Frame(side, False, resize, fit))  # type: ignore[arg-type]
+        assert levels.max() <= (0 if resize == "nearest" else 1)
+        assert (levels > 0).float().mean() < 0.05
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sides=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    side=st.integers(1, 40),
+    resize=st.sampled_from(METHODS),
+    fit=st.sampled_from(FITS),
+)
+def test_any_size_comes_within_a_level_of_pillow(sides: tuple[int, int], side: int, resize: str, fit: str) -> None:
+    levels = apart(noise(*sides, seed=side), Frame(side, False, resize, fit))  # type: ignore[arg-type]
+    assert levels.max() <= (0 if resize == "nearest" else 1)
+
+
+def test_the_control_sees_a_picture_fitted_in_another_way() -> None:
+    crop, squish = (Fitted(Frame(12, fit=fit)) for fit in ("crop", "squish"))  # type: ignore[arg-type]
+    image = torch.from_numpy(noise(20, 40)).permute(2, 0, 1)[None].float()
+    assert (crop(image) - squish(image)).abs().max() > 1
+
+
+FIGURES = Normalisation((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+PREPARED: dict[str, Callable[[], Preprocessing]] = {
+    "colour": lambda: Preprocessing(Frame(16), 16, FIGURES),
+    "grey": lambda: Preprocessing(Frame(16, True, "lanczos", "pad"), 16, Normalisation((0.4,), (0.2,))),
+    "resized again": lambda: Preprocessing(Frame(20), 16, FIGURES),
+    "mean image": lambda: Preprocessing(Frame(16), 16, Normalisation((0.0,) * 3, (1.0,) * 3, torch.rand(3, 16, 16))),
+    "median": lambda: Preprocessing(Frame(16), 16, FIGURES, denoise="median"),
+    "gaussian": lambda: Preprocessing(Frame(16, resize="bicubic"), 16, FIGURES, denoise="gaussian"),
+    "bilateral": lambda: Preprocessing(Frame(16, fit="squish"), 16, FIGURES, denoise="bilateral"),
+}
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_what_the_graph_gives_is_what_the_model_sees(name: str) -> None:
+    preprocessing = PREPARED[name]()
+    transform = preprocessing.transform(device=torch.device("cpu"))
+    level = 1 / 255 / min(preprocessing.normalisation.std)
+    for height, width in [(40, 50), (33, 80), (64, 48), (9, 30)]:
+        image = noise(height, width)
+        seen = transform(preprocessing.prepared(image)[None])
+        given = Prepared(preprocessing)(torch.from_numpy(image)[None])
+        assert (given - seen).abs().max() <= 1.01 * level
+        assert ((given - seen).abs() > 1e-6).float().mean() < 0.1
