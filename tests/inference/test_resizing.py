@@ -78,5 +78,5 @@ def test_what_the_graph_gives_is_what_the_model_sees(name: str) -> None:
         image = noise(height, width)
         seen = transform(preprocessing.prepared(image)[None])
         given = Prepared(preprocessing)(torch.from_numpy(image)[None])
-        assert (given - seen).abs().max() <= 1.01 * level
+        assert (given - seen).abs().max() <= (2.01 if name == "bilateral" else 1.01) * level  # it weighs by levels
         assert ((given - seen).abs() > 1e-6).float().mean() < 0.1

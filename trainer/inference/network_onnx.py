@@ -43,4 +43,11 @@ def export_module(module: nn.Module, example: Tensor, output: str, dynamic: Sequ
             content: bytes = program.model_proto.SerializeToString()
             return content
     except Exception as error:  # whatever an operation that it does not know leads the exporter to
-        raise TrainerError(f"this network cannot be written as ONNX ({first_line(error)}).") from error
+        raise TrainerError(f"this network cannot be written as ONNX ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    """What was at the bottom of it, in one line; around it the exporter tells which of its steps it was in."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return first_line(error).rstrip(".")
