@@ -45,6 +45,19 @@ def call(verb: str, words: Sequence[str], rooms: Sequence[str]) -> int:
     return int(import_module(f"trainer.commands.{verb}").run(places, passed, **said))
 
 
+def usage(verb: str, summary: str, rooms: Sequence[str]) -> str:
+    """What `python -m trainer VERB --help` prints: each option with its type and its default."""
+    options = keyword_options(f"trainer.commands.{verb}", "run")
+    lines = [f"  {key}={_default(option):<10}  {schema.describe(option.annotation)}" for key, option in options.items()]
+    others = [f"  {room}.OPTION=VALUE  as for a training: another data set" for room in rooms]
+    return "\n".join([summary, "", "Options, with their defaults", *lines, *others])
+
+
+def _default(option: Option) -> str:
+    value = "…" if option.default is REQUIRED else option.default
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _takes(options: dict[str, Option], rooms: Sequence[str]) -> str:
     return ", ".join([*options, *(f"{room}.…" for room in rooms)])
 
