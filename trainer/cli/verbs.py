@@ -48,9 +48,10 @@ def call(verb: str, words: Sequence[str], rooms: Sequence[str]) -> int:
 def usage(verb: str, summary: str, rooms: Sequence[str]) -> str:
     """What `python -m trainer VERB --help` prints: each option with its type and its default."""
     options = keyword_options(f"trainer.commands.{verb}", "run")
-    lines = [f"  {key}={_default(option):<10}  {schema.describe(option.annotation)}" for key, option in options.items()]
-    others = [f"  {room}.OPTION=VALUE  as for a training: another data set" for room in rooms]
-    return "\n".join([summary, "", "Options, with their defaults", *lines, *others])
+    rows = {f"{key}={_default(option)}": schema.describe(option.annotation) for key, option in options.items()}
+    rows |= {f"{room}.OPTION=VALUE": "as for a training: another data set" for room in rooms}
+    width = max(map(len, rows))
+    return "\n".join([summary, "", "Options, with their defaults", *(f"  {key:<{width}}  {rows[key]}" for key in rows)])
 
 
 def _default(option: Option) -> str:
