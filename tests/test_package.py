@@ -34,11 +34,12 @@ def below(folder: str, pattern: str) -> set[str]:
     return {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob(pattern) if "__pycache__" not in path.parts}
 
 
-def test_a_wheel_holds_the_package_its_kernels_and_its_configs_and_nothing_else(wheel: ZipFile) -> None:
+def test_a_wheel_holds_the_package_its_kernels_its_pages_and_its_configs_and_nothing_else(wheel: ZipFile) -> None:
     code = below("trainer", "*.py") | below("trainer", "*.[ch]") | {"trainer/py.typed"}
+    pages = below("trainer/report/page", "*.html") | {"trainer/report/page/page.css"}
     configs = {f"trainer/{path}" for path in below("conf", "*.yaml")}
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert held == code | configs
+    assert held == code | pages | configs
 
 
 def test_a_wheel_says_that_it_is_typed_and_with_which_python_it_is_tested(wheel: ZipFile) -> None:

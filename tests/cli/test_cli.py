@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 import pytest
 
 from trainer.cli import main as cli
-from trainer.cli.main import main
+from trainer.cli.main import ON_RUNS, VERBS, main
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -117,3 +118,13 @@ def test_an_interrupt_outside_training_is_told_and_claims_nothing_that_may_be_wr
         cli.script()
     assert ended.value.code == 130
     golden("row05_outside_training", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("verb", ON_RUNS)
+def test_a_verb_that_works_on_runs_tells_its_options_and_has_a_command(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(VERBS[verb]) and "output=" in told
+    assert callable(import_module(f"trainer.commands.{verb}").run)

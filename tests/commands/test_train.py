@@ -50,7 +50,8 @@ def test_a_run_leaves_its_records_and_says_what_came_out(train: Train, tmp_path:
         assert picture.width > 600
     printed = ended.out.splitlines()
     assert [line.split()[1] for line in printed if line.startswith("epoch ")] == ["1/2", "2/2"]
-    assert f"python -m trainer resume={folder}" in printed[-1]
+    assert f"python -m trainer resume={folder}" in printed[-2]
+    assert printed[-1] == f"to name pictures with it, python -m trainer predict {folder} PICTURES"
     assert (folder / "train.log").read_text().splitlines() == printed
 
 

@@ -29,7 +29,7 @@ from trainer.system import fault
 
 Train = Callable[..., Ended]
 
-OLD_RUN = Path(__file__).parent / "golden" / "format1"
+OLD_RUN = Path(__file__).parents[1] / "golden" / "format1"
 STILL = ("optim.lr=1e-30", "sched=constant")
 """The weights stay as they were drawn."""
 

@@ -87,7 +87,10 @@ def _dispatch(words: list[str]) -> int:
         print(f"trainer {__version__}")
         return 0
     verb = _take_verb(words)
-    if verb in ON_RUNS and not {"--help", "-h"} & {*words}:
+    if verb in ON_RUNS:
+        if {"--help", "-h"} & {*words}:
+            print(verbs.usage(verb, VERBS[verb], ON_RUNS[verb]))
+            return 0
         return verbs.call(verb, words, ON_RUNS[verb])
     arguments, unknown = get_args_parser().parse_known_intermixed_args(words)
     if unknown:

@@ -45,6 +45,20 @@ def call(verb: str, words: Sequence[str], rooms: Sequence[str]) -> int:
     return int(import_module(f"trainer.commands.{verb}").run(places, passed, **said))
 
 
+def usage(verb: str, summary: str, rooms: Sequence[str]) -> str:
+    """What `python -m trainer VERB --help` prints: each option with its type and its default."""
+    options = keyword_options(f"trainer.commands.{verb}", "run")
+    rows = {f"{key}={_default(option)}": schema.describe(option.annotation) for key, option in options.items()}
+    rows |= {f"{room}.OPTION=VALUE": "as for a training: another data set" for room in rooms}
+    width = max(map(len, rows))
+    return "\n".join([summary, "", "Options, with their defaults", *(f"  {key:<{width}}  {rows[key]}" for key in rows)])
+
+
+def _default(option: Option) -> str:
+    value = "…" if option.default is REQUIRED else option.default
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _takes(options: dict[str, Option], rooms: Sequence[str]) -> str:
     return ", ".join([*options, *(f"{room}.…" for room in rooms)])
 
