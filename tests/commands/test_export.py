@@ -187,6 +187,8 @@ def test_a_folder_for_the_hub_loads_as_the_run_and_its_card_says_what_was_measur
     assert files_in(folder) == ["README.md", "config.json", "model.safetensors", "parity.json"]
     images = pictures(run)
     assert (probabilities(folder, images) == probabilities(run, images)).all()
+    words = (f"data.root={run.parent / 'colours'}", f"output={tmp_path / 'evaluation'}")
+    assert main(["evaluate", str(folder), *words]) == 0, "its loss is known too"
     card = (folder / "README.md").read_text()
     best = json.loads((run / "summary.json").read_text())["best"]
     assert f"accuracy {100 * best['val_accuracy']:.2f} %" in card

@@ -97,7 +97,7 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
         return SavedRun(
             path,
             None,
-            {"model": dict(ours["model"]), "channels_last": ours["channels_last"] is True, "plugins": list(plugins)},
+            {key: ours[key] for key in ("model", "loss", "channels_last")} | {"plugins": list(plugins)},
             tuple(map(str, ours["classes"])),
             _preprocessing(path, ours["preprocessing"], {}),
             str(ours["precision"]),

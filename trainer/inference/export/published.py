@@ -75,6 +75,7 @@ def _config(run: SavedRun, prefix: str) -> dict[str, Any]:
         OURS: {
             "version": __version__,
             "model": {"name": model.name, **model.options},
+            "loss": run.stored.get("loss"),
             "channels_last": config.settings.channels_last,
             "prefix": prefix,
             "classes": list(run.classes),
