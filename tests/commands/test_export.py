@@ -1,6 +1,7 @@
 """export through the command line: files that other programs read, proven on pictures, or not written at all."""
 
 import json
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -202,7 +203,24 @@ def test_a_folder_for_the_hub_loads_as_the_run_and_its_card_says_what_was_measur
     assert again.code == 5 and "is there already" in again.err
 
 
-def test_evaluation_is_told_by_the_card_and_its_temperature_is_applied_on_request(
+def test_the_card_tells_the_evaluation_of_these_weights(
+    run: Path, export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied)
+    assert main(["evaluate", str(copied)]) == 0
+    scores = json.loads((copied / "evaluation" / "val" / "evaluation.json").read_text())
+    assert export(copied, "format=safetensors").code == 0
+    card = (copied / "export" / "model" / "README.md").read_text()
+    low, high = scores["intervals"]["accuracy"]
+    told = f"accuracy {100 * scores['accuracy']:.2f} % (95 % interval {100 * low:.2f} % to {100 * high:.2f} %)"
+    assert told in card and f"calibration error {100 * scores['ece']:.2f} %" in card
+    path = scores["per_class"]["path"]
+    figures = " | ".join(f"{100 * path[key]:.2f} %" for key in ("precision", "recall", "f1"))
+    assert f"| path | {figures} | {path['support']} |" in card
+
+
+def test_the_temperature_that_evaluate_stored_is_applied_on_request(
     run: Path, quick: None, export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("preprocess=outside", f"output={tmp_path / 'calm.onnx'}", "calibrated=true")

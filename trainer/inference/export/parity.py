@@ -70,9 +70,12 @@ class Parity:
             f"{self.images:,} pictures: {equal:.4g} % of the answers are torch's; "
             f"probabilities differ by {most:.2g} at most."
         )
-        if self.accuracy is not None and self.torch_accuracy is not None:
-            line += f" Right are {100 * self.accuracy:.2f} %, of torch's {100 * self.torch_accuracy:.2f} %."
-        return line
+        return line + self._accuracies()
+
+    def _accuracies(self) -> str:
+        if self.accuracy is None or self.torch_accuracy is None:
+            return ""
+        return f" Right are {100 * self.accuracy:.2f} %, of torch's {100 * self.torch_accuracy:.2f} %."
 
     def check(self, quantize: str) -> None:
         """Raises TrainerError if the answers are not those of the run."""
@@ -81,7 +84,7 @@ class Parity:
             advice = "Leave quantize out." if quantize != "none" else "Tell the maintainers which model it is."
             raise TrainerError(
                 f"export: only {100 * equal:.4g} % of {self.images:,} answers are torch's, and {100 * least:g} % are "
-                f"asked for: nothing is written. {advice}"
+                f"asked for: nothing is written.{self._accuracies()} {advice}"
             )
 
 
