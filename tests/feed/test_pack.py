@@ -34,6 +34,7 @@ from trainer.feed.cache import Header, read_header
 from trainer.feed.keeping import choose
 from trainer.feed.pack import Packed
 from trainer.feed.store import ResidentStore, StreamedStore, open_stores
+from trainer.system.cache_folder import default_folder
 
 
 @pytest.fixture
@@ -151,9 +152,9 @@ def test_another_release_of_the_decoder_builds_its_own(
 
 def test_a_user_without_a_home_has_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache.default_folder() == Path("~/.cache/trainer").expanduser()
+    assert default_folder() == Path("~/.cache/trainer").expanduser()
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user whom the system does not know
-    assert cache.default_folder() == Path(tempfile.gettempdir()) / "trainer"
+    assert default_folder() == Path(tempfile.gettempdir()) / "trainer"
 
 
 def test_a_file_that_cannot_be_read_leaves_nothing(photos: Path, place: Path) -> None:

@@ -17,8 +17,9 @@ FOLLOWED = {"current", "raw"}
 """And of those that they follow: Lightning keeps averaged weights as state_dict, the others as current_model_state."""
 WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """What torch.compile, FSDP and checkpointing put before a name or into its middle."""
-OPTIMIZER = re.compile(r"opt|optim|.*optimi[sz]er.*")
-"""A key whose tensors are none of a network's, though an average of gradients may have the names of what it is of."""
+OPTIMIZER = re.compile(r"opt|optim|.*optimi[sz]er.*|verdicts")
+"""A key whose tensors are none of a network's, though an average of gradients may have the names of what it is of:
+those of an optimizer, and our own notes of validation."""
 DEPTH = 6
 """Mappings in mappings that are looked into. The file is a stranger's: one may hold itself."""
 
