@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 from shared import TINY, Ended
 
 from trainer.cli.main import main, script
+
+settings.register_profile("shared", deadline=None)  # tests run side by side, on machines that others use too
+settings.load_profile("shared")
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -120,11 +121,14 @@ def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...]
     divided by n, gains 1 - 2 / n (1 - cos w) along an axis at frequency w; bilinear sampling leaves 1 - (1 - cos w) / 3
     of the power there, on the mean over all places between pixels.
     """
-    area = (torch.linalg.det(matrices) / matrices[:, 2, 2] ** 3).abs() * math.prod(source)  # at the centre, in pixels
-    frequency = _MATCHED * math.pi * size / area.sqrt()  # in radians a pixel of the source
-    fall = 1 - frequency.clamp(_LEAST_FREQUENCY, math.pi).cos()
-    steps = 2 * fall / (1 - (_power_left(kept, source, size) / (1 - fall / 3)).sqrt())
-    return torch.where(steps > 0, steps.clamp(_LEAST_STEPS, _MOST_STEPS), steps.clamp(-_MOST_STEPS)).round()
+    maps = matrices.numpy()  # of few numbers, which torch would take five times as long for
+    area = np.abs(np.linalg.det(maps) / maps[:, 2, 2] ** 3) * math.prod(source)  # at the centre, in pixels
+    frequency = _MATCHED * math.pi * size / np.sqrt(area.clip(1))  # in radians a pixel of the source
+    fall = 1 - np.cos(frequency.clip(_LEAST_FREQUENCY, math.pi))
+    with np.errstate(divide="ignore"):  # nothing to make up for: as many steps as can be
+        steps = 2 * fall / (1 - np.sqrt(_power_left(kept, source, size) / (1 - fall / 3)))
+    limited = np.where(steps > 0, steps.clip(_LEAST_STEPS, _MOST_STEPS), steps.clip(-_MOST_STEPS))
+    return torch.from_numpy(limited.round())
 
 
 @cache
