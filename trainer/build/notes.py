@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.data.listing import in_two_classes, in_two_parts
 from trainer.data.source import Source
 from trainer.engine.loop import Plan
 from trainer.loss.class_weights import shown
@@ -14,6 +15,11 @@ from trainer.loss.criterion import Criterion
 _FEW_STEPS = 5
 _FINE = 100
 """Validation images of which one is a hundredth of the accuracy."""
+
+
+def on_data(source: Source) -> tuple[str, ...]:
+    """What was decided as the data were found, and which images lie where they should not."""
+    return (*source.notes, *in_two_parts(source), *in_two_classes(source))
 
 
 def idle(options: Mapping[str, Any], source: Source) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ from trainer.aug.policy import Policy
 from trainer.aug.sampling import blended
 from trainer.build.data import open_parts, open_source
 from trainer.build.model import build_model, choose_blend, choose_kernels
-from trainer.build.notes import idle, pace, patience, rates, resolution, weights
+from trainer.build.notes import idle, on_data, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
 from trainer.config import Config, Settings, beyond_device
 from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
-from trainer.data.listing import in_two_classes, in_two_parts, listing
+from trainer.data.listing import listing
 from trainer.data.source import Source
 from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
@@ -124,17 +124,13 @@ def _assembled(
         recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
         plan=plan,
         about={
-            **_about_data(source, preprocessing),
+            **_about_data(source, taken, preprocessing),
             "augmentation": list(policy.words),
-            "validation_fingerprint": part_fingerprint(taken.val),
-            "images": {"train": len(train), "validation": len(val), "test": len(test) if test is not None else 0},
             **_about_machine(model, precision),
             "kernels": used.name,
         },
         notes=(
-            *source.notes,
-            *in_two_parts(source),
-            *in_two_classes(source),
+            *on_data(source),
             *limits,
             *stores.notes,
             *getattr(model, "notes", ()),
@@ -175,12 +171,15 @@ def _batches(
     )
 
 
-def _about_data(source: Source, preprocessing: Preprocessing) -> dict[str, Any]:
-    """What run.json tells of the data: enough to prepare another image as these were."""
+def _about_data(source: Source, taken: Source, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What run.json tells of the data: enough to prepare another image as these were. taken: what is used of it."""
+    parts = {"train": taken.train, "validation": taken.val, "test": taken.test}
     return {
         "classes": list(source.classes),
         "fingerprint": fingerprint(source),
         "preprocessing": preprocessing.plain(),
+        "validation_fingerprint": part_fingerprint(taken.val),
+        "images": {part: 0 if samples is None else len(samples) for part, samples in parts.items()},
     }
 
 
