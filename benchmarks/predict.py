@@ -6,13 +6,12 @@ PHOTOS=FOLDER takes its pictures instead of drawn ones, WEIGHTS=FILE adds tf_eff
 """
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +25,10 @@ from benchmarks.measure import cost
 from trainer.data.formats import SUFFIXES
 
 IMAGES, SIDE, ROUNDS, MORE = 2000, 500, 3, 20
+FEW = 100
+"""Pictures by which memory is measured, and then on MORE times as many."""
 CLASSES = 10
+_COLUMNS = "measured", "ours", "beside", "ratio (least, greatest)", "target"
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,23 @@ class Measured:
 
 def main(images: int = IMAGES) -> None:
     """Prints the table."""
-    table = Table("measured", "ours", "beside", "ratio (least, greatest)", "target", title="predict, whole processes")
+    console, table = Console(width=140), Table(*_COLUMNS, title="predict, whole processes")
+
+    def tell(row: Sequence[str]) -> None:
+        """At once, for all of it takes minutes; the table comes at the end."""
+        console.print(" | ".join(row), highlight=False)
+        table.add_row(*row)
+
     with tempfile.TemporaryDirectory() as place:
         os.environ["XDG_CACHE_HOME"] = f"{place}/cache"
         photos = Path(os.environ.get("PHOTOS") or _drawn(Path(place) / "photos", images))
         for case in _cases(Path(place)):
             for row in _rows(case, photos):
-                table.add_row(*row)
+                tell(row)
         small = next(_cases(Path(place)))
-        table.add_row(*_latency(small, next(iter(_files(photos)))))
-        table.add_row(*_memory(small, photos, Path(place) / "many"))
-    Console(width=140).print(table)
+        tell(_latency(small, next(iter(_files(photos)))))
+        tell(_memory(small, photos, Path(place) / "many"))
+    console.print(table)
 
 
 def _rows(case: Case, photos: Path) -> Iterator[Sequence[str]]:
@@ -161,23 +169,22 @@ def _latency(case: Case, photo: Path) -> Sequence[str]:
 
 def _memory(case: Case, photos: Path, place: Path) -> Sequence[str]:
     """The peak on 20 links to each picture, over that on the pictures themselves."""
-    place.mkdir()
+    chosen = [str(path) for path in _files(photos)][:FEW]
+    links = []
     for copy in range(MORE):
-        (place / str(copy)).symlink_to(photos)
-    listed = "\n".join(
-        str(place / str(copy) / path.relative_to(photos)) for copy in range(MORE) for path in _files(photos)
-    )
-    few, many = _peak_mib(case, [str(photos)], ""), _peak_mib(case, ["-"], listed)
+        (place / str(copy)).mkdir(parents=True)
+        links += [place / str(copy) / Path(path).name for path in chosen]
+        for link, path in zip(links[-len(chosen) :], chosen, strict=True):
+            link.symlink_to(Path(path).absolute())
+    few, many = _peak_mib(case, chosen), _peak_mib(case, map(str, links))
     return f"peak memory, {MORE} x the files", f"{many:.0f} MiB", f"{few:.0f} MiB", f"{many / few:.2f}", "at most 1.1"
 
 
-def _peak_mib(case: Case, words: Sequence[str], listed: str) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    del before
-    command = [sys.executable, "-m", "trainer", "predict", str(case.run), *words, "format=csv"]
+def _peak_mib(case: Case, paths: Iterable[str]) -> float:
+    command = [sys.executable, "-m", "trainer", "predict", str(case.run), "-", "format=csv"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert process.stdin is not None
-    process.stdin.write(listed.encode())
+    process.stdin.write("\n".join(paths).encode())
     process.stdin.close()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_type_hints
 from trainer import registry, schema
 from trainer.errors import ConfigError, did_you_mean
 from trainer.registry import REQUIRED
-from trainer.schema import BelowOne, Count, Positive, Whole
+from trainer.schema import BelowOne, Budget, Count, Positive, Whole
 from trainer.stored import effect
 
 ROOMS = tuple(registry.REGISTRIES)
@@ -22,6 +22,8 @@ GROUPS = (*ROOMS, "experiment")
 class Settings:
     """The settings that every run has. conf/config.yaml says in words what each does."""
 
+    preset: Literal["auto", "none"] = "auto"
+    budget: Budget | None = None
     epochs: Count = 5
     batch_size: Count = 128
     seed: Whole = 0
@@ -75,6 +77,8 @@ class Config:
 
 
 HARMLESS_ON_RESUME = {
+    "preset",
+    "budget",
     "epochs",
     "workers",
     "name",

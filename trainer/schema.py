@@ -5,6 +5,7 @@ They serve as ordinary annotations (`lr: Positive = 0.1`), so that a signature i
 
 import json
 import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ BelowOne = Annotated[float, Rule("a number from 0 to below 1", lambda value: 0 <
 Share = Annotated[float, Rule("a number between 0 and 1", lambda value: 0 < value < 1)]
 AtLeastOne = Annotated[float, Rule("a number from 1 up", lambda value: 1 <= value < math.inf)]
 Degrees = Annotated[float, Rule("an angle from 0 to 180 degrees", lambda value: 0 <= value <= 180)]
+Budget = Annotated[
+    str, Rule("a time such as 90s, 10min or 2h", lambda value: bool(re.fullmatch(r"[1-9]\d*(\.\d+)?(s|min|h)", value)))
+]
 Precise = Literal["fp32", "bf16", "fp16"]
 Activation = Literal["relu", "leaky_relu", "mish", "tanh", "sigmoid"]
 Pooling = Literal["average", "max", "concatenated"]

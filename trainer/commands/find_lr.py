@@ -9,6 +9,7 @@ from trainer.config import Config
 from trainer.engine.loop import steps_per_epoch
 from trainer.engine.rate_search import Findings, divergence, losses_over, rising_rates, suggest
 from trainer.errors import ConfigError, DivergedError, TrainerError
+from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.pictures import picture_in
 from trainer.report.rates import draw_rates
@@ -27,6 +28,7 @@ def run(config: Config) -> int:
             "Say the words of the run instead, or --config-path RUN_FOLDER."
         )
     with Screen() as screen:
+        config = settle(config, screen.counting).config
         job = build(config, screen.counting)
         for note in job.notes:
             screen.say(note)

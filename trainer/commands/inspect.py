@@ -8,6 +8,7 @@ from trainer.build.training import build
 from trainer.config import Config
 from trainer.errors import ConfigError
 from trainer.model.probe import Values, probe
+from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.inspection import draw_probes, hidden, print_probes
 from trainer.report.pictures import picture_in
@@ -19,8 +20,9 @@ def run_each(configs: Mapping[str, Config]) -> int:
     The data are read once. Every scheme starts from the same seed, and is shown the first validation images, which an
     initialisation that looks at data (lsuv looks at training images) has not seen.
     """
-    first = next(iter(configs.values()))
     screen = Screen()
+    configs = {name: settle(config, screen.counting).config for name, config in configs.items()}
+    first = next(iter(configs.values()))
     job = build(first, screen.counting)
     images = next(iter(job.val_batches)).images.float()  # no autocast here
     seen = next(iter(job.batches.epoch(0))).images.float()

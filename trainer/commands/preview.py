@@ -12,6 +12,7 @@ from trainer.build.training import Job, build
 from trainer.config import Config, Settings
 from trainer.engine.loop import steps_per_epoch
 from trainer.feed.batches import Batch
+from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.preview import Cell, Preview, draw_preview
 from trainer.sched.schedule import Plateau
@@ -24,6 +25,7 @@ _POINTS = 1000
 def run(config: Config) -> int:
     """Writes the picture to output, if that is a .png, or else to output/preview.png. Returns 0."""
     screen = Screen()
+    config = settle(config, screen.counting).config
     few = replace(config, settings=replace(config.settings, workers=0))  # a few images alone
     job = build(few, screen.counting, trains=False)
     for note in job.notes:

@@ -3,6 +3,7 @@
 from trainer.build.training import build
 from trainer.config import Config
 from trainer.model.costs import layers_of
+from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.layers import print_layers
 
@@ -10,6 +11,7 @@ from trainer.report.layers import print_layers
 def run(config: Config) -> int:
     """Prints the table. Nothing is trained, and nothing written."""
     screen = Screen()
+    config = settle(config, screen.counting).config
     job = build(config, screen.counting, trains=False)
     images = next(iter(job.val_batches)).images[:2].float()  # what is counted is counted per image
     size = " x ".join(map(str, images.shape[1:]))

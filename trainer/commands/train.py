@@ -26,6 +26,7 @@ from trainer.errors import (
     told,
 )
 from trainer.inference.selected import figures
+from trainer.preset.settle import settled_in
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
 from trainer.records.metrics import MetricsFile
@@ -73,7 +74,9 @@ def run_in(
     overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one. words:
     what the run was told; None is the command line.
     """
-    with folder.locked():
+    with folder.locked(), Screen() as screen:
+        settled = settled_in(folder, config, screen.counting)
+        config = settled.config
         checkpoints = Checkpoints(folder.checkpoints)
         saved = checkpoints.load_last() if checkpoint is None else checkpoints.load_exactly(checkpoint)
         if saved is not None:
@@ -83,8 +86,7 @@ def run_in(
         if ends and not (ends == ["early_stop"] and config.settings.resume_allow):
             print(_finished(folder, ends))
             return 0
-        with Screen() as screen:
-            _run(folder, config, overrides or [], saved, screen, partial(begin, words=words))
+        _run(folder, config, overrides or [], saved, screen, partial(begin, words=words, settled=settled))
         return 0
 
 

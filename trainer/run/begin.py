@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import BEST, Checkpoints
+from trainer.preset.settle import Settled
 from trainer.records.about import environment, not_bit_exact
 from trainer.records.files import write_files
 from trainer.records.folder import RunFolder, read_json, replace_text, write_json
@@ -23,18 +24,20 @@ def begin(
     changed: list[str] | None,
     anew: Sequence[str] = (),
     words: Sequence[str] | None = None,
+    settled: Settled | None = None,
 ) -> None:
     """Leaves on disk what the run is, and says it.
 
     changed: what was changed if it goes on; None if it is new. anew: what begins anew, in whole sentences. words: what
-    the run was told; None is the command line.
+    the run was told; None is the command line. settled: what it has chosen for itself.
     """
+    chosen = settled.chosen if settled else {}
     before = read_json(folder.about) if changed is not None else {}
     commands = [
         *before.get("commands", []),
         shlex.join(["python", "-m", "trainer", *(sys.argv[1:] if words is None else words)]),
     ]
-    about = {**job.about, **environment(), "commands": commands}
+    about = {**job.about, **environment(), "commands": commands, "chosen": chosen}
     started = folder.config.exists()
     folder.write_config(config)
     write_json(folder.about, about)
@@ -44,7 +47,7 @@ def begin(
     screen.log_to(folder.log)
     for line in opening(config, about, folder.path):
         screen.say(line)
-    for note in job.notes:
+    for note in (*(settled.lines if settled else ()), *job.notes):
         screen.say(note)
     checkpoints = Checkpoints(folder.checkpoints)
     if changed is None:

@@ -1,0 +1,105 @@
+"""As many epochs as fit into a stated time, by the measured time of a few steps; smaller pictures where few would fit."""
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from statistics import mean
+
+from trainer.build.training import Job, build
+from trainer.engine.interrupt import Interrupt
+from trainer.engine.loop import evaluate, steps_per_epoch, train_epoch
+from trainer.errors import ConfigError
+from trainer.feed.pack import Progress
+from trainer.preset.draft import Draft
+
+_TIMED_SECONDS, _TIMED_STEPS = 5.0, 3
+"""How long steps are timed at least; and how many of them, after the first, which warms up."""
+_CLOSING_SECONDS = 6.0
+"""What the page, the pictures and the checkpoints of the end take."""
+_FEWEST_EPOCHS = 5
+"""With fewer, smaller pictures learn more."""
+_SIDE_STEP, _SMALLEST_SIDE = 32, 64
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was measured: seconds of an epoch, its validation included, and of what surrounds all epochs."""
+
+    epoch: float
+    around: float
+    side: int
+    """Pixels on a side of what the model saw."""
+
+
+def seconds_of(budget: str) -> float:
+    """'90s', '10min' or '2h' in seconds."""
+    number = budget.rstrip("sminh")
+    return float(number) * _UNITS[budget[len(number) :]]
+
+
+def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> None:
+    """Chooses epochs, and data.size where fewer than five epochs would fit. Raises ConfigError if not even one does.
+
+    begun: when the run began, by time.time(). The steps that are timed are those of this run, on a copy that is thrown
+    away.
+    """
+    if not draft.is_free("epochs"):
+        raise ConfigError("budget: it chooses epochs, which are said too. Leave one of them out.")
+    end = begun + seconds_of(budget)
+    pace = _measured(draft, progress)
+    if (side := _smaller_side(draft, pace, end)) is not None:
+        draft.choose("data.size", side, f"with more, {budget} would be too short for {_FEWEST_EPOCHS} epochs.")
+        pace = _measured(draft, progress)
+    count = int((end - time.time() - pace.around) / pace.epoch)
+    if count < 1:
+        around = time.time() - begun + pace.around
+        raise ConfigError(
+            f"budget: {budget} is too short for one epoch, which takes {pace.epoch:.0f} s, with {around:.0f} s for all "
+            f"else. Give {ceil((around + pace.epoch) / 60)}min, or take fewer images: limit_train=N."
+        )
+    draft.choose("epochs", count, f"an epoch takes {pace.epoch:.1f} s, and {budget} are to be spent.")
+
+
+def _smaller_side(draft: Draft, pace: Pace, end: float) -> int | None:
+    """The largest side with which the fewest epochs fit, if the time of an epoch goes by its square; None to stay."""
+    left = end - time.time() - pace.around
+    share = max(0.0, left) / (_FEWEST_EPOCHS * pace.epoch)
+    side = max(_SMALLEST_SIDE, int(pace.side * share**0.5) // _SIDE_STEP * _SIDE_STEP)
+    has_size = "size" in draft.config.parts["data"].options and draft.is_free("data.size")
+    return side if has_size and side < pace.side else None
+
+
+def _measured(draft: Draft, progress: Progress) -> Pace:
+    begun = time.perf_counter()
+    job = build(draft.config, progress)
+    built = time.perf_counter() - begun
+    validation = _seconds_of_validation(job)
+    tested = 0.0 if job.test_batches is None else validation * len(job.test_batches) / len(job.val_batches)
+    epoch = _seconds_of_a_step(job) * steps_per_epoch(job.batches) + validation
+    return Pace(epoch, built + tested + _CLOSING_SECONDS, job.about["preprocessing"]["size"])
+
+
+def _seconds_of_a_step(job: Job) -> float:
+    """On average, of the last epoch, in which all learns that ever will; the first step, which warms up, left out."""
+    times: list[float] = []
+    last = job.plan.epochs - 1
+    while sum(times[1:]) < _TIMED_SECONDS or len(times) <= _TIMED_STEPS:
+        job.state.epoch, job.state.step = last, last * steps_per_epoch(job.batches)
+        begun = time.perf_counter()
+        for _ in train_epoch(job.state, job.batches, job.recipe, Interrupt()):
+            job.state.sums.cpu()  # a GPU has done it by then
+            times.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            if sum(times[1:]) >= _TIMED_SECONDS and len(times) > _TIMED_STEPS:
+                break
+    return mean(times[1:])
+
+
+def _seconds_of_validation(job: Job) -> float:
+    few = list(islice(job.val_batches, _TIMED_STEPS))
+    evaluate(job.state.model, few[:1], job.recipe.criterion, job.recipe.precision)
+    begun = time.perf_counter()
+    evaluate(job.state.model, few, job.recipe.criterion, job.recipe.precision)
+    return (time.perf_counter() - begun) * len(job.val_batches) / len(few)

@@ -1,0 +1,78 @@
+"""What a run chooses for itself before it is built: each choice is told, stored, and overruled by any word of the user's.
+
+A run that goes on keeps what it has chosen, and a stored config holds it as if it had been said (preset: none).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from trainer.build.data import open_source
+from trainer.config import Config
+from trainer.data.limits import limited
+from trainer.feed.pack import Progress
+from trainer.preset.budget import fit_into
+from trainer.preset.draft import Draft
+from trainer.preset.recipe import Pictures, suit
+from trainer.preset.views import as_the_weights_saw
+from trainer.records.folder import RunFolder, read_json
+from trainer.system.elapsed import start_of_run
+
+_OWN_PICTURES = ("folder", "table")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The config with all choices made."""
+
+    config: Config
+    chosen: dict[str, Any]
+    """Each choice by its key, as run.json holds them."""
+    lines: tuple[str, ...]
+    """Each choice with its reason, for the user to read before the run."""
+
+
+def settle(config: Config, progress: Progress) -> Settled:
+    """The config of a new run. Raises ConfigError, DataError or CheckpointError."""
+    begun, settings, draft = start_of_run(), config.settings, Draft(config)
+    if settings.preset == "auto":
+        as_the_weights_saw(draft)
+        if _chooses(config):
+            suit(draft, _pictures(draft.config))
+    if settings.budget is not None:
+        fit_into(draft, settings.budget, begun, progress)
+    return Settled(_done(draft.config), draft.chosen, tuple(draft.lines.values()))
+
+
+def settled_in(folder: RunFolder, config: Config, progress: Progress) -> Settled:
+    """The same for the run in a folder: what it chose when it was begun stays, where nothing else is said now."""
+    kept = read_json(folder.about).get("chosen")
+    if not folder.holds_a_run:
+        return settle(config, progress)
+    kept = kept if isinstance(kept, dict) else {}
+    return Settled(as_before(config, kept), kept, ())
+
+
+def as_before(config: Config, chosen: Mapping[str, Any]) -> Config:
+    """The config of a run that goes on, with what it chose when it began, where nothing else is said now."""
+    draft = Draft(config)
+    for key, value in chosen.items():
+        draft.choose(key, value)
+    return _done(draft.config)
+
+
+def _chooses(config: Config) -> bool:
+    """Whether a whole recipe is to be chosen: for pictures of one's own, unless another recipe is."""
+    own = config.parts["data"].name in _OWN_PICTURES and "experiment" not in config.said
+    return own or "preset" in config.said
+
+
+def _pictures(config: Config) -> Pictures:
+    source, settings = open_source(config), config.settings
+    taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
+    return Pictures(len(taken.train), source.size, len(source.classes), source.channels)
+
+
+def _done(config: Config) -> Config:
+    settings = replace(config.settings, preset="none", budget=None)
+    return replace(config, settings=settings)
