@@ -121,6 +121,7 @@ def test_every_tensor_that_agrees_is_loaded_and_the_rest_is_named(tmp_path: Path
         "weights: new, because the shape differs: classifier.3.weight 3x1024 -> 7x1024, classifier.3.bias 3 -> 7",
         "weights: new, because weights.pt has none: features.0.1.weight",
         "weights: left out, because the model has none: extra",
+        "weights: the head is new: it starts at zero",
     )
 
 
