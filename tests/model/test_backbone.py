@@ -139,7 +139,9 @@ def test_weights_of_one_of_our_own_backbones_load_again(tmp_path: Path) -> None:
 
 def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"other.weight": torch.zeros(3)})
-    with pytest.raises(CheckpointError, match=r"nothing in weights.pt fits the model: it begins with 'other.weight' 3"):
+    with pytest.raises(
+        CheckpointError, match=r"nothing in weights.pt fits the model: it holds 'other.weight' 3, the model 'features"
+    ):
         backbone(7, 3, arch="mobilenet_v3_small", weights=path)
 
 

@@ -116,5 +116,5 @@ def test_safetensors_know_no_order_and_are_refused(tmp_path: Path) -> None:
     save_file(renamed(OTHER), tmp_path / "w.safetensors")
     with pytest.raises(CheckpointError, match=r"match=order cannot act on w\.safetensors.*order of their names"):
         network(weights=str(tmp_path / "w.safetensors"), match="order")
-    with pytest.raises(CheckpointError, match=r"Are they of another net\?$"):
+    with pytest.raises(CheckpointError, match=r"Are they of another network\?"):
         network(weights=str(tmp_path / "w.safetensors"))

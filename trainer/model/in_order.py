@@ -24,7 +24,7 @@ def matched(own: Tensors, tensors: Tensors, heads: Collection[str], origin: str)
     if not copies:
         raise CheckpointError(
             f"weights: model.match=order wants as many tensors as the model has, {len(own)}, and {origin} holds "
-            f"{len(tensors)}. Are they of another net?"
+            f"{len(tensors)}. Are they of another network?"
         )
     prefix, choice = best_ranked(list(copies), origin)
     pairs = list(zip(own.items(), copies[prefix].items(), strict=True))

@@ -33,7 +33,7 @@ class Transfer:
         lines = [f"weights: {len(self.loaded)} of {total} tensors loaded from {origin}"]
         if self.reshaped:
             shapes = [f"{name} {sides(given)} -> {sides(wanted)}" for name, given, wanted in self.reshaped]
-            lines.append(f"weights: new, because the shape differs: {', '.join(shapes)}")
+            lines.append(f"weights: new, because the shape differs: {some(shapes)}")
         if self.new:
             lines.append(f"weights: new, because {origin} has none: {some(self.new)}")
         if self.left_out:
@@ -161,13 +161,13 @@ def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Tr
 def _misfit(
     own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], origin: str, *, by_order: bool
 ) -> CheckpointError:
-    theirs, ours = next(iter(tensors)), next(iter(own))
-    advice = "Are they of another net?"
+    theirs, ours = (max(each, key=lambda name: each[name].ndim) for each in (tensors, own))  # the first convolution
+    advice = "Are they of another network? Say which with model and model.arch."
     if by_order:
         advice = "By their shapes all of them match in order, though: model.match=order takes them so."
     return CheckpointError(
-        f"weights: nothing in {origin} fits the model: it begins with '{theirs}' {sides(tensors[theirs].shape)}, "
-        f"the model with '{ours}' {sides(own[ours].shape)}.{did_you_mean(theirs, own)} {advice}"
+        f"weights: nothing in {origin} fits the model: it holds '{theirs}' {sides(tensors[theirs].shape)}, "
+        f"the model '{ours}' {sides(own[ours].shape)}. {advice}"
     )
 
 
