@@ -39,6 +39,8 @@ Budget = Annotated[
 Precise = Literal["fp32", "bf16", "fp16"]
 Activation = Literal["relu", "leaky_relu", "mish", "tanh", "sigmoid"]
 Pooling = Literal["average", "max", "concatenated"]
+HeadInit = Literal["zero", "default", "new"]
+Match = Literal["name", "order"]
 Padding = Literal["reflection", "border", "zeros"]
 
 # What every data set, or every set of image files, lets one choose.

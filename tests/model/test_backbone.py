@@ -121,6 +121,7 @@ def test_every_tensor_that_agrees_is_loaded_and_the_rest_is_named(tmp_path: Path
         "weights: new, because the shape differs: classifier.3.weight 3x1024 -> 7x1024, classifier.3.bias 3 -> 7",
         "weights: new, because weights.pt has none: features.0.1.weight",
         "weights: left out, because the model has none: extra",
+        "weights: the head is new: it starts at zero",
     )
 
 
@@ -138,7 +139,9 @@ def test_weights_of_one_of_our_own_backbones_load_again(tmp_path: Path) -> None:
 
 def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"other.weight": torch.zeros(3)})
-    with pytest.raises(CheckpointError, match=r"nothing in weights.pt fits the model: it begins with 'other.weight' 3"):
+    with pytest.raises(
+        CheckpointError, match=r"nothing in weights.pt fits the model: it holds 'other.weight' 3, the model 'features"
+    ):
         backbone(7, 3, arch="mobilenet_v3_small", weights=path)
 
 

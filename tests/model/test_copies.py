@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from trainer.errors import CheckpointError
 from trainer.model.backbone import backbone
 from trainer.model.copies import flat, named_as
+from trainer.model.files import read
 from trainer.model.small_cnn import SmallCNN, small_cnn
-from trainer.model.weights import read
 
 Train = Callable[..., Ended]
 State = dict[str, Tensor]

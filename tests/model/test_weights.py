@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from shared import Ended
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, ConfigError
-from trainer.model import safetensors
+from trainer.model.files import read
 from trainer.model.small_cnn import small_cnn
 from trainer.model.timm import timm
-from trainer.model.weights import read
 from trainer.registry import MODELS, entries
 
 Train = Callable[..., Ended]
@@ -86,17 +86,18 @@ def test_a_safetensors_file_gives_the_same_weights_as_a_state_dict(tmp_path: Pat
     assert model.notes == (f"weights: {len(source)} of {len(source)} tensors loaded from w.safetensors",)
 
 
-def test_safetensors_agree_with_the_package_where_it_is_installed(tmp_path: Path) -> None:
-    package = pytest.importorskip("safetensors.torch")
-    values = torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
-    kinds = "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 complex64 bool uint8 uint16 uint32 uint64"
-    kinds += " int8 int16 int32 int64"
-    tensors = {kind: values.to(getattr(torch, kind)) for kind in kinds.split()} | {"none": torch.zeros(0, 2)}
-    package.save_file(tensors, tmp_path / "w.safetensors")
-    found = safetensors.read(tmp_path / "w.safetensors")
-    assert found.keys() == tensors.keys()
-    for kind, tensor in tensors.items():
-        assert found[kind].dtype == tensor.dtype and found[kind].tolist() == tensor.tolist(), kind
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("ending", [".pt", ".safetensors"])
+def test_weights_of_another_precision_become_those_of_the_network(
+    tmp_path: Path, dtype: torch.dtype, ending: str
+) -> None:
+    torch.manual_seed(1)
+    source = small_cnn(3, 3, widths=[4, 8]).to(dtype).state_dict()
+    path = tmp_path / f"w{ending}"
+    save_file(source, path) if ending == ".safetensors" else torch.save(source, path)
+    state = small_cnn(3, 3, widths=[4, 8], weights=str(path)).state_dict()
+    assert all(torch.equal(tensor, source[name].to(tensor.dtype)) for name, tensor in state.items())
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32, torch.int64}
 
 
 @pytest.mark.parametrize(
@@ -111,9 +112,31 @@ def test_safetensors_agree_with_the_package_where_it_is_installed(tmp_path: Path
 )
 def test_a_safetensors_file_with_a_wrong_table_is_refused_in_one_line(tmp_path: Path, entry: object) -> None:
     path = write_safetensors(tmp_path / "w.safetensors", {"x": torch.zeros(2)}, x=entry)
-    with pytest.raises(CheckpointError, match=r"cannot be read as a state dict: the (place|entry) of 'x'") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"state dict: it is cut short or damaged, or is no safetensors file \(\w"
+    ) as caught:
         small_cnn(3, 3, weights=path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_safetensors_file_that_is_cut_short_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(small_cnn(3, 3, widths=[4, 8]).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(CheckpointError, match="it is cut short or damaged") as caught:
+        small_cnn(3, 3, widths=[4, 8], weights=str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_with_values_that_are_no_numbers_are_refused_and_the_tensor_is_named(
+    train: Train, tmp_path: Path, value: float
+) -> None:
+    state = small_cnn(3, 3, widths=[4, 8]).state_dict()
+    state["stage1.1.0.weight"][0, 0, 0, 0] = value
+    ended = train("name=x", f"model.weights={saved(tmp_path / 'w.pt', state)}")
+    assert ended.code == 4 and len(ended.err.splitlines()) == 1
+    assert "'stage1.1.0.weight' in w.pt holds values that are infinite or no number" in ended.err
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40, struct.pack("<Q", 2) + b"[]", b"no table at all"])

@@ -101,7 +101,7 @@ def _assembled(
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
     model = build_model(config, len(source.classes), source.channels, looked_at)
-    new_head = renew_head(model, config.parts["model"].options.get("weights"), source.classes)
+    new_head = renew_head(model, config.parts["model"].options, source.classes)
     if len(train) // len(batches) == 1:
         check_single(model, looked_at[:1])
     criterion: Criterion = build_part(config, "loss", train.labels, source.classes)

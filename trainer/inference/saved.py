@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from safetensors import SafetensorError
+from safetensors.torch import load as unpacked
 from torch import Tensor
 
 from trainer.config import ROOMS, Config, Settings, check, nested
 from trainer.engine.checkpoint import BEST, Checkpoints, load
 from trainer.errors import CheckpointError, ConfigError, did_you_mean, first_line
 from trainer.feed.preprocessing import Preprocessing, read
-from trainer.model import safetensors
+from trainer.model.files import OURS
 from trainer.records.folder import RunFolder, read_json, unliteral
 from trainer.stored import renewed
 
 PUBLISHED, TENSORS = "config.json", "model.safetensors"
 """The files of a folder that `export format=safetensors` has written; what is ours in the first stands under OURS."""
-OURS = "trainer"
 
 _OLD_DEFAULTS = {"resize": "bilinear", "fit": "crop", "denoise": "none", "grey": False}
 """What was done to pictures by data parts without such options, for runs that did not store it."""
@@ -93,7 +94,7 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
         raise CheckpointError(f"{path} was not exported by this program: its {PUBLISHED} has no '{OURS}'.")
     try:
         content = file.read_bytes()
-        tensors = safetensors.read(file)
+        tensors = unpacked(content)
         return SavedRun(
             path,
             None,
@@ -105,7 +106,7 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
             int(ours["epoch"]),
             hashlib.sha256(content).hexdigest(),
         )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}). Export the run again.") from error
 
 

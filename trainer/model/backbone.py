@@ -1,18 +1,18 @@
 """Any classification network of torchvision, with or without trained weights."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
+from trainer.model.files import by_name, located, neighbours
 from trainer.model.head import deepen
 from trainer.model.staged import Staged
-from trainer.model.weights import by_name, load, neighbours, read
+from trainer.model.weights import Begun, load
 from trainer.registry import MODELS
-from trainer.schema import BelowOne, Count
+from trainer.schema import BelowOne, Count, HeadInit, Match
 
 SIZED = {"vit": "image_size", "maxvit": "input_size"}
 """The families that are built for one image size, and torchvision's word for it."""
@@ -30,6 +30,8 @@ def backbone(
     *,
     arch: str,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
     image_size: Count | None = None,
     hidden: Count | None = None,
     dropout: BelowOne = 0.0,
@@ -54,20 +56,22 @@ def backbone(
     first, conv = next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
     if in_channels == 1:
         _make_grey(conv)
+    begun = Begun()
     if weights is not None:
-        notes += load(net, *_tensors(arch, weights))
+        begun = load(net, *_tensors(arch, weights), head_init, match)
     elif in_channels == 1:
         notes += (f"grey images: {first} takes one channel, its weights summed over red, green and blue",)
-    return Backbone(net, notes)
+    return Backbone(net, begun, notes)
 
 
 class Backbone(Staged):
     """A torchvision network with stages; its own names stand under `net`."""
 
-    def __init__(self, net: nn.Module, notes: tuple[str, ...]) -> None:
+    def __init__(self, net: nn.Module, begun: Begun, notes: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.net = net
-        self.notes = notes
+        self.notes = (*notes, *begun.notes)
+        self.keeps_head = begun.keeps_head
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.net(images)
@@ -142,10 +146,10 @@ def _tensors(arch: str, weights: str) -> tuple[dict[str, Tensor], str]:
                 f"weights: torchvision's {weights} of {arch} did not arrive ({str(error).strip()}). "
                 f"Download {entry.url} by hand and set model.weights to that file."
             ) from error
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        near = did_you_mean(weights, [*known, *neighbours(path)])
+    place = located(weights)
+    if place is None:
+        near = did_you_mean(weights, [*known, *neighbours(weights)])
         raise CheckpointError(
             f"weights: there is no file '{weights}', and torchvision's for {arch} are {', '.join(known)}.{near}"
         )
-    return read(path), path.name
+    return place.tensors(), place.name

@@ -24,6 +24,8 @@ DEPTH = 6
 """Mappings in mappings that are looked into. The file is a stranger's: one may hold itself."""
 
 Tensors = Mapping[str, Tensor]
+Named = tuple[dict[str, Tensor], tuple[str, ...]]
+"""Tensors under the names that the network has for them; and what was chosen to get there, in words."""
 
 
 def flat(content: object) -> dict[str, Tensor]:
@@ -46,7 +48,7 @@ def flat(content: object) -> dict[str, Tensor]:
     return tensors
 
 
-def named_as(own: Tensors, tensors: Tensors, origin: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def named_as(own: Tensors, tensors: Tensors, origin: str) -> Named:
     """The tensors, those of the network under the names that it has itself; and what was chosen, in words.
 
     Of several copies of the network the averaged one is taken; what it lacks (counters, say) comes from the others.
@@ -74,6 +76,18 @@ def named_as(own: Tensors, tensors: Tensors, origin: str) -> tuple[dict[str, Ten
         if id(tensor) not in told and (tensor.ndim or name.startswith(chosen))  # a lone number elsewhere is a counter
     }
     return {**left_out, **named}, _notes(chosen, others, len(named.keys() - alike[chosen]), origin)
+
+
+def best_ranked(prefixes: Sequence[str], origin: str) -> tuple[str, tuple[str, ...]]:
+    """The prefix of averaged weights, or the only one there is, and what is said of it.
+
+    Raises CheckpointError if several have equal claims.
+    """
+    rank = max(_rank(prefix) for prefix in prefixes)
+    best = [prefix for prefix in prefixes if _rank(prefix) == rank]
+    if len(best) > 1:
+        raise _undecided(best, origin)
+    return best[0], _notes(best[0], [prefix for prefix in prefixes if prefix != best[0]], 0, origin)
 
 
 def _places(own: Tensors, tensors: Tensors) -> dict[str, dict[str, Tensor]]:
@@ -112,11 +126,15 @@ def _only(prefixes: Sequence[str], copies: Mapping[str, Tensors], own: Tensors, 
     best = [prefix for prefix in prefixes if _agreeing(copies[prefix], own) == most]
     outermost = min(best, key=len)
     if not all(prefix.startswith(outermost) for prefix in best):
-        raise CheckpointError(
-            f"weights: {origin} holds this network {len(best)} times, {_shown(best)}, and nothing tells which is "
-            "meant. Save the tensors of one of them alone, and name that file."
-        )
+        raise _undecided(best, origin)
     return outermost
+
+
+def _undecided(prefixes: Sequence[str], origin: str) -> CheckpointError:
+    return CheckpointError(
+        f"weights: {origin} holds this network {len(prefixes)} times, {_shown(prefixes)}, and nothing tells which is "
+        "meant. Save the tensors of one of them alone, and name that file."
+    )
 
 
 def _notes(chosen: str, others: Sequence[str], lacking: int, origin: str) -> tuple[str, ...]:

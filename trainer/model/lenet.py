@@ -6,7 +6,7 @@ from trainer.model.layers import conv_layer, dense_layer
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import Activation, BelowOne
+from trainer.schema import Activation, BelowOne, HeadInit, Match
 
 
 @MODELS.register
@@ -18,6 +18,8 @@ def lenet(
     batch_norm: bool = False,
     dropout: BelowOne = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """LeNet-5 of 1998: two 5x5 convolutions, each mean-pooled, and three linear layers; 61,706 parameters on digits.
 
@@ -37,4 +39,6 @@ def lenet(
             head=nn.Linear(84, num_classes),
         ),
         weights,
+        head_init,
+        match,
     )

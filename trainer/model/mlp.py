@@ -9,7 +9,7 @@ from trainer.model.layers import dense_layer
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import Activation, BelowOne, Count
+from trainer.schema import Activation, BelowOne, Count, HeadInit, Match
 
 
 @MODELS.register
@@ -24,6 +24,8 @@ def mlp(
     batch_norm: bool = False,
     dropout: BelowOne = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> "MLP":
     """A network of linear layers alone, which knows nothing of neighbouring pixels: what a CNN has to beat.
 
@@ -39,7 +41,7 @@ def mlp(
     pixels = nn.Sequential(nn.AdaptiveAvgPool2d(image_size), nn.Flatten())
     model = MLP(pixels=pixels, **layers, head=nn.Linear(width, num_classes))
     model.image_size = image_size
-    return with_weights(model, weights)
+    return with_weights(model, weights, head_init, match)
 
 
 class MLP(Chain):

@@ -7,7 +7,7 @@ from trainer.model.layers import conv_layer, pooled_head
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import Activation, BelowOne, Count, Pooling, Whole
+from trainer.schema import Activation, BelowOne, Count, HeadInit, Match, Pooling, Whole
 
 
 @MODELS.register
@@ -23,6 +23,8 @@ def plain_cnn(
     pooling: Pooling = "average",
     dropout: BelowOne = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """A deep network of equal 3x3 convolutions without shortcuts: what it learns depends on how its weights start.
 
@@ -40,4 +42,6 @@ def plain_cnn(
         before, stride = in_channels if number == 0 else width, 2 if number in halving else 1
         layer = conv_layer(before, width, stride=stride, activation=activation, batch_norm=batch_norm)
         layers[f"layer{number + 1}"] = layer
-    return with_weights(Chain(**layers, head=pooled_head(width, num_classes, dropout, pooling)), weights)
+    return with_weights(
+        Chain(**layers, head=pooled_head(width, num_classes, dropout, pooling)), weights, head_init, match
+    )

@@ -9,7 +9,7 @@ from trainer.model.layers import SqueezeExcitation, blur_pool, conv_layer, noise
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import Activation, BelowOne, Count, NonNegative, Pooling
+from trainer.schema import Activation, BelowOne, Count, HeadInit, Match, NonNegative, Pooling
 
 
 @MODELS.register
@@ -26,6 +26,8 @@ def small_cnn(
     dropout: BelowOne = 0.0,
     noise: NonNegative = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> "SmallCNN":
     """A small, fast network for small images: conv, batch norm, ReLU, halved between stages, pooled, linear.
 
@@ -48,7 +50,7 @@ def small_cnn(
             stage.append(SqueezeExcitation(width))
         stages[f"stage{number}"] = stage
     head = pooled_head(widths[-1], num_classes, dropout, pooling)
-    return with_weights(SmallCNN(**noise_first(noise), **stages, head=head), weights)
+    return with_weights(SmallCNN(**noise_first(noise), **stages, head=head), weights, head_init, match)
 
 
 class SmallCNN(Chain):

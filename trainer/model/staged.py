@@ -19,6 +19,8 @@ class Staged(nn.Module):
 
     notes: tuple[str, ...] = ()
     """What was loaded, new and left out in building it, one line each, for the user to read before the run."""
+    keeps_head: bool = False
+    """Whether the last layer came with the weights, and so may know other classes than those at hand."""
 
     @property
     def stages(self) -> list[nn.Module]:

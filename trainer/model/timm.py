@@ -8,12 +8,11 @@ from torch import nn
 
 from trainer.errors import CheckpointError, ConfigError, did_you_mean
 from trainer.model.backbone import Backbone
-from trainer.model.head import deepen
-from trainer.model.weights import load_file
+from trainer.model.files import FROM_HUB
+from trainer.model.head import deepen, heads, start
+from trainer.model.weights import Begun, load_file
 from trainer.registry import MODELS
-from trainer.schema import BelowOne, Count
-
-FROM_HUB = "DEFAULT"
+from trainer.schema import BelowOne, Count, HeadInit, Match
 
 
 @MODELS.register
@@ -23,6 +22,8 @@ def timm(
     *,
     arch: str,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
     image_size: Count | None = None,
     hidden: Count | None = None,
     dropout: BelowOne = 0.0,
@@ -47,8 +48,24 @@ def timm(
     if hidden is not None:
         deepen(net, "timm", hidden, dropout)
     if weights == FROM_HUB:
-        return Backbone(net, (f"weights: timm's own for {arch}; the head is new unless it has {num_classes} classes",))
-    return Backbone(net, () if weights is None else load_file(net, weights))
+        begun = _from_hub(net, arch, head_init, fits=hidden is None and _known_classes(net) == num_classes)
+    else:
+        begun = Begun() if weights is None else load_file(net, weights, head_init, match)
+    return Backbone(net, begun)
+
+
+def _from_hub(net: nn.Module, arch: str, head_init: HeadInit, *, fits: bool) -> Begun:
+    """What is to be said of timm's own weights, which the net has; the head is started unless it fits and may stay."""
+    if fits and head_init != "new":
+        return Begun((f"weights: timm's own for {arch}",), keeps_head=True)
+    how = start(net, heads(net).values(), head_init)
+    return Begun((f"weights: timm's own for {arch}; the head is new: {how}",))
+
+
+def _known_classes(net: nn.Module) -> int | None:
+    """How many classes timm's own weights of the net know."""
+    known: int | None = getattr(net, "pretrained_cfg", {}).get("num_classes")
+    return known
 
 
 def _package() -> ModuleType:

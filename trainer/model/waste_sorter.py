@@ -7,7 +7,7 @@ from trainer.model.layers import conv_layer, dense_layer
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import BelowOne, Count
+from trainer.schema import BelowOne, Count, HeadInit, Match
 
 SMALLEST = 45
 """Pixels that leave one value a channel behind both convolutions and poolings."""
@@ -22,6 +22,8 @@ def waste_sorter(
     batch_norm: bool = False,
     dropout: BelowOne = 0.5,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> "WasteSorter":
     """Two convolutions with large windows, one dense layer: 2 million parameters; for few classes at 225 pixels.
 
@@ -41,7 +43,7 @@ def waste_sorter(
         head=nn.Linear(128, num_classes),
     )
     model.image_size = image_size
-    return with_weights(model, weights)
+    return with_weights(model, weights, head_init, match)
 
 
 class WasteSorter(Chain):

@@ -1,27 +1,21 @@
-"""Weights from a file: read without running anything in it, and loaded where name and shape agree."""
+"""Weights from a file, loaded where name and shape agree; and a head that starts anew where it knows other classes."""
 
-import re
-import warnings
-import zipfile
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from trainer.errors import CheckpointError, both_lists, did_you_mean, first_line, some
-from trainer.model import safetensors
-from trainer.model.copies import flat, named_as
+from trainer.errors import CheckpointError, both_lists, did_you_mean, some
+from trainer.model.copies import named_as
+from trainer.model.files import SORTED, located, neighbours
+from trainer.model.head import heads, start
+from trainer.model.in_order import matched, matches, sides
 from trainer.model.staged import Staged
-from trainer.system.durable import LFS_POINTER, is_lfs_pointer
+from trainer.schema import HeadInit, Match
 
 Net = TypeVar("Net", bound=Staged)
-
-ENDINGS = (".pt", ".pth", ".tar", ".ckpt", ".bin", safetensors.SUFFIX)
-"""By which a file of weights that is near a misspelt one is found."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +32,8 @@ class Transfer:
         total = len(self.loaded) + len(self.new) + len(self.reshaped)
         lines = [f"weights: {len(self.loaded)} of {total} tensors loaded from {origin}"]
         if self.reshaped:
-            shapes = [f"{name} {_sides(given)} -> {_sides(wanted)}" for name, given, wanted in self.reshaped]
-            lines.append(f"weights: new, because the shape differs: {', '.join(shapes)}")
+            shapes = [f"{name} {sides(given)} -> {sides(wanted)}" for name, given, wanted in self.reshaped]
+            lines.append(f"weights: new, because the shape differs: {some(shapes)}")
         if self.new:
             lines.append(f"weights: new, because {origin} has none: {some(self.new)}")
         if self.left_out:
@@ -47,53 +41,77 @@ class Transfer:
         return tuple(lines)
 
 
-def with_weights(model: Net, weights: str | None) -> Net:
+@dataclass(frozen=True)
+class Begun:
+    """How a network began from weights, in words, and whether its head is theirs."""
+
+    notes: tuple[str, ...] = ()
+    keeps_head: bool = False
+
+
+def with_weights(model: Net, weights: str | None, head_init: HeadInit, match: Match) -> Net:
     """The model, with the weights in a file where one is named; its notes then say what became of every tensor."""
     if weights is not None:
-        model.notes += load_file(model, weights)
+        begun = load_file(model, weights, head_init, match)
+        model.notes += begun.notes
+        model.keeps_head = begun.keeps_head
     return model
 
 
-def load_file(net: nn.Module, weights: str) -> tuple[str, ...]:
-    """Loads what agrees from a state dict (.pt, .safetensors) or a checkpoint of any program; what became of it.
+def load_file(net: nn.Module, weights: str, head_init: HeadInit = "zero", match: Match = "name") -> Begun:
+    """Loads what agrees from a state dict (.pt, .safetensors), a checkpoint of any program, or a folder with one.
 
     Raises CheckpointError if there is no such file, or nothing in it fits.
     """
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f"weights: there is no file '{weights}'.{did_you_mean(weights, neighbours(path))}")
-    return load(net, read(path), path.name)
+    place = located(weights)
+    if place is None:
+        raise CheckpointError(f"weights: there is no file '{weights}'.{did_you_mean(weights, neighbours(weights))}")
+    return load(net, place.tensors(), place.name, head_init, match)
 
 
-def neighbours(path: Path) -> list[str]:
-    """The files beside path that may hold weights."""
-    return [str(each) for each in path.parent.glob("*") if each.suffix in ENDINGS]
-
-
-def load(net: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> tuple[str, ...]:
-    """Loads what agrees from the tensors of a file, whatever stands before their names; what became of them, in words.
+def load(net: nn.Module, tensors: Mapping[str, Tensor], origin: str, head_init: HeadInit, match: Match) -> Begun:
+    """Loads what agrees from the tensors of a file, whatever stands before their names, and starts a new head.
 
     Raises CheckpointError if nothing fits, or nothing tells which of several copies of the net is meant.
     """
-    named, choice = named_as(net.state_dict(), tensors, origin)
-    return (*choice, *sum_colours(net, named), *transfer(net, named, origin).notes(origin))
+    own, ends, is_sorted = net.state_dict(), heads(net), origin.endswith(SORTED)
+    if match == "order" and is_sorted:
+        raise CheckpointError(
+            f"weights: model.match=order cannot act on {origin}: such a file holds its tensors in the order of their "
+            "names, not of the network. Where it was made, save model.state_dict() with torch.save, and name that file."
+        )
+    named, choice = matched(own, tensors, ends, origin) if match == "order" else named_as(own, tensors, origin)
+    colours = sum_colours(net, named)
+    if not any(name in named and named[name].shape == value.shape for name, value in net.named_parameters()):
+        raise _misfit(own, tensors, origin, by_order=not is_sorted and matches(own, tensors, ends))
+    done = transfer(net, named, origin)
+    new = [layer for name, layer in ends.items() if f"{name}.weight" not in done.loaded]
+    notes = (*choice, *colours, *done.notes(origin))
+    if head_init == "new":
+        return Begun((*notes, f"weights: the head is new, as model.head_init says: {start(net, ends.values(), 'new')}"))
+    if new and head_init == "zero":
+        notes += (f"weights: the head is new: {start(net, new, head_init)}",)
+    return Begun(notes, keeps_head=not new)
 
 
-def renew_head(model: nn.Module, weights: str | None, classes: Sequence[str]) -> tuple[str, ...]:
-    """Starts the last layer anew where weights names a checkpoint of ours of as many, but other classes; says so.
+def renew_head(model: nn.Module, options: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, ...]:
+    """Starts a head anew that fits, but is of other classes, where the weights' file tells them; what was done.
 
-    Where their number differs the layer did not fit, and is new anyway.
+    options: of the model's part. Where the file does not tell its classes, the head stays, and that is said.
     """
-    path = Path(weights or "").expanduser()
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    if not getattr(model, "keeps_head", False):
         return ()
-    content = _unpickled(path, mmap=True)
-    before = content.get("classes") if isinstance(content, Mapping) else None
-    if not isinstance(before, list) or before == list(classes) or len(before) != len(classes):
+    place = located(options["weights"])
+    before, name = (None, options["weights"]) if place is None else (place.classes(), place.name)
+    if before is None:
+        return (
+            f"weights: the head of {len(classes)} classes is kept, for it fits, and {name} does not say which classes "
+            "it knows. If they are others: model.head_init=new",
+        )
+    if before == list(classes):
         return ()
-    heads = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-    heads[-1].reset_parameters()
-    return (f"weights: the head is new, because {path.name} knows other classes: {both_lists(before, classes)}",)
+    how = start(model, heads(model).values(), options["head_init"])
+    return (f"weights: the head is new, because {name} knows other classes: {both_lists(before, classes)}; {how}",)
 
 
 def sum_colours(model: nn.Module, tensors: dict[str, Tensor]) -> tuple[str, ...]:
@@ -110,40 +128,10 @@ def sum_colours(model: nn.Module, tensors: dict[str, Tensor]) -> tuple[str, ...]
     return (f"grey images: the weights of {name} summed over red, green and blue",)
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The tensors in a state dict, plain or within what training programs save, by their dotted names, on the CPU.
-
-    Raises CheckpointError if the file cannot be read, holds no tensors, or wants to run code.
-    """
-    refusal = f"weights: '{path}' cannot be read as a state dict"
-    if is_lfs_pointer(path):
-        raise CheckpointError(f"{refusal}: it is {LFS_POINTER}.")
-    if path.suffix == safetensors.SUFFIX:
-        try:
-            return by_name(safetensors.read(path), str(path))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{refusal}: {first_line(error).rstrip('.')}.") from error
-    try:
-        content = _unpickled(path)
-    except Exception as error:  # of a broken file torch may raise almost anything
-        raise CheckpointError(f"{refusal}: {_reason(error)}.") from error
-    return by_name(content, str(path))
-
-
-def by_name(content: object, origin: str) -> dict[str, Tensor]:
-    """The tensors in content, by their dotted names. Raises CheckpointError if there are none."""
-    tensors = flat(content)
-    if not tensors:
-        raise CheckpointError(
-            f"weights: {origin} holds no tensors by name. Save model.state_dict() and name that file."
-        )
-    return tensors
-
-
 def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Transfer:
     """Load every tensor whose name and shape agree, in place.
 
-    Raises CheckpointError if no parameter is among them, or one that agrees is no plain array.
+    Raises CheckpointError if one that agrees is no plain array of finite numbers.
     """
     own = model.state_dict()
     agreeing = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
@@ -152,17 +140,17 @@ def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Tr
         for name in own
         if name in tensors and name not in agreeing
     )
-    if not any(name in agreeing for name, _ in model.named_parameters()):
-        theirs, ours = next(iter(tensors)), next(iter(own))
-        raise CheckpointError(
-            f"weights: nothing in {origin} fits the model: it begins with '{theirs}' {_sides(tensors[theirs].shape)}, "
-            f"the model with '{ours}' {_sides(own[ours].shape)}.{did_you_mean(theirs, own)} Are they of another net?"
-        )
     odd = next((name for name, tensor in agreeing.items() if not _is_plain(tensor)), None)
     if odd is not None:
         raise CheckpointError(
             f"weights: '{odd}' in {origin} is no plain array of real numbers: quantised, sparse, complex or empty. "
             "Save model.state_dict() of the network as it was trained, and name that file."
+        )
+    broken = next((name for name, tensor in agreeing.items() if not _is_finite(tensor)), None)
+    if broken is not None:
+        raise CheckpointError(
+            f"weights: '{broken}' in {origin} holds values that are infinite or no number: the training that made it "
+            "had diverged, or the file is damaged. Take an earlier checkpoint of it."
         )
     model.load_state_dict(agreeing, strict=False)
     new = tuple(name for name in own if name not in tensors)
@@ -170,8 +158,17 @@ def transfer(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> Tr
     return Transfer(tuple(agreeing), new, left_out, reshaped)
 
 
-def _sides(shape: tuple[int, ...]) -> str:
-    return "x".join(str(side) for side in shape) or "scalar"
+def _misfit(
+    own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], origin: str, *, by_order: bool
+) -> CheckpointError:
+    theirs, ours = (max(each, key=lambda name: each[name].ndim) for each in (tensors, own))  # the first convolution
+    advice = "Are they of another network? Say which with model and model.arch."
+    if by_order:
+        advice = "By their shapes all of them match in order, though: model.match=order takes them so."
+    return CheckpointError(
+        f"weights: nothing in {origin} fits the model: it holds '{theirs}' {sides(tensors[theirs].shape)}, "
+        f"the model '{ours}' {sides(own[ours].shape)}. {advice}"
+    )
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -179,22 +176,5 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and not odd
 
 
-def _unpickled(path: Path, mmap: bool = False) -> Any:
-    """What torch saved in the file; nothing in it runs. A Namespace is plain data: timm and torchvision save one."""
-    with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([Namespace]):  # the format is old
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-
-
-def _reason(error: Exception) -> str:
-    """One line. Of a pickle that names something beyond tensors, that name."""
-    forbidden = re.search(r"GLOBAL (\S+)", str(error))
-    if forbidden:
-        return (
-            f"it asks for '{forbidden[1]}', and a file of weights may hold tensors only, never code. "
-            "Where it was made, save model.state_dict() alone, and name that file"
-        )
-    if "TorchScript" in str(error):
-        return "it is a TorchScript program. Where it was made, save model.state_dict(), and name that file"
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        return str(error.strerror)
-    return "it is cut short or damaged, or is no file of weights"
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(tensor.float().isfinite().all())

@@ -23,7 +23,7 @@ from trainer.model.layers import (
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import Activation, BelowOne, NonNegative, Pooling
+from trainer.schema import Activation, BelowOne, HeadInit, Match, NonNegative, Pooling
 
 STEM_WIDTHS = (32, 32, 64)
 STAGE_WIDTHS = (64, 128, 256, 512)
@@ -59,11 +59,15 @@ def xresnet18(
     dropout: BelowOne = 0.0,
     noise: NonNegative = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """The 18-layer XResNet: 11.7 million parameters; the lightest residual network here."""
     look = Look(stem_stride, zero_gamma, activation, blur_pool, squeeze_excitation, stochastic_depth, noise)
     body, channels = _body(in_channels, BASIC, (2, 2, 2, 2), look)
-    return with_weights(Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights)
+    return with_weights(
+        Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights, head_init, match
+    )
 
 
 @MODELS.register
@@ -81,11 +85,15 @@ def xresnet34(
     dropout: BelowOne = 0.0,
     noise: NonNegative = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """The 34-layer XResNet: 21.8 million parameters; deeper than xresnet18, twice the work."""
     look = Look(stem_stride, zero_gamma, activation, blur_pool, squeeze_excitation, stochastic_depth, noise)
     body, channels = _body(in_channels, BASIC, (3, 4, 6, 3), look)
-    return with_weights(Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights)
+    return with_weights(
+        Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights, head_init, match
+    )
 
 
 @MODELS.register
@@ -103,11 +111,15 @@ def xresnet50(
     dropout: BelowOne = 0.0,
     noise: NonNegative = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """The 50-layer XResNet with bottleneck blocks: 25.6 million parameters; for larger images and longer runs."""
     look = Look(stem_stride, zero_gamma, activation, blur_pool, squeeze_excitation, stochastic_depth, noise)
     body, channels = _body(in_channels, BOTTLENECK, (3, 4, 6, 3), look)
-    return with_weights(Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights)
+    return with_weights(
+        Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights, head_init, match
+    )
 
 
 @MODELS.register
@@ -125,11 +137,15 @@ def xresnet101(
     dropout: BelowOne = 0.0,
     noise: NonNegative = 0.0,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """The 101-layer XResNet with bottleneck blocks: 44.6 million parameters; for many images, on a GPU."""
     look = Look(stem_stride, zero_gamma, activation, blur_pool, squeeze_excitation, stochastic_depth, noise)
     body, channels = _body(in_channels, BOTTLENECK, (3, 4, 23, 3), look)
-    return with_weights(Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights)
+    return with_weights(
+        Chain(**body, head=pooled_head(channels, num_classes, dropout, pooling)), weights, head_init, match
+    )
 
 
 class ResidualBlock(nn.Module):

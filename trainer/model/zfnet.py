@@ -6,7 +6,7 @@ from trainer.model.layers import conv_layer, dense_layer
 from trainer.model.staged import Chain
 from trainer.model.weights import with_weights
 from trainer.registry import MODELS
-from trainer.schema import BelowOne, Count
+from trainer.schema import BelowOne, Count, HeadInit, Match
 
 
 @MODELS.register
@@ -17,6 +17,8 @@ def zfnet(
     hidden: Count = 4096,
     dropout: BelowOne = 0.5,
     weights: str | None = None,
+    head_init: HeadInit = "zero",
+    match: Match = "name",
 ) -> Chain:
     """ZFNet of 2013: AlexNet with a finer first layer (7x7 by 2 instead of 11x11 by 4); 62.4 million parameters.
 
@@ -36,6 +38,8 @@ def zfnet(
             head=nn.Linear(hidden, num_classes),
         ),
         weights,
+        head_init,
+        match,
     )
 
 

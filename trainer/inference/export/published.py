@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from trainer import __version__
@@ -14,8 +16,8 @@ from trainer.inference.export.card import card
 from trainer.inference.export.parity import Parity, prove
 from trainer.inference.export.pictures import Proof
 from trainer.inference.export.wish import Wish, as_torch_answers, report
-from trainer.inference.saved import OURS, PUBLISHED, TENSORS, SavedRun, read_run
-from trainer.model import safetensors
+from trainer.inference.saved import PUBLISHED, TENSORS, SavedRun, read_run
+from trainer.model.files import OURS
 from trainer.records.folder import cannot_write, replace_text, write_json
 
 _CROP_MODES = {"crop": "center", "squish": "squash", "pad": "border"}
@@ -37,8 +39,8 @@ def publish(run: SavedRun, wish: Wish, pictures: Proof) -> Parity:
     try:
         beside.mkdir(parents=True)
         prefix = _prefix(run.weights)
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in run.weights.items()}
-        (beside / TENSORS).write_bytes(safetensors.packed(tensors))
+        tensors = {name.removeprefix(prefix): _alone(tensor) for name, tensor in run.weights.items()}
+        (beside / TENSORS).write_bytes(save(tensors, metadata={"format": "pt"}))  # which other readers ask for
         write_json(beside / PUBLISHED, _config(run, prefix))
         again = as_torch_answers(read_run(beside, run.stored.get("plugins") or ()), wish.temperature)
 
@@ -57,6 +59,11 @@ def publish(run: SavedRun, wish: Wish, pictures: Proof) -> Parity:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return parity
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """A copy in rows, sharing memory with no other tensor: what a safetensors file holds."""
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _prefix(weights: Mapping[str, Tensor]) -> str:

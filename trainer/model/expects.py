@@ -1,0 +1,110 @@
+"""How the pictures were prepared that weights were trained on, told without building the network or downloading."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from trainer.errors import TrainerError
+from trainer.model.files import FROM_HUB, OURS, located
+from trainer.schema import Fit, Resize, choices
+
+FITS: dict[str, Fit] = {"center": "crop", "squash": "squish", "border": "pad"}
+"""timm's words for how a picture fills a square."""
+
+
+@dataclass(frozen=True)
+class Expects:
+    """How the pictures were prepared that some weights were trained on; None where that is not known."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Of each channel, for values in [0, 1]."""
+    size: int | None
+    """Pixels on a side, of what the network saw."""
+    resize: Resize | None
+    crop_share: float | None
+    """The central square is this share of the shorter side; 1 for all of it."""
+    fit: Fit | None
+    origin: str
+    """Who says so."""
+
+
+def expected(model: str, options: Mapping[str, Any]) -> Expects | None:
+    """What the weights of a model expect, as their file or their publisher tells; None where neither does.
+
+    model: the name of the part; options: its options. What is wrong with them is no error here: building tells it.
+    """
+    weights, arch = options.get("weights"), str(options.get("arch"))
+    if not isinstance(weights, str):
+        return None
+    with suppress(TrainerError, ImportError, OSError, TypeError, ValueError, LookupError, AttributeError, RuntimeError):
+        place = located(weights)
+        if place is not None:
+            run = place.told().get("preprocessing", place.said(OURS).get("preprocessing"))
+            if run is not None:
+                return _of_run(run, place.name)
+            if "mean" in (published := place.said("pretrained_cfg")):
+                return _of_timm(published, f"the figures in {place.file.parent.name}/config.json")
+        if model == "timm" and (place is not None or weights == FROM_HUB):
+            config = import_module("timm").get_pretrained_cfg(arch)
+            return _of_timm(config.to_dict(), f"timm's figures for {arch}")
+        if model == "backbone":
+            return _of_torchvision(arch, weights if place is None else "DEFAULT")
+    return None
+
+
+def _of_run(plain: Mapping[str, Any], name: str) -> Expects | None:
+    """plain: the preprocessing that a run of ours has stored. A mean image belongs to that run's pictures alone."""
+    if plain.get("mean_image") is not None:
+        return None
+    share = plain.get("crop_share")
+    return Expects(
+        _floats(plain["mean"]),
+        _floats(plain["std"]),
+        int(plain["size"]),
+        _one_of(Resize, plain.get("resize")),
+        1.0 if share is None else float(share),
+        _one_of(Fit, plain.get("fit")),
+        f"the run that made {name}",
+    )
+
+
+def _of_timm(config: Mapping[str, Any], origin: str) -> Expects:
+    """config: a pretrained_cfg of timm's, whose defaults are timm's too."""
+    _, height, width = config.get("input_size", (3, 224, 224))
+    return Expects(
+        _floats(config["mean"]),
+        _floats(config["std"]),
+        int(height) if height == width else None,
+        _one_of(Resize, config.get("interpolation", "bicubic")),
+        float(config.get("crop_pct", 0.875)),
+        FITS.get(config.get("crop_mode", "center")),
+        origin,
+    )
+
+
+def _of_torchvision(arch: str, name: str) -> Expects:
+    """name: of an entry among torchvision's weights for the network."""
+    entry = import_module("torchvision").models.get_model_weights(arch)[name]
+    seen = entry.transforms()
+    (size,), (resized,) = seen.crop_size, seen.resize_size
+    return Expects(
+        _floats(seen.mean),
+        _floats(seen.std),
+        size,
+        _one_of(Resize, seen.interpolation.value),
+        size / resized,
+        "crop",
+        f"torchvision's figures for {arch} {entry.name}",
+    )
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _one_of(annotation: Any, word: Any) -> Any:
+    """The word, where it is one that the annotation names; None where it is another program's alone."""
+    return word if word in choices(annotation) else None
