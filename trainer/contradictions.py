@@ -55,7 +55,8 @@ def _of_sizes(data: Mapping[str, Any]) -> list[str]:
 
 def _of_figures(data: Mapping[str, Any]) -> list[str]:
     """Half of the figures that are given, figures of other channels, and another method beside them."""
-    mean, std, method, grey = (data.get(option) for option in ("mean", "std", "normalise", "grey"))
+    mean, std = (value if isinstance(value := data.get(option), list) else None for option in ("mean", "std"))
+    method, grey = data.get("normalise"), data.get("grey")
     if mean is None and std is None:
         return []
     if mean is None or std is None:
