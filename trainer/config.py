@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from trainer import registry, schema
+from trainer.contradictions import contradicting
 from trainer.errors import ConfigError, did_you_mean
 from trainer.registry import REQUIRED
 from trainer.schema import BelowOne, Budget, Count, Positive, Whole
@@ -139,9 +140,9 @@ def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
         errors += _contradictions(settings)
         errors += _contradicting_parts(settings, parts)
         errors += _wrongly_allowed(settings, plain)
-    if not errors:
-        errors += _contradicting_folds(parts.get("data"))
-        errors += _contradicting_sizes(parts.get("data"))
+    data = parts.get("data")
+    if not errors and data:
+        errors += contradicting(data.options)
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
@@ -361,27 +362,3 @@ def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None])
                 f"Set early_stop={patience + 1} at least, or lower sched.patience."
             )
     return lines
-
-
-def _contradicting_folds(data: Choice | None) -> list[str]:
-    """Options of a data part about cross-validation that cannot act together."""
-    val, folds, fold = ((data.options if data else {}).get(option) for option in ("val", "folds", "fold"))
-    if isinstance(fold, int) and folds is None:
-        return [f"data.fold: {fold} of no folds. Say how many there are: data.folds=5"]
-    if not isinstance(folds, int):
-        return []
-    if fold is None:
-        return [f"data.folds: say which of them validates, data.fold=0 to {folds - 1}; or all: -m data.fold=0,1,…"]
-    if isinstance(fold, int) and fold >= folds:
-        return [f"data.fold: {fold} is out of range. With data.folds={folds} it is 0 to {folds - 1}."]
-    if val is not None:
-        return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
-    return []
-
-
-def _contradicting_sizes(data: Choice | None) -> list[str]:
-    """Images that would be kept smaller than the model sees them."""
-    size, prepare = ((data.options if data else {}).get(option) for option in ("size", "prepare"))
-    if not isinstance(size, int) or not isinstance(prepare, int) or prepare >= size:
-        return []
-    return [f"data.prepare: {prepare} pixels are fewer than data.size={size}. Give {size} at least, or leave it out."]

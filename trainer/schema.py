@@ -31,6 +31,8 @@ Finite = Annotated[float, Rule("a finite number", math.isfinite)]
 Fraction = Annotated[float, Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)]
 BelowOne = Annotated[float, Rule("a number from 0 to below 1", lambda value: 0 <= value < 1)]
 Share = Annotated[float, Rule("a number between 0 and 1", lambda value: 0 < value < 1)]
+UpToOne = Annotated[float, Rule("a number above 0, up to 1", lambda value: 0 < value <= 1)]
+Level = Annotated[float, Rule("a level from 0 (black) to 1 (white)", lambda value: 0 <= value <= 1)]
 AtLeastOne = Annotated[float, Rule("a number from 1 up", lambda value: 1 <= value < math.inf)]
 Degrees = Annotated[float, Rule("an angle from 0 to 180 degrees", lambda value: 0 <= value <= 180)]
 Budget = Annotated[
@@ -48,7 +50,8 @@ Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2
 Validation = Share | Literal["test", "none"]
 Cache = Literal["auto", "none", "ram", "disk"]
 Denoise = Literal["none", "median", "gaussian", "bilateral"]
-Normalise = Literal["none", "mean", "mean_image", "mean_std", "imagenet"]
+Normalise = Literal["auto", "none", "mean", "mean_image", "mean_std", "imagenet"]
+Normalised = Literal["none", "mean", "mean_image", "mean_std", "imagenet", "given"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["crop", "squish", "pad"]
 

@@ -1,4 +1,4 @@
-"""Options that are null until they are said, and what older versions stored in their place."""
+"""Options whose default says nothing, and what that comes to; what older versions stored in the place of null."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -8,11 +8,18 @@ DEFAULT_SHARE = 0.1
 
 NULL_MEANS = {"data.val": DEFAULT_SHARE, "aug.padding": "reflection"}
 """What such an option has the effect of, and was by default before. What is said is refused where it cannot act."""
+_UNSAID = {
+    **{key: (None, meant) for key, meant in NULL_MEANS.items()},
+    "data.normalise": ("auto", "mean_std"),  # without data.mean and data.std, which are compared for themselves
+    "data.crop_share": (None, 1.0),
+}
+"""An option's default that says nothing, and what it has the effect of."""
 
 
 def effect(key: str, value: Any) -> Any:
     """What a value comes to in the steps of a run, by which runs are compared."""
-    return NULL_MEANS.get(key) if value is None else value
+    unsaid, meant = _UNSAID.get(key, (None, None))
+    return meant if value == unsaid else value
 
 
 def renewed(stored: Mapping[str, Any], said: Collection[str] = ()) -> dict[str, Any]:

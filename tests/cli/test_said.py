@@ -119,6 +119,14 @@ def test_null_is_compared_by_its_effect_on_the_steps() -> None:
     assert essential(check(plain))["data.val"] == 0.1
 
 
+def test_a_run_that_stored_mean_std_goes_on_where_nothing_is_said(train: Train, tmp_path: Path) -> None:
+    assert train("name=x", "epochs=1", "data.normalise=mean_std").code == 0
+    assert train("name=x", "resume=auto", "epochs=2").code == 0
+    assert train(f"resume={tmp_path / 'outputs' / 'x'}", "epochs=3", tiny=False).code == 0
+    ended = train("name=x", "resume=auto", "epochs=4", "data.mean=[0.5,0.5,0.5]", "data.std=[1,1,1]")
+    assert ended.code == 2 and "data.mean: None before, [0.5, 0.5, 0.5] now" in ended.err
+
+
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.integers(2, 5))
 @settings(deadline=None)
 def test_every_class_has_an_image_to_train_on_in_every_fold(counts: list[int], folds: int) -> None:

@@ -52,7 +52,7 @@ def export(capsys: pytest.CaptureFixture[str]) -> Export:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that knows three colours, of pictures of odd sizes."""
+    """A run that knows three colours, of the middle of pictures of odd sizes, by figures that were given."""
     folder = tmp_path_factory.mktemp("export")
     for name, colour in COLOURS.items():
         (folder / "colours" / name).mkdir(parents=True)
@@ -62,7 +62,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / "colours" / name / f"{number}.png")
     data = ("data=folder", f"data.root={folder / 'colours'}", "data.size=12", "data.cache=ram", "data.val=0.3")
-    assert main([f"output={folder}", "name=run", *RUN, *data]) == 0
+    given = ("data.crop_share=0.875", "data.mean=[0.4,0.5,0.6]", "data.std=[0.3,0.2,0.25]")
+    assert main([f"output={folder}", "name=run", *RUN, *data, *given]) == 0
     return folder / "run"
 
 
@@ -131,7 +132,8 @@ def test_the_metadata_and_the_report_tell_what_the_file_is(
     told = session_of(tmp_path / "colours.onnx").get_modelmeta().custom_metadata_map
     assert json.loads(told["classes"]) == sorted(ODD)
     preprocessing = json.loads(told["preprocessing"])
-    assert preprocessing["place"] == "inside" and preprocessing["size"] == 12 and len(preprocessing["mean"]) == 3
+    assert preprocessing["place"] == "inside" and preprocessing["size"] == 12
+    assert (preprocessing["crop_share"], preprocessing["mean"]) == (0.875, [0.4, 0.5, 0.6])
     summary = json.loads((run / "summary.json").read_text())
     assert json.loads(told["figures"])["best"]["val_accuracy"] == summary["best"]["val_accuracy"]
     report = json.loads((tmp_path / "colours.json").read_text())
@@ -192,6 +194,7 @@ def test_a_folder_for_the_hub_loads_as_the_run_and_its_card_says_what_was_measur
     card = (folder / "README.md").read_text()
     best = json.loads((run / "summary.json").read_text())["best"]
     assert f"accuracy {100 * best['val_accuracy']:.2f} %" in card
+    assert "It sees the central 0.875 of each side of the central square of a picture" in card
     assert "&lt;i&gt;\\|label\\|" in card and "<i>" not in card
     about = json.loads((run / "run.json").read_text())
     assert about["fingerprint"] in card and "optim: adamw" in card

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from torchvision.transforms import v2 as tv  # type: ignore[import-untyped]
 
-from trainer.data.decode import Frame, decode, short_side
+from trainer.data.decode import Frame, decode, framed, short_side
 from trainer.errors import DataError
 
 RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)  # 1 x 2
@@ -215,6 +216,46 @@ def test_each_method_and_fit_is_pillows(tmp_path: Path, method: Any, size: tuple
     for fit, image in expected.items():
         ours = decode(path, Frame(24, resize=method, fit=fit)).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
         assert np.array_equal(ours, np.array(image)), fit
+
+
+@pytest.mark.parametrize("size", [(60, 40), (40, 60), (9, 7), (24, 24)])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("share", [0.875, 0.5])
+def test_a_share_of_the_square_or_of_each_side_is_pillows(method: Any, size: tuple[int, int], share: float) -> None:
+    picture, resampling = scene(*size), METHODS[method]
+    left, top = (each * (1 - share) / 2 for each in size)
+    expected = {
+        "crop": ImageOps.fit(picture, (24, 24), resampling, bleed=(1 - share) / 2),
+        "squish": picture.resize((24, 24), resampling, box=(left, top, size[0] - left, size[1] - top)),
+    }
+    for fit, image in expected.items():
+        frame = Frame(24, resize=method, fit=fit, crop_share=share)  # type: ignore[arg-type]
+        assert np.array_equal(framed(picture, "", frame).permute(1, 2, 0).numpy(), np.array(image)), fit
+
+
+@pytest.mark.parametrize("size", [(500, 400), (333, 500), (97, 101)])
+def test_a_share_of_seven_eighths_is_a_crop_of_224_from_256_as_torchvision_takes_it(size: tuple[int, int]) -> None:
+    x, y = np.meshgrid(*(np.linspace(0, 3, each) for each in size))
+    waves = np.stack([np.sin(x + y), np.cos(2 * x), np.sin(3 * y - x)], axis=2)
+    picture = Image.fromarray((127.5 + 120 * waves).astype(np.uint8))
+    theirs = tv.Compose([tv.Resize(256), tv.CenterCrop(224), tv.PILToTensor()])(picture).int()
+    assert (framed(picture, "", Frame(224, crop_share=0.875)).int() - theirs).abs().max() <= 3
+    assert (framed(picture, "", Frame(224)).int() - theirs).abs().max() > 15  # the control
+
+
+def test_a_jpeg_decodes_no_smaller_than_its_share_wants(tmp_path: Path) -> None:
+    waves = 127.5 + 100 * np.sin(np.arange(256) * (np.pi / 8))  # a draft of 64 px would be 23 levels off
+    picture = Image.fromarray(np.tile(waves, (256, 1)).astype(np.uint8))
+    frame = Frame(64, grey=True, crop_share=0.5)
+    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), frame).float()
+    assert (jpeg - framed(picture, "", frame).float()).abs().max() <= 4
+    assert frame.draft == 128 and Frame(224, crop_share=0.875).draft == 256
+    assert Frame(64, resize="nearest", crop_share=0.5).draft is None
+
+
+def test_stores_and_fingerprints_of_before_there_was_a_share_stay_valid() -> None:
+    assert repr(Frame(16, True)) == "Frame(side=16, grey=True, resize='bilinear', fit='crop')"
+    assert repr(Frame(16, True, crop_share=0.5)) not in (repr(Frame(16, True)), repr(Frame(16, True, crop_share=0.6)))
 
 
 def test_methods_differ_and_only_nearest_aliases(tmp_path: Path) -> None:

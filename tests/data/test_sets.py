@@ -185,12 +185,14 @@ def test_number_of_glyph_classes_is_bounded_by_the_schema(classes: int) -> None:
 
 
 def test_shared_options_have_one_type_and_default() -> None:
-    shared = ("val", "folds", "fold", "normalise", "denoise", "cache", "grey", "download", "size", "resize", "fit")
+    everywhere = ("val", "folds", "fold", "normalise", "mean", "std", "denoise")
+    shared = (*everywhere, "cache", "grey", "download", "size", "resize", "fit", "crop_share")
     found: dict[str, set[str]] = {}
     for part in entries("data").values():
         for name in shared:
             if name in part.options and (part.name, name) != ("glyphs", "size"):
                 found.setdefault(name, set()).add(repr(part.options[name]))
     assert all(len(options) == 1 for options in found.values()) and len(found) == len(shared)
-    for name in ("val", "folds", "fold", "normalise", "denoise"):
+    for name in everywhere:
         assert all(name in part.options for part in entries("data").values())
+    assert all(("fit" in part.options) == ("crop_share" in part.options) for part in entries("data").values())

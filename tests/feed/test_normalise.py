@@ -56,6 +56,20 @@ def test_what_the_model_sees_is_the_formula_of_the_training_images(method: str) 
         assert (by_formula(other, training_pixels(job)) - expected).abs().max() > 0.01
 
 
+def test_given_figures_are_what_is_subtracted_and_divided_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normalise, "_counted", None)  # nothing is measured
+    job = job_of("data.mean=[0.4,0.5,0.6]", "data.std=[0.2,0.3,1]")
+    mean, std = torch.tensor([[0.4, 0.5, 0.6], [0.2, 0.3, 1.0]], dtype=torch.float64)[:, :, None, None]
+    expected = (training_pixels(job) - mean) / std
+    for batch in job.batches.epoch(0):
+        torch.testing.assert_close(batch.images.double(), expected[batch.indices], atol=2e-6, rtol=0)
+
+
+def test_where_no_figures_are_given_auto_is_mean_std_bit_for_bit() -> None:
+    auto, said = (next(iter(job_of(*words).batches.epoch(0))) for words in ((), ("data.normalise=mean_std",)))
+    assert torch.equal(auto.images, said.images)
+
+
 def test_validation_is_normalised_with_the_training_images_figures() -> None:
     job = job_of("data.normalise=mean_image")
     mean = training_pixels(job).mean(0)

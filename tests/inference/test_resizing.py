@@ -17,6 +17,7 @@ from trainer.inference.export.preparing import Prepared
 from trainer.inference.export.resizing import Fitted
 
 METHODS, FITS = ("nearest", "bilinear", "bicubic", "lanczos"), ("crop", "squish", "pad")
+WAYS = [*product(METHODS, FITS, [1]), *product(METHODS, ("crop", "squish"), [0.875, 0.3])]
 ODD = [(40, 50), (37, 33), (33, 80), (301, 200), (90, 30), (9, 7), (1, 1), (1, 9), (9, 1), (200, 3)]
 Levels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -31,10 +32,10 @@ def apart(image: Levels, frame: Frame) -> torch.Tensor:
     return (fitted - framed(Image.fromarray(image), "the image", frame).float()).abs()
 
 
-@pytest.mark.parametrize(("resize", "fit"), list(product(METHODS, FITS)))
-def test_a_picture_of_odd_size_is_fitted_as_pillow_fits_it(resize: str, fit: str) -> None:
+@pytest.mark.parametrize(("resize", "fit", "share"), WAYS)
+def test_a_picture_of_odd_size_is_fitted_as_pillow_fits_it(resize: str, fit: str, share: float) -> None:
     for side, (height, width) in product((12, 32), ODD):
-        levels = apart(noise(height, width), Frame(side, False, resize, fit))  # type: ignore[arg-type]
+        levels = apart(noise(height, width), Frame(side, False, resize, fit, share))  # type: ignore[arg-type]
         assert levels.max() <= (0 if resize == "nearest" else 1)
         assert (levels > 0).float().mean() < 0.05
 
@@ -45,9 +46,13 @@ def test_a_picture_of_odd_size_is_fitted_as_pillow_fits_it(resize: str, fit: str
     side=st.integers(1, 40),
     resize=st.sampled_from(METHODS),
     fit=st.sampled_from(FITS),
+    share=st.floats(0.05, 1),
 )
-def test_any_size_comes_within_a_level_of_pillow(sides: tuple[int, int], side: int, resize: str, fit: str) -> None:
-    levels = apart(noise(*sides, seed=side), Frame(side, False, resize, fit))  # type: ignore[arg-type]
+def test_any_size_comes_within_a_level_of_pillow(
+    sides: tuple[int, int], side: int, resize: str, fit: str, share: float
+) -> None:
+    frame = Frame(side, False, resize, fit, 1 if fit == "pad" else share)  # type: ignore[arg-type]
+    levels = apart(noise(*sides, seed=side), frame)
     assert levels.max() <= (0 if resize == "nearest" else 1)
 
 
@@ -61,6 +66,7 @@ FIGURES = Normalisation((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
 PREPARED: dict[str, Callable[[], Preprocessing]] = {
     "colour": lambda: Preprocessing(Frame(16), 16, FIGURES),
     "grey": lambda: Preprocessing(Frame(16, True, "lanczos", "pad"), 16, Normalisation((0.4,), (0.2,))),
+    "a share": lambda: Preprocessing(Frame(16, resize="bicubic", crop_share=0.875), 16, FIGURES),
     "resized again": lambda: Preprocessing(Frame(20), 16, FIGURES),
     "mean image": lambda: Preprocessing(Frame(16), 16, Normalisation((0.0,) * 3, (1.0,) * 3, torch.rand(3, 16, 16))),
     "median": lambda: Preprocessing(Frame(16), 16, FIGURES, denoise="median"),

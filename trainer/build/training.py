@@ -90,7 +90,7 @@ def _assembled(
     taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     stores = open_parts(config, taken, progress)
     train, val, test = stores.train, stores.val, stores.test
-    preprocessing = of_source(source, measure(train, source.normalise, source.size))
+    preprocessing = of_source(source, measure(train, source))
     policy: Policy = build_part(config, "aug")
     to_device = partial(upload, device=device)
     blend = choose_blend(settings, device, precision.dtype) if trains else blended

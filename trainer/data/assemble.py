@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer.contradictions import of_other_channels
 from trainer.data.decode import Frame
 from trainer.data.denoise import denoised
 from trainer.data.keep import Keep
-from trainer.data.source import Samples, Source
+from trainer.data.source import Figures, Samples, Source
 from trainer.data.splits import cross_validate, validate_on
 from trainer.errors import ConfigError, DataError, some
-from trainer.schema import Denoise, Normalise, Validation
+from trainer.schema import Denoise, Normalise, Normalised, Validation
 from trainer.stored import DEFAULT_SHARE
 
 
@@ -22,8 +23,22 @@ class Wishes:
     val: Validation | None = None
     folds: int | None = None
     fold: int | None = None
-    normalise: Normalise = "mean_std"
+    normalise: Normalise = "auto"
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
     denoise: Denoise = "none"
+
+    @property
+    def figures(self) -> Figures | None:
+        """Those that are given."""
+        assert (self.mean is None) == (self.std is None)
+        return Figures(tuple(self.mean), tuple(self.std)) if self.mean is not None and self.std is not None else None
+
+    @property
+    def method(self) -> Normalised:
+        """What auto comes to."""
+        auto: Normalised = "mean_std" if self.mean is None else "given"
+        return auto if self.normalise == "auto" else self.normalise
 
 
 def assemble(
@@ -66,10 +81,11 @@ def assemble(
         test,
         size,
         keep or Keep(),
-        wishes.normalise,
+        wishes.method,
         tuple(said),
         frame=frame,
         denoise=wishes.denoise,
+        figures=wishes.figures,
     )
 
 
@@ -93,3 +109,5 @@ def _check(wishes: Wishes, parts: Mapping[str, Samples]) -> None:
         raise ConfigError(f"data.val={wishes.val}: the set has a validation part of its own. Leave data.val out.")
     if wishes.normalise == "imagenet" and parts["train"].shape[0] != 3:
         raise ConfigError("data.normalise=imagenet: its figures are for three channels. Use mean_std for grey images.")
+    if wishes.mean is not None and (lines := of_other_channels(wishes.mean, parts["train"].shape[0])):
+        raise ConfigError("\n".join(lines))

@@ -4,7 +4,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.cifar import cifar_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Normalise, Validation, Whole
+from trainer.schema import Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
 
 
 @DATA.register
@@ -14,7 +14,9 @@ def cifar10(
     download: bool = False,
     grey: bool = False,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -25,4 +27,6 @@ def cifar10(
     """
     from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 
-    return cifar_source(CIFAR10, root, Wishes(val, folds, fold, normalise, denoise), download=download, grey=grey)
+    return cifar_source(
+        CIFAR10, root, Wishes(val, folds, fold, normalise, mean, std, denoise), download=download, grey=grey
+    )

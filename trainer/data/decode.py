@@ -1,5 +1,6 @@
 """An image file as a uint8 tensor: whatever its colour mode, turned upright, without surprises."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -36,13 +37,26 @@ class Frame:
     """What becomes of a picture: one channel or three, and how it fills a square of `side` pixels.
 
     side: None leaves the size as it is. fit: 'crop' takes the central square, 'squish' changes the proportions, 'pad'
-    puts black beside or above and below. resize: the method; all but 'nearest' are antialiased.
+    puts black beside or above and below. resize: the method; all but 'nearest' are antialiased. crop_share: how much of
+    that square's sides is seen, about its centre; of the picture's own sides with 'squish'; 1 with 'pad'.
     """
 
     side: int | None = None
     grey: bool = False
     resize: Resize = "bilinear"
     fit: Fit = "crop"
+    crop_share: float = 1.0
+
+    @property
+    def draft(self) -> int | None:
+        """Pixels on a side below which a file must not be decoded; None where it must be decoded whole."""
+        antialiased = self.resize != "nearest"  # as a draft is
+        return math.ceil(self.side / self.crop_share) if self.side and antialiased else None
+
+    def __repr__(self) -> str:
+        """Stores and fingerprints go by it: where the share is 1, as before there was one, so that they stay valid."""
+        share = f", crop_share={self.crop_share!r}" if self.crop_share != 1 else ""
+        return f"Frame(side={self.side!r}, grey={self.grey!r}, resize={self.resize!r}, fit={self.fit!r}{share})"
 
 
 _AS_IT_IS = Frame()
@@ -55,8 +69,7 @@ def decode(path: Path | Packed, frame: Frame = _AS_IT_IS) -> Tensor:
     above 1; other ranges are stretched from their least to their greatest. An animation gives its first frame.
     Raises DataError with the file and the reason: unreadable, truncated, or more than 89 million pixels.
     """
-    antialiased = frame.resize != "nearest"  # as a draft is
-    return framed(_load(path, frame.side if antialiased else None), str(path), frame)
+    return framed(_load(path, frame.draft), str(path), frame)
 
 
 def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
@@ -141,13 +154,19 @@ def _to_eight_bits(image: Image.Image, where: str) -> Image.Image:
 def _square(image: Image.Image, side: int, frame: Frame) -> Image.Image:
     """Cropped and resized in one step: a very long image never becomes a huge one on the way."""
     method = _METHODS[frame.resize]
-    if frame.fit == "squish":
-        return image.resize((side, side), method)
-    if frame.fit == "crop":
-        short = min(image.size)
-        left, top = (image.width - short) // 2, (image.height - short) // 2
-        return image.resize((side, side), method, box=(left, top, left + short, top + short))
+    if frame.fit != "pad":
+        return image.resize((side, side), method, box=_seen(*image.size, frame))
     width, height = (max(1, round(Fraction(each * side, max(image.size)))) for each in image.size)
     result = Image.new(image.mode, (side, side))
     result.paste(image.resize((width, height), method), ((side - width) // 2, (side - height) // 2))
     return result
+
+
+def _seen(width: int, height: int, frame: Frame) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what is resized: the share of the central square, or of each side."""
+    sides = (width, height) if frame.fit == "squish" else (min(width, height),) * 2
+    left, top = (
+        (size - side) // 2 + side * (1 - frame.crop_share) / 2
+        for size, side in zip((width, height), sides, strict=True)
+    )
+    return left, top, left + sides[0] * frame.crop_share, top + sides[1] * frame.crop_share

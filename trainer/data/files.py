@@ -62,6 +62,7 @@ class Look:
     grey: bool = False
     resize: Resize = "bilinear"
     fit: Fit = "crop"
+    crop_share: float | None = None
     on_error: Literal["stop", "skip"] = "stop"
 
 
@@ -122,10 +123,10 @@ def file_source(
         said += [note for part, files in parts.items() if part != "train" for note in _lacking(part, files, classes)]
         median = _median_short_side(parts["train"].paths)
         seen, side = sizes(median, look.size, look.prepare)
-        frame = Frame(side, look.grey, look.resize, look.fit)
+        frame = Frame(side, look.grey, look.resize, look.fit, look.crop_share or 1.0)
         samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
         source = assemble(
-            classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=[size_note(median, seen, side, look.fit)]
+            classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=[size_note(median, seen, frame)]
         )
     listed = ["All that could not be read are in left_out.txt."] if left_out else []
     return replace(source, notes=(*said, *listed, *source.notes), losses=tuple(said), left_out=tuple(left_out))
@@ -140,10 +141,12 @@ def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]
     return seen, prepare or seen
 
 
-def size_note(median: int, seen: int, side: int, fit: Fit) -> str:
+def size_note(median: int, seen: int, frame: Frame) -> str:
     """The line that says how images are resized."""
+    share = f", of that the central {frame.crop_share:g} of each side" if frame.crop_share != 1 else ""
     return (
-        f"Images are resized to {side} x {side} ({_FIT_IN_WORDS[fit]}); the model sees {seen} x {seen}. "
+        f"Images are resized to {frame.side} x {frame.side} ({_FIT_IN_WORDS[frame.fit]}{share}); the model sees "
+        f"{seen} x {seen}. "
         f"The training images' median short side is {median}."
     )
 

@@ -22,7 +22,20 @@ from trainer.data.part_names import parts_of
 from trainer.data.source import Source
 from trainer.errors import DataError, told
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
+from trainer.schema import (
+    Cache,
+    Count,
+    Denoise,
+    Fit,
+    Folds,
+    Level,
+    Normalise,
+    Positive,
+    Resize,
+    UpToOne,
+    Validation,
+    Whole,
+)
 
 _Place = tuple[int, int]
 """Device and inode: which folder it is, by whatever name."""
@@ -38,9 +51,12 @@ def folder(
     prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
+    crop_share: UpToOne | None = None,
     grey: bool = False,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -63,8 +79,8 @@ def folder(
     else:
         found, notes = scan(base, parts, label, least)
     classes = found["train"].classes
-    look = Look(size, prepare, grey, resize, fit, on_error)
-    wishes = Wishes(val, folds, fold, normalise, denoise)
+    look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
+    wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return file_source(classes, found, look, wishes, keep, notes)
 
 

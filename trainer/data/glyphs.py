@@ -20,7 +20,7 @@ from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
 from trainer.rng import hash_words
-from trainer.schema import Cache, Count, Denoise, Folds, Normalise, Positive, Rule, Validation, Whole
+from trainer.schema import Cache, Count, Denoise, Folds, Level, Normalise, Positive, Rule, UpToOne, Validation, Whole
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CONTRAST = 70.0
@@ -38,7 +38,9 @@ def glyphs(
     grey: bool = False,
     seed: Whole = 0,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -56,7 +58,7 @@ def glyphs(
     train = _Drawn(classes, images, size, grey, seed, "train")
     test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
     parts = {"train": train, "test": test}
-    wishes, keep = Wishes(val, folds, fold, normalise, denoise), Keep(cache, cache_dir, cache_limit)
+    wishes, keep = Wishes(val, folds, fold, normalise, mean, std, denoise), Keep(cache, cache_dir, cache_limit)
     return assemble(CHARACTERS[:classes], parts, wishes, size=size, keep=keep)
 
 

@@ -14,7 +14,20 @@ from trainer.data.keep import Keep
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
+from trainer.schema import (
+    Cache,
+    Count,
+    Denoise,
+    Fit,
+    Folds,
+    Level,
+    Normalise,
+    Positive,
+    Resize,
+    UpToOne,
+    Validation,
+    Whole,
+)
 
 IMAGENETTE = {
     "n01440764": "tench",
@@ -53,9 +66,12 @@ def imagenette(
     prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
+    crop_share: UpToOne | None = None,
     grey: bool = False,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -68,7 +84,10 @@ def imagenette(
     Class folders as published, in root/imagenette2-160 (-320, or nothing for full), or root itself. The published
     validation part, on which the leaderboard measures, serves as the test part.
     """
-    wishes, look = Wishes(val, folds, fold, normalise, denoise), Look(size, prepare, grey, resize, fit)
+    wishes, look = (
+        Wishes(val, folds, fold, normalise, mean, std, denoise),
+        Look(size, prepare, grey, resize, fit, crop_share),
+    )
     keep = Keep(cache, cache_dir, cache_limit)
     return _published("imagenette2", IMAGENETTE, root, variant, download, look, wishes, keep)
 
@@ -83,9 +102,12 @@ def imagewoof(
     prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
+    crop_share: UpToOne | None = None,
     grey: bool = False,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -98,7 +120,10 @@ def imagewoof(
     Class folders as published, in root/imagewoof2-160 (-320, or nothing for full), or root itself. The published
     validation part, on which the leaderboard measures, serves as the test part.
     """
-    wishes, look = Wishes(val, folds, fold, normalise, denoise), Look(size, prepare, grey, resize, fit)
+    wishes, look = (
+        Wishes(val, folds, fold, normalise, mean, std, denoise),
+        Look(size, prepare, grey, resize, fit, crop_share),
+    )
     keep = Keep(cache, cache_dir, cache_limit)
     return _published("imagewoof2", IMAGEWOOF, root, variant, download, look, wishes, keep)
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from trainer.data.decode import Frame
 from trainer.data.keep import Keep
 from trainer.errors import DataError
-from trainer.schema import Denoise, Normalise
+from trainer.schema import Denoise, Normalised
 
 
 class Samples(Protocol):
@@ -108,6 +108,13 @@ class Subset:
         return hashlib.sha256(whole + self.indices.to(torch.int64).numpy().tobytes()).digest()
 
 
+class Figures(NamedTuple):
+    """What is subtracted from x / 255 and what that is divided by, one number a channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Source:
     """A data set as it is trained on: val is never None (a share of train was held out where the set has none)."""
@@ -120,7 +127,7 @@ class Source:
     """Pixels on a side of what the model sees; images may be a little larger, and the warp samples them down."""
     keep: Keep = field(default_factory=Keep)
     """Where decoded images are kept."""
-    normalise: Normalise = "mean_std"
+    normalise: Normalised = "mean_std"
     """What is subtracted from the images, and what they are divided by: see normalise.py."""
     notes: tuple[str, ...] = ()
     """What was decided or left out on the way, one line each, for the user to read before the run."""
@@ -132,6 +139,8 @@ class Source:
     """The filter that the images have been through."""
     left_out: tuple[str, ...] = ()
     """Each file that could not be read and was therefore left out, with the reason."""
+    figures: Figures | None = None
+    """Those of normalise='given'."""
 
     def __post_init__(self) -> None:
         """Raises DataError for a label that is no class, whoever has read it."""

@@ -19,7 +19,20 @@ from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
 from trainer.errors import DataError, did_you_mean, told
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
+from trainer.schema import (
+    Cache,
+    Count,
+    Denoise,
+    Fit,
+    Folds,
+    Level,
+    Normalise,
+    Positive,
+    Resize,
+    UpToOne,
+    Validation,
+    Whole,
+)
 
 
 @DATA.register
@@ -36,9 +49,12 @@ def table(
     prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
+    crop_share: UpToOne | None = None,
     grey: bool = False,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -72,8 +88,8 @@ def table(
         notes.insert(0, in_words(listed, sheet, columns, lookup))
     with told(notes, DataError):
         _check_parts(parts, source, ignore, least=1 if val == "none" else 2)
-    look = Look(size, prepare, grey, resize, fit, on_error)
-    wishes = Wishes(val, folds, fold, normalise, denoise)
+    look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
+    wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
     lines = tuple(f"{source}, line {row.number}: {row.told} {reason}" for row, reason in left_out)
     return replace(made, left_out=(*lines, *made.left_out))

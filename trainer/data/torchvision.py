@@ -22,7 +22,20 @@ from trainer.data.marks import marks, sample
 from trainer.data.source import Samples, Source
 from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
-from trainer.schema import Cache, Count, Denoise, Fit, Folds, Normalise, Positive, Resize, Validation, Whole
+from trainer.schema import (
+    Cache,
+    Count,
+    Denoise,
+    Fit,
+    Folds,
+    Level,
+    Normalise,
+    Positive,
+    Resize,
+    UpToOne,
+    Validation,
+    Whole,
+)
 
 Arguments = dict[str, str | int | bool]
 
@@ -65,9 +78,12 @@ def torchvision(
     prepare: Count | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
+    crop_share: UpToOne | None = None,
     grey: bool = False,
     denoise: Denoise = "none",
-    normalise: Normalise = "mean_std",
+    normalise: Normalise = "auto",
+    mean: list[Level] | None = None,
+    std: list[UpToOne] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -90,15 +106,15 @@ def torchvision(
     }
     median = _median_short_side(datasets["train"])
     seen, side = sizes(median, size, prepare)
-    frame = Frame(side, grey, resize, fit)
+    frame = Frame(side, grey, resize, fit, crop_share or 1.0)
     origin = f"{set}{sorted((arguments or {}).items())} {_files_below(Path(root).expanduser())}"
     parts: dict[str, Samples] = {
         part: TorchvisionSamples(dataset, f"{set}, {part} part", origin, _labels(dataset), side, frame)
         for part, dataset in datasets.items()
     }
     classes = _classes(datasets["train"], 1 + max(int(part.labels.max()) for part in parts.values()))
-    wishes, note = Wishes(val, folds, fold, normalise, denoise), size_note(median, seen, side, fit)
-    keep = Keep(cache, cache_dir, cache_limit)
+    wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
+    keep, note = Keep(cache, cache_dir, cache_limit), size_note(median, seen, frame)
     return assemble(classes, parts, wishes, size=seen, keep=keep, frame=frame, notes=[note])
 
 

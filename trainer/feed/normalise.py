@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer import rng
+from trainer.data.source import Source
 from trainer.feed.store import Store
 from trainer.rng import Draws
-from trainer.schema import Normalise
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -55,21 +55,24 @@ def centred(transform: Callable[..., Tensor], image: Tensor) -> Callable[..., Te
     return apply
 
 
-def measure(store: Store, method: Normalise, size: int) -> Normalisation:
-    """The normalisation that the method names, from the images of the store; size: what the model sees.
+def measure(store: Store, source: Source) -> Normalisation:
+    """The normalisation that the source names, from the training images, which are in the store.
 
     none: only x / 255. mean: minus each channel's mean. mean_image: minus the mean of the images, pixel by pixel.
     mean_std: minus each channel's mean, divided by its standard deviation over all pixels. imagenet: the figures that
-    pretrained weights expect.
+    pretrained weights expect. given: the source's own figures.
     """
-    channels = store.shape[0]
+    method, channels = source.normalise, store.shape[0]
     zeros, ones = (0.0,) * channels, (1.0,) * channels
     if method == "none":
         return Normalisation(zeros, ones)
+    if method == "given":
+        assert source.figures is not None
+        return Normalisation(*source.figures)
     if method == "imagenet":
         return Normalisation(_IMAGENET_MEAN, _IMAGENET_STD)
     if method == "mean_image":
-        return Normalisation(zeros, ones, mean_image(store, size))
+        return Normalisation(zeros, ones, mean_image(store, source.size))
     mean, std = mean_and_std(store)
     return Normalisation(tuple(mean.tolist()), tuple(std.tolist()) if method == "mean_std" else ones)
 

@@ -20,7 +20,7 @@ from trainer.data.formats import Packed
 from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.feed.normalise import Normalisation, centred
-from trainer.schema import Denoise, Normalise
+from trainer.schema import Denoise, Normalised
 
 Picture = Path | Packed | Image.Image | np.ndarray[Any, Any]
 
@@ -34,7 +34,7 @@ class Preprocessing:
     size: int
     """Pixels on a side of what the model sees."""
     normalisation: Normalisation
-    normalise: Normalise = "mean_std"
+    normalise: Normalised = "mean_std"
     """The method that gave the normalisation's figures."""
     denoise: Denoise = "none"
 
@@ -55,6 +55,7 @@ class Preprocessing:
             "size": self.size,
             "resize": self.frame.resize,
             "fit": self.frame.fit,
+            "crop_share": self.frame.crop_share,
             "denoise": self.denoise,
             "normalise": self.normalise,
             **self.normalisation.plain(),
@@ -105,7 +106,8 @@ def read(plain: Mapping[str, Any]) -> Preprocessing:
         values = np.frombuffer(b64decode(image), dtype=np.float32).copy()
         image = torch.from_numpy(values).view(int(plain["channels"]), size, size)
     mean, std = (tuple(float(value) for value in plain[key]) for key in ("mean", "std"))
-    frame = Frame(int(plain["prepared_size"]), plain["channels"] == 1, plain["resize"], plain["fit"])
+    share = float(plain.get("crop_share", 1.0))  # older runs saw all of the square
+    frame = Frame(int(plain["prepared_size"]), plain["channels"] == 1, plain["resize"], plain["fit"], share)
     return Preprocessing(frame, size, Normalisation(mean, std, image), plain["normalise"], plain["denoise"])
 
 

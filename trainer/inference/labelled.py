@@ -26,7 +26,7 @@ Split = Literal["train", "val", "test"]
 PARTS = ("train", "val", "test")
 _KEEPING = ("data.cache", "data.cache_dir", "data.cache_limit")
 """Words on where decoded images are kept, which say nothing of what they are."""
-_PREPARED = ("size", "prepare", "resize", "fit", "grey", "denoise", "normalise")
+_PREPARED = ("size", "prepare", "resize", "fit", "crop_share", "grey", "denoise", "normalise", "mean", "std")
 """Options by which pictures are prepared: always as the run's were."""
 _DIVIDED = ("val", "folds", "fold", "ignore")
 """Options of the training that mean nothing to other pictures, all of which are scored."""
@@ -200,14 +200,18 @@ def _said(run: SavedRun, name: str, words: Sequence[str]) -> dict[str, Any]:
 def _as_prepared(run: SavedRun, name: str, side: int) -> dict[str, Any]:
     """The options of a data part that say how pictures are prepared, as those of the run were; only those it has."""
     preprocessing: Preprocessing = run.preprocessing
+    is_given, figures = preprocessing.normalise == "given", preprocessing.normalisation
     values = {
         "size": preprocessing.size,
         "prepare": max(side, preprocessing.size),
         "resize": preprocessing.frame.resize,
         "fit": preprocessing.frame.fit,
+        "crop_share": preprocessing.frame.crop_share,
         "grey": preprocessing.frame.grey,
         "denoise": preprocessing.denoise,
-        "normalise": preprocessing.normalise,
+        "normalise": "auto" if is_given else preprocessing.normalise,
+        "mean": list(figures.mean) if is_given else None,
+        "std": list(figures.std) if is_given else None,
     }
     return {key: value for key, value in values.items() if key in _options(run, name)}
 

@@ -120,12 +120,14 @@ def _classes(run: SavedRun) -> Iterator[str]:
 
 
 def _limits(run: SavedRun) -> Iterator[str]:
-    preprocessing = run.preprocessing
+    preprocessing, share = run.preprocessing, run.preprocessing.frame.crop_share
     yield "- It knows these classes only: a picture of anything else is given one of them, often a sure one."
     yield "- It was measured on pictures like those that it was trained on. With others, measure anew."
     yield "- Its probabilities are off by the calibration error above; where none stands there, none was measured."
-    if preprocessing.frame.fit == "crop":
-        yield "- It sees the central square of a picture: what lies outside of it does not count."
+    if preprocessing.frame.fit == "crop" or share < 1:
+        seen = "the central square of a picture" if preprocessing.frame.fit == "crop" else "a picture"
+        part = f"the central {share:g} of each side of " if share < 1 else ""
+        yield f"- It sees {part}{seen}: what lies outside of it does not count."
     yield f"- Details that are lost at {preprocessing.size} x {preprocessing.size} pixels cannot be told."
     yield "- Nobody has said under which licence it may be used: whoever publishes it should."
 

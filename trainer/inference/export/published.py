@@ -106,7 +106,7 @@ def _timm(run: SavedRun) -> dict[str, Any]:
         "pretrained_cfg": {
             "input_size": [preprocessing.channels, preprocessing.size, preprocessing.size],
             "interpolation": frame.resize,
-            "crop_pct": 1.0,
+            "crop_pct": frame.crop_share,
             "crop_mode": _CROP_MODES[frame.fit],
             "mean": list(preprocessing.normalisation.mean),
             "std": list(preprocessing.normalisation.std),

@@ -52,15 +52,19 @@ class Fitted(nn.Module):
         """Height and width, as `data/decode.py` fits them."""
         lengths = [torch.scalar_tensor(size, dtype=torch.float64) for size in sizes]
         nothing, whole = torch.zeros_like(lengths[0]), torch.full_like(lengths[0], self.side)
-        if self.frame.fit == "squish":
-            return [Side(size, nothing, length, nothing, whole) for size, length in zip(sizes, lengths, strict=True)]
-        if self.frame.fit == "crop":
-            short = torch.minimum(*lengths)
-            starts = [torch.floor((length - short) / 2) for length in lengths]
-            return [Side(size, start, short, nothing, whole) for size, start in zip(sizes, starts, strict=True)]
+        if self.frame.fit != "pad":
+            sides = lengths if self.frame.fit == "squish" else [torch.minimum(*lengths)] * 2
+            boxes = [self._box(length, side) for length, side in zip(lengths, sides, strict=True)]
+            return [Side(size, *box, nothing, whole) for size, box in zip(sizes, boxes, strict=True)]
         inner = [(length * self.side / torch.maximum(*lengths)).round().clamp(min=1) for length in lengths]
         befores = [torch.floor((whole - each) / 2) for each in inner]
         return [Side(*each) for each in zip(sizes, [nothing] * 2, lengths, befores, inner, strict=True)]
+
+    def _box(self, length: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
+        """Start and length of the share of a side that is seen, in single precision, as Pillow keeps them."""
+        start = torch.floor((length - side) / 2) + side * (1 - self.frame.crop_share) / 2
+        end = start + side * self.frame.crop_share
+        return start.float().double(), (end.float() - start.float()).double()
 
 
 def matrix(side: Side, result: int, method: Resize) -> Tensor:

@@ -1,0 +1,77 @@
+"""Options of a data part that are each right and cannot act together, as far as they alone tell it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def contradicting(data: Mapping[str, Any]) -> list[str]:
+    """One line for each contradiction among the options of a data part."""
+    return [*_of_folds(data), *_of_sizes(data), *_of_figures(data)]
+
+
+def of_other_channels(figures: Sequence[float], channels: int) -> list[str]:
+    """The line about data.mean and data.std, where they have not one number for each channel of the images."""
+    if len(figures) == channels:
+        return []
+    kind = {1: "grey images have one channel", 3: "images in colour have 3 channels"}
+    has = kind.get(channels, f"the images have {channels} channels")
+    each = ",".join(["0.5"] * channels)
+    return [
+        f"data.mean: a list of {len(figures)}, where {has}. Give one number a channel, data.mean=[{each}], and so "
+        f"data.std."
+    ]
+
+
+def _of_folds(data: Mapping[str, Any]) -> list[str]:
+    """Cross-validation without a fold to validate, or with another way to validate."""
+    val, folds, fold = (data.get(option) for option in ("val", "folds", "fold"))
+    if isinstance(fold, int) and folds is None:
+        return [f"data.fold: {fold} of no folds. Say how many there are: data.folds=5"]
+    if not isinstance(folds, int):
+        return []
+    if fold is None:
+        return [f"data.folds: say which of them validates, data.fold=0 to {folds - 1}; or all: -m data.fold=0,1,…"]
+    if isinstance(fold, int) and fold >= folds:
+        return [f"data.fold: {fold} is out of range. With data.folds={folds} it is 0 to {folds - 1}."]
+    if val is not None:
+        return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
+    return []
+
+
+def _of_sizes(data: Mapping[str, Any]) -> list[str]:
+    """Images that would be kept smaller than the model sees them, and a share of what is seen as a whole."""
+    size, prepare, share, lines = data.get("size"), data.get("prepare"), data.get("crop_share"), []
+    if isinstance(size, int) and isinstance(prepare, int) and prepare < size:
+        lines.append(
+            f"data.prepare: {prepare} pixels are fewer than data.size={size}. Give {size} at least, or leave it out."
+        )
+    if data.get("fit") == "pad" and share not in (None, 1):
+        lines.append(
+            f"data.crop_share: {share} cannot act with data.fit=pad, which shows all of a picture. Leave it out, or "
+            f"use data.fit=crop."
+        )
+    return lines
+
+
+def _of_figures(data: Mapping[str, Any]) -> list[str]:
+    """Half of the figures that are given, figures of other channels, and another method beside them."""
+    mean, std = (value if isinstance(value := data.get(option), list) else None for option in ("mean", "std"))
+    method, grey = data.get("normalise"), data.get("grey")
+    if mean is None and std is None:
+        return []
+    if mean is None or std is None:
+        said, other = ("std", "mean") if mean is None else ("mean", "std")
+        return [f"data.{said}: it acts only together with data.{other}. Give both, or neither."]
+    lines = []
+    if method not in (None, "auto"):
+        lines.append(
+            f"data.normalise: {method} cannot act with data.mean and data.std, which are figures of their own. Leave "
+            f"it out, or them."
+        )
+    if len(mean) != len(std):
+        lines.append(
+            f"data.std: a list of {len(std)}, where data.mean is one of {len(mean)}. Give one number a channel."
+        )
+    elif isinstance(grey, bool):
+        lines += of_other_channels(mean, 1 if grey else 3)
+    return lines
