@@ -36,6 +36,7 @@ Precise = Literal["fp32", "bf16", "fp16"]
 Activation = Literal["relu", "leaky_relu", "mish", "tanh", "sigmoid"]
 Pooling = Literal["average", "max", "concatenated"]
 Padding = Literal["reflection", "border", "zeros"]
+Flip = Fraction | Literal["alternate"]
 
 # What every data set, or every set of image files, lets one choose.
 Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]
