@@ -185,7 +185,8 @@ def test_number_of_glyph_classes_is_bounded_by_the_schema(classes: int) -> None:
 
 
 def test_shared_options_have_one_type_and_default() -> None:
-    shared = ("val", "folds", "fold", "normalise", "denoise", "cache", "grey", "download", "size", "resize", "fit")
+    kinds = ("grey", "download", "size", "resize", "fit")
+    shared = ("val", "folds", "fold", "normalise", "denoise", "wrong_labels", "cache", *kinds)
     found: dict[str, set[str]] = {}
     for part in entries("data").values():
         for name in shared:

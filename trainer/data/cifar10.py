@@ -4,7 +4,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.cifar import cifar_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Normalise, Validation, Whole
+from trainer.schema import BelowOne, Denoise, Folds, Normalise, Validation, Whole
 
 
 @DATA.register
@@ -15,6 +15,7 @@ def cifar10(
     grey: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -25,4 +26,6 @@ def cifar10(
     """
     from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 
-    return cifar_source(CIFAR10, root, Wishes(val, folds, fold, normalise, denoise), download=download, grey=grey)
+    return cifar_source(
+        CIFAR10, root, Wishes(val, folds, fold, normalise, denoise, wrong_labels), download=download, grey=grey
+    )

@@ -6,7 +6,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.idx import idx_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Normalise, Validation, Whole
+from trainer.schema import BelowOne, Denoise, Folds, Normalise, Validation, Whole
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -18,6 +18,7 @@ def fashion_mnist(
     download: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -30,7 +31,7 @@ def fashion_mnist(
         "Add data.download=true to fetch it, or on Debian `apt-get install dataset-fashion-mnist` "
         "and set data.root=/usr/share/datasets/fashion-mnist"
     )
-    wishes, fetch = Wishes(val, folds, fold, normalise, denoise), _download if download else None
+    wishes, fetch = Wishes(val, folds, fold, normalise, denoise, wrong_labels), _download if download else None
     return idx_source(root, CLASSES, wishes, folder="FashionMNIST", download=fetch, advice=advice)
 
 

@@ -20,7 +20,7 @@ from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
 from trainer.rng import hash_words
-from trainer.schema import Cache, Count, Denoise, Folds, Normalise, Positive, Rule, Validation, Whole
+from trainer.schema import BelowOne, Cache, Count, Denoise, Folds, Normalise, Positive, Rule, Validation, Whole
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CONTRAST = 70.0
@@ -39,6 +39,7 @@ def glyphs(
     seed: Whole = 0,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -56,7 +57,7 @@ def glyphs(
     train = _Drawn(classes, images, size, grey, seed, "train")
     test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
     parts = {"train": train, "test": test}
-    wishes, keep = Wishes(val, folds, fold, normalise, denoise), Keep(cache, cache_dir, cache_limit)
+    wishes, keep = Wishes(val, folds, fold, normalise, denoise, wrong_labels), Keep(cache, cache_dir, cache_limit)
     return assemble(CHARACTERS[:classes], parts, wishes, size=size, keep=keep)
 
 

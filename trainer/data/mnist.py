@@ -6,7 +6,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.idx import idx_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Normalise, Validation, Whole
+from trainer.schema import BelowOne, Denoise, Folds, Normalise, Validation, Whole
 
 CLASSES = tuple("0123456789")
 
@@ -18,6 +18,7 @@ def mnist(
     download: bool = False,
     denoise: Denoise = "none",
     normalise: Normalise = "mean_std",
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -27,7 +28,7 @@ def mnist(
     Read from the IDX files, raw or gzipped, in root or in torchvision's folders below it.
     """
     advice = "Add data.download=true to fetch it."
-    wishes, fetch = Wishes(val, folds, fold, normalise, denoise), _download if download else None
+    wishes, fetch = Wishes(val, folds, fold, normalise, denoise, wrong_labels), _download if download else None
     return idx_source(root, CLASSES, wishes, folder="MNIST", download=fetch, advice=advice)
 
 
