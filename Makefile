@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-peers
 CONSTRAINTS ?=
 
-.PHONY: help setup lock check test train bench bench-peers bench-scaling torture fuzz clean
+.PHONY: help setup lock check test train recipes bench bench-peers bench-scaling torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
@@ -30,6 +30,9 @@ test: setup      ## every test
 
 train: setup     ## train the default: coloured glyphs, a small CNN
 	$(BIN)/python -m trainer
+
+recipes: setup   ## train every recipe again, and set what it claims beside what comes out; hours; NAMES="smoke noisy_labels"
+	$(BIN)/python -u -m benchmarks.recipes $(NAMES)
 
 bench: setup     ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks

@@ -44,6 +44,7 @@ Pooling = Literal["average", "max", "concatenated"]
 HeadInit = Literal["zero", "default", "new"]
 Match = Literal["name", "order"]
 Padding = Literal["reflection", "border", "zeros"]
+Flip = Fraction | Literal["alternate"]
 
 # What every data set, or every set of image files, lets one choose.
 Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]

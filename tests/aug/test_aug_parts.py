@@ -109,6 +109,7 @@ def test_what_acts_is_in_words(option: str) -> None:
         (("aug=light", "aug.flip=0", "aug.rotate=0", "aug.zoom=1"), "aug light (shift 0.06, brightness 0.2, contrast"),
         (("aug=tutorial",), "aug tutorial (flip, mixup 0.4, turn 15, zoom 1.1, …);"),
         (("aug=custom", "aug.flip=1", "aug.cutmix=1"), "aug custom (flip, cutmix 1);"),
+        (("aug=light", "aug.flip=alternate"), "aug light (flip, turn 10, zoom 1.1, shift 0.06, …);"),
         (("aug=none",), "aug none;"),
         (("aug=custom",), "aug custom;"),
     ],
@@ -116,6 +117,29 @@ def test_what_acts_is_in_words(option: str) -> None:
 def test_the_opening_line_says_what_an_augmentation_does(train: Train, words: tuple[str, ...], told: str) -> None:
     ended = train("epochs=1", "loss=cross_entropy", *words)
     assert ended.code == 0 and told in ended.out, ended.out
+
+
+def mirrored(epoch: int, samples: torch.Tensor | None = None) -> torch.Tensor:
+    """Which images an alternating flip mirrors in this epoch."""
+    draws = Draws(1, epoch, torch.arange(200) if samples is None else samples)
+    return custom(flip="alternate").geometry[0](draws, 1.0)[:, 0, 0] < 0
+
+
+def test_an_alternating_flip_shows_each_image_both_ways_in_any_two_epochs_and_begins_at_random() -> None:
+    first, second, third = (mirrored(epoch) for epoch in (3, 4, 5))
+    assert torch.equal(first, ~second) and torch.equal(first, third)
+    assert 70 < int(first.sum()) < 130
+    odds = torch.arange(1, 200, 2)
+    assert torch.equal(mirrored(3, odds), first[odds])  # whoever the neighbours are
+
+
+def test_an_alternating_flip_mirrors_and_does_nothing_else() -> None:
+    images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    only_flip = light(flip="alternate", rotate=0, zoom=1, shift=0, brightness=0, contrast=0)
+    views = [
+        Transform(only_flip, 16, (0.5,) * 3, (0.2,) * 3)(images, Draws(1, epoch, torch.arange(8))) for epoch in (0, 1)
+    ]
+    assert torch.equal(views[0], views[1].flip(3)) and not torch.equal(views[0], views[1])
 
 
 @pytest.mark.parametrize("name", entries("aug"))

@@ -185,7 +185,7 @@ def test_number_of_glyph_classes_is_bounded_by_the_schema(classes: int) -> None:
 
 
 def test_shared_options_have_one_type_and_default() -> None:
-    everywhere = ("val", "folds", "fold", "normalise", "mean", "std", "denoise")
+    everywhere = ("val", "folds", "fold", "normalise", "mean", "std", "denoise", "wrong_labels")
     shared = (*everywhere, "cache", "grey", "download", "size", "resize", "fit", "crop_share")
     found: dict[str, set[str]] = {}
     for part in entries("data").values():

@@ -5,10 +5,10 @@ from typing import Any, Literal, TypeVar
 
 from trainer.aug import colour, geometry, mixing, pixels
 from trainer.aug.item import automatic
-from trainer.aug.policy import Policy
+from trainer.aug.policy import GeometryMap, Policy
 from trainer.errors import ConfigError
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative, Padding
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Flip, Fraction, NonNegative, Padding
 
 Stage = TypeVar("Stage")
 _ERASED_AREA = 0.4
@@ -31,7 +31,7 @@ def custom(
     auto_strength: Fraction | None = None,
     crop: BelowOne = 0.0,
     crop_aspect: AtLeastOne = 1.0,
-    flip: Fraction = 0.0,
+    flip: Flip = 0.0,
     rotate: Degrees = 0.0,
     shear: BelowOne = 0.0,
     zoom: AtLeastOne = 1.0,
@@ -60,7 +60,7 @@ def custom(
         raise ConfigError("aug.erase_area: nothing is erased. Leave it null, or say aug.erase=0.5.")
     within = _chosen(
         geometry.crop(crop, crop_aspect) if crop > 0 or crop_aspect > 1 else None,
-        geometry.flip(flip) if flip > 0 else None,
+        _mirrored(flip),
     )
     beyond = _chosen(
         geometry.rotate(rotate) if rotate > 0 else None,
@@ -93,6 +93,12 @@ def custom(
         mix=_chosen(mixing.mixup(mixup) if mixup > 0 else None, mixing.cutmix(cutmix) if cutmix > 0 else None),
         words=words,
     )
+
+
+def _mirrored(flip: float | str) -> GeometryMap | None:
+    if isinstance(flip, str):
+        return geometry.alternate_flip()
+    return geometry.flip(flip) if flip > 0 else None
 
 
 def _words(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ has few of them, and rounded to float32 they come out the same however many samp
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -51,13 +52,31 @@ def tilting(x: Tensor, y: Tensor) -> Tensor:
     return matrices
 
 
+def mirroring(flipped: Tensor) -> Tensor:
+    """(B, 3, 3): left and right change places where the bools (B,) say so."""
+    sign = torch.where(flipped, -1.0, 1.0).double()
+    return scaling(sign, torch.ones_like(sign))
+
+
 def flip(probability: float) -> GeometryMap:
     """Mirror left and right with this probability."""
 
     def draw(draws: Draws, aspect: float) -> Tensor:
-        flipped = draws.chance("aug.flip", probability)
-        sign = torch.where(flipped, -1.0, 1.0).double()
-        return scaling(sign, torch.ones_like(sign))
+        return mirroring(draws.chance("aug.flip", probability))
+
+    return draw
+
+
+def alternate_flip() -> GeometryMap:
+    """Mirror left and right in every other epoch; whether the even or the odd ones is drawn once for each image.
+
+    The alternating flip of Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU": two epochs in a row show
+    every image both ways, where a coin shows half of them the same way twice.
+    """
+
+    def draw(draws: Draws, aspect: float) -> Tensor:
+        in_even = replace(draws, epoch=0).chance("aug.flip.alternate", 0.5)
+        return mirroring(in_even if draws.epoch % 2 == 0 else ~in_even)
 
     return draw
 

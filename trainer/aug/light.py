@@ -3,13 +3,13 @@
 from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative, Padding
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Flip, NonNegative, Padding
 
 
 @AUGS.register
 def light(
     *,
-    flip: Fraction = 0.5,
+    flip: Flip = 0.5,
     rotate: Degrees = 10.0,
     zoom: AtLeastOne = 1.1,
     shift: BelowOne = 0.06,

@@ -5,7 +5,7 @@ from typing import Literal
 from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative, Padding
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Flip, Fraction, NonNegative, Padding
 
 
 @AUGS.register
@@ -15,7 +15,7 @@ def strong(
     auto_strength: Fraction | None = None,
     crop: BelowOne = 0.5,
     crop_aspect: AtLeastOne = 1.33,
-    flip: Fraction = 0.5,
+    flip: Flip = 0.5,
     rotate: Degrees = 15.0,
     shear: BelowOne = 0.1,
     zoom: AtLeastOne = 1.1,

@@ -3,13 +3,13 @@
 from trainer.aug.custom import custom
 from trainer.aug.policy import Policy
 from trainer.registry import AUGS
-from trainer.schema import AtLeastOne, BelowOne, Degrees, Fraction, NonNegative
+from trainer.schema import AtLeastOne, BelowOne, Degrees, Flip, Fraction, NonNegative
 
 
 @AUGS.register
 def tutorial(
     *,
-    flip: Fraction = 0.5,
+    flip: Flip = 0.5,
     rotate: Degrees = 15.0,
     zoom: AtLeastOne = 1.1,
     brightness: BelowOne = 0.3,

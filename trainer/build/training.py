@@ -99,7 +99,8 @@ def _assembled(
     )
     batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
-    looked_at = next(iter(in_order(train))).images.float()  # before the run, and so without autocast
+    first = next(iter(train.gather(batches.orders(0)[:1])))  # shuffled: a set may lie in the order of its classes
+    looked_at = transform(to_device(first)).float()  # before the run, and so without autocast
     model = build_model(config, len(source.classes), source.channels, looked_at)
     new_head = renew_head(model, config.parts["model"].options, source.classes)
     if len(train) // len(batches) == 1:

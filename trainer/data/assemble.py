@@ -11,6 +11,7 @@ from trainer.data.denoise import denoised
 from trainer.data.keep import Keep
 from trainer.data.source import Figures, Samples, Source
 from trainer.data.splits import cross_validate, validate_on
+from trainer.data.wrong_labels import mislabelled
 from trainer.errors import ConfigError, DataError, some
 from trainer.schema import Denoise, Normalise, Normalised, Validation
 from trainer.stored import DEFAULT_SHARE
@@ -18,7 +19,7 @@ from trainer.stored import DEFAULT_SHARE
 
 @dataclass(frozen=True)
 class Wishes:
-    """What may be asked of any set: how it is divided, and what is done to its pixels."""
+    """What may be asked of a set: how it is divided, and what is done to its pixels and to its labels."""
 
     val: Validation | None = None
     folds: int | None = None
@@ -27,6 +28,7 @@ class Wishes:
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
     denoise: Denoise = "none"
+    wrong_labels: float = 0.0
 
     @property
     def figures(self) -> Figures | None:
@@ -71,6 +73,9 @@ def assemble(
         if "val" in parts:
             note += " The set's own validation part is not used."
     said = [*notes, note, *_alone(classes, train, val)]
+    if wishes.wrong_labels:  # after the division: what validates and tests stays right
+        train, planted = mislabelled(train, wishes.wrong_labels, len(classes))
+        said.append(planted)
     for part, samples in (("validation", val), ("test", test)):
         if samples is not None and not (samples.labels >= 0).any():
             raise DataError(f"The {part} part has {len(samples)} images and no label, so it can judge nothing.")

@@ -4,7 +4,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.cifar import cifar_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
+from trainer.schema import BelowOne, Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
 
 
 @DATA.register
@@ -17,6 +17,7 @@ def cifar10(
     normalise: Normalise = "auto",
     mean: list[Level] | None = None,
     std: list[UpToOne] | None = None,
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -28,5 +29,9 @@ def cifar10(
     from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 
     return cifar_source(
-        CIFAR10, root, Wishes(val, folds, fold, normalise, mean, std, denoise), download=download, grey=grey
+        CIFAR10,
+        root,
+        Wishes(val, folds, fold, normalise, mean, std, denoise, wrong_labels),
+        download=download,
+        grey=grey,
     )

@@ -6,7 +6,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.idx import idx_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
+from trainer.schema import BelowOne, Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -20,6 +20,7 @@ def fashion_mnist(
     normalise: Normalise = "auto",
     mean: list[Level] | None = None,
     std: list[UpToOne] | None = None,
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -32,7 +33,10 @@ def fashion_mnist(
         "Add data.download=true to fetch it, or on Debian `apt-get install dataset-fashion-mnist` "
         "and set data.root=/usr/share/datasets/fashion-mnist"
     )
-    wishes, fetch = Wishes(val, folds, fold, normalise, mean, std, denoise), _download if download else None
+    wishes, fetch = (
+        Wishes(val, folds, fold, normalise, mean, std, denoise, wrong_labels),
+        _download if download else None,
+    )
     return idx_source(root, CLASSES, wishes, folder="FashionMNIST", download=fetch, advice=advice)
 
 

@@ -20,7 +20,20 @@ from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.registry import DATA
 from trainer.rng import hash_words
-from trainer.schema import Cache, Count, Denoise, Folds, Level, Normalise, Positive, Rule, UpToOne, Validation, Whole
+from trainer.schema import (
+    BelowOne,
+    Cache,
+    Count,
+    Denoise,
+    Folds,
+    Level,
+    Normalise,
+    Positive,
+    Rule,
+    UpToOne,
+    Validation,
+    Whole,
+)
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CONTRAST = 70.0
@@ -41,6 +54,7 @@ def glyphs(
     normalise: Normalise = "auto",
     mean: list[Level] | None = None,
     std: list[UpToOne] | None = None,
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -58,7 +72,10 @@ def glyphs(
     train = _Drawn(classes, images, size, grey, seed, "train")
     test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
     parts = {"train": train, "test": test}
-    wishes, keep = Wishes(val, folds, fold, normalise, mean, std, denoise), Keep(cache, cache_dir, cache_limit)
+    wishes, keep = (
+        Wishes(val, folds, fold, normalise, mean, std, denoise, wrong_labels),
+        Keep(cache, cache_dir, cache_limit),
+    )
     return assemble(CHARACTERS[:classes], parts, wishes, size=size, keep=keep)
 
 

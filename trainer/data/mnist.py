@@ -6,7 +6,7 @@ from trainer.data.assemble import Wishes
 from trainer.data.idx import idx_source
 from trainer.data.source import Source
 from trainer.registry import DATA
-from trainer.schema import Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
+from trainer.schema import BelowOne, Denoise, Folds, Level, Normalise, UpToOne, Validation, Whole
 
 CLASSES = tuple("0123456789")
 
@@ -20,6 +20,7 @@ def mnist(
     normalise: Normalise = "auto",
     mean: list[Level] | None = None,
     std: list[UpToOne] | None = None,
+    wrong_labels: BelowOne = 0.0,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -29,7 +30,10 @@ def mnist(
     Read from the IDX files, raw or gzipped, in root or in torchvision's folders below it.
     """
     advice = "Add data.download=true to fetch it."
-    wishes, fetch = Wishes(val, folds, fold, normalise, mean, std, denoise), _download if download else None
+    wishes, fetch = (
+        Wishes(val, folds, fold, normalise, mean, std, denoise, wrong_labels),
+        _download if download else None,
+    )
     return idx_source(root, CLASSES, wishes, folder="MNIST", download=fetch, advice=advice)
 
 

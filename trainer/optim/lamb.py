@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.optim.groups import Group, param_groups, with_initial_lr
-from trainer.optim.stepper import Stepper
+from trainer.optim.stepper import Stepper, adam_updates
 from trainer.registry import OPTIMS
 from trainer.schema import BelowOne, Fraction, NonNegative, Positive
 
@@ -39,16 +39,7 @@ class Lamb(Stepper):
         super().__init__(groups, ("mean", "square"), betas=betas, eps=eps)
 
     def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], group: Group) -> None:
-        beta1, beta2 = group["betas"]
-        means, squares = [state["mean"] for state in states], [state["square"] for state in states]
-        torch._foreach_lerp_(means, grads, 1 - beta1)
-        torch._foreach_mul_(squares, beta2)
-        torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
-        updates = list(torch._foreach_div(means, [1 - beta1 ** state["step"] for state in states]))
-        divisors = torch._foreach_div(squares, [1 - beta2 ** state["step"] for state in states])
-        torch._foreach_sqrt_(divisors)
-        torch._foreach_add_(divisors, group["eps"])
-        torch._foreach_div_(updates, divisors)
+        updates = adam_updates(grads, states, group["betas"], group["eps"])
         torch._foreach_add_(updates, params, alpha=group["weight_decay"])
         for update, ratio in zip(updates, _trust(params, updates), strict=True):
             update.mul_(ratio)
