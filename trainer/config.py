@@ -71,6 +71,11 @@ class Config:
     said: frozenset[str] = field(default=frozenset(), compare=False)
     """The keys that the command line says."""
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether the run is one fit of the last layer, and takes no steps."""
+        return _is_probe(self.parts)
+
     def plain(self) -> dict[str, Any]:
         """The config as nested plain data, as config.yaml holds it: check(config.plain()) == config."""
         parts = {room: {"name": choice.name, **choice.options} for room, choice in self.parts.items()}
@@ -137,6 +142,7 @@ def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
     plugins = settings.plugins if settings else []
     parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in rooms}
     if settings:
+        settings = replace(settings, epochs=1, early_stop=None) if _is_probe(parts) else settings
         errors += _contradictions(settings)
         errors += _contradicting_parts(settings, parts)
         errors += _wrongly_allowed(settings, plain)
@@ -146,6 +152,11 @@ def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
+
+
+def _is_probe(parts: Mapping[str, Choice | None]) -> bool:
+    finetune = parts.get("finetune")
+    return finetune is not None and finetune.name == "probe"
 
 
 def flat(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -349,7 +360,7 @@ def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None])
         )
     if init and init.name != "keep" and weights is not None:
         lines.append(f"init: '{init.name}' would overwrite what model.weights loads. Use init=keep.")
-    if sched and sched.name == "plateau":
+    if sched and sched.name == "plateau" and not _is_probe(parts):
         patience = sched.options["patience"]
         if isinstance(patience, int) and settings.epochs < patience + 2:
             lines.append(

@@ -12,6 +12,7 @@ from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.sampling import blended
 from trainer.build.data import open_parts, open_source
+from trainer.build.features import BodyOf, FrozenFeatures, Pictures, last_layer, probe_of
 from trainer.build.model import build_model, choose_blend, choose_kernels
 from trainer.build.notes import idle, on_data, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
@@ -24,6 +25,7 @@ from trainer.engine.device import choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
+from trainer.engine.probe import Probe
 from trainer.engine.state import State
 from trainer.errors import ConfigError, DataError, told
 from trainer.feed.batches import EvalBatches, TrainBatches
@@ -32,6 +34,7 @@ from trainer.feed.pack import Progress
 from trainer.feed.preprocessing import Preprocessing, of_source
 from trainer.feed.store import Store
 from trainer.finetune.freezing import BeginEpoch
+from trainer.finetune.probing import Probing
 from trainer.kernels.use import Used
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check_single
@@ -97,7 +100,7 @@ def _assembled(
     transform = preprocessing.transform(
         policy, device=device, channels_last=settings.channels_last, dtype=precision.dtype, blend=blend
     )
-    batches = _batches(settings, train, policy, len(source.classes), to_device, transform)
+    batches = _batches(config, train, policy, len(source.classes), to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     first = next(iter(train.gather(batches.orders(0)[:1])))  # shuffled: a set may lie in the order of its classes
     looked_at = transform(to_device(first)).float()  # before the run, and so without autocast
@@ -106,13 +109,18 @@ def _assembled(
     if len(train) // len(batches) == 1:
         check_single(model, looked_at[:1])
     criterion: Criterion = build_part(config, "loss", train.labels, source.classes)
-    if policy.mix:
+    if policy.mix and not config.is_probe:
         _check_mixing(config, criterion, batches.batch_size)
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
     optimizer = build_part(config, "optim", model)
     schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
     plan = _plan(settings, schedule, steps_per_epoch(batches))
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
+    probe = None
+    if trains and isinstance(finetune, Probing):
+        pictures = Pictures(taken.train, in_order(train), batches, preprocessing)
+        body = BodyOf(last_layer(model, looked_at[:2]), precision, used.name)
+        probe = probe_of(finetune, FrozenFeatures(config, pictures, finetune.views, body, source.keep, progress))
 
     return Job(
         state=State.begin(
@@ -122,7 +130,7 @@ def _assembled(
         val_batches=in_order(val),
         test_batches=None if test is None else in_order(test),
         normalisation=preprocessing.normalisation,
-        recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune),
+        recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune, probe),
         plan=plan,
         about={
             **_about_data(source, taken, preprocessing),
@@ -139,9 +147,7 @@ def _assembled(
             *getattr(finetune, "notes", ()),
             *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
-            *rates(optimizer),
-            *patience(plan),
-            *pace(steps_per_epoch(batches)),
+            *(() if config.is_probe else (*rates(optimizer), *patience(plan), *pace(steps_per_epoch(batches)))),
             *resolution(val.labels),
             *weights(criterion, source),
         ),
@@ -152,19 +158,20 @@ def _assembled(
 
 
 def _batches(
-    settings: Settings,
+    config: Config,
     train: Store,
     policy: Policy,
     num_classes: int,
     to_device: Callable[[Tensor], Tensor],
     transform: Callable[..., Tensor],
 ) -> TrainBatches:
-    """The training images, shuffled, augmented and mixed as the policy says."""
+    """The training images, shuffled, augmented and mixed as the policy says; of a probe all are one step."""
+    settings = config.settings
     return TrainBatches(
         train,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        accumulate=settings.accumulate,
+        accumulate=-(-len(train) // settings.batch_size) if config.is_probe else settings.accumulate,
         upload=to_device,
         transform=transform,
         item=policy.item,
@@ -195,13 +202,19 @@ def _about_machine(model: nn.Module, precision: Precision) -> dict[str, Any]:
 
 
 def _recipe(
-    settings: Settings, criterion: Criterion, schedule: Schedule, precision: Precision, finetune: BeginEpoch
+    settings: Settings,
+    criterion: Criterion,
+    schedule: Schedule,
+    precision: Precision,
+    finetune: BeginEpoch,
+    probe: Probe | None,
 ) -> Recipe:
     return Recipe(
         criterion,
         schedule,
         precision,
         finetune,
+        probe,
         seed=settings.seed,
         clip_norm=settings.clip_norm,
         ema=settings.ema,

@@ -1,4 +1,4 @@
-"""cache: what is kept of decoded images, compiled kernels, exported networks and archives, and how to be rid of it."""
+"""cache: what is kept of images, features, kernels, exported networks and archives, and how to be rid of it."""
 
 import shlex
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 from trainer.data.archive import FOLDER
 from trainer.errors import ConfigError, did_you_mean
 from trainer.feed.cache import Stored, delete, gib, stores
+from trainer.feed.features import features_folder, kept_features
 from trainer.kernels import compiled
 from trainer.system.cache_folder import default_folder, engines
 
@@ -30,6 +31,7 @@ def run(words: Sequence[str]) -> int:
             hint = did_you_mean(word, ("clear", "data.cache_dir"))
             raise ConfigError(f"cache: '{word}' says nothing here.{hint} It takes clear, and data.cache_dir=FOLDER.")
     _clear(folder) if clear else _list(folder)
+    _tell_features(folder, clear)
     _tell_kernels(clear)
     _tell_engines(clear)
     _tell_archives(folder / FOLDER)
@@ -53,6 +55,12 @@ def _clear(folder: Path) -> None:
     print(f"{folder}: deleted {_count(gone)}, {gib(sum(store.num_bytes for store in gone))}.")
     if len(gone) < len(kept):
         print(f"In use by runs, and kept: {len(kept) - len(gone)}.")
+
+
+def _tell_features(folder: Path, clear: bool) -> None:
+    files = kept_features(folder)
+    what = f"features that frozen networks gave, {len(files)} file{'s' * (len(files) > 1)}"
+    _tell_files(files, features_folder(folder), what, "worked out again when a probe wants them", clear)
 
 
 def _tell_kernels(clear: bool) -> None:

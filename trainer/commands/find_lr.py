@@ -6,13 +6,16 @@ from pathlib import Path
 
 from trainer.build.training import Job, build
 from trainer.config import Config
+from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import steps_per_epoch
+from trainer.engine.probe import probe
 from trainer.engine.rate_search import Findings, divergence, losses_over, rising_rates, suggest
 from trainer.errors import ConfigError, DivergedError, TrainerError
 from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.pictures import picture_in
 from trainer.report.rates import draw_rates
+from trainer.report.sentences import probe_line
 
 
 def run(config: Config) -> int:
@@ -27,11 +30,17 @@ def run(config: Config) -> int:
             "find_lr: resume cannot act, since a run goes on at the rate it was begun with. "
             "Say the words of the run instead, or --config-path RUN_FOLDER."
         )
+    if config.is_probe:
+        raise ConfigError(
+            "find_lr: finetune=probe takes no steps, so there is no rate to find. Say finetune=probe_first, or none."
+        )
     with Screen() as screen:
         config = settle(config, screen.counting).config
         job = build(config, screen.counting)
         for note in job.notes:
             screen.say(note)
+        if job.recipe.probe is not None:
+            screen.say(probe_line(probe(job.state, job.recipe.probe, job.recipe.criterion, Interrupt())))
         rates, losses = _search(job, screen)
         findings = suggest(rates, losses)
         if findings.suggestion is not None:

@@ -33,7 +33,7 @@ from trainer.records.metrics import MetricsFile
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
 from trainer.report.curves import draw_curves
-from trainer.report.sentences import closing
+from trainer.report.sentences import beyond_probe, closing
 from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
@@ -84,7 +84,7 @@ def run_in(
         ends = _ends(folder.read_summary(), config.settings)
         # With what is allowed early stop may begin anew, which is known once the data have been looked at.
         if ends and not (ends == ["early_stop"] and config.settings.resume_allow):
-            print(_finished(folder, ends))
+            print(_finished(folder, config, ends))
             return 0
         _run(folder, config, overrides or [], saved, screen, partial(begin, words=words, settled=settled))
         return 0
@@ -100,7 +100,9 @@ def _ends(summary: dict[str, Any], settings: Settings) -> list[str]:
     return ["epochs"] * (summary["epochs"] >= settings.epochs) + ["early_stop"] * has_stalled
 
 
-def _finished(folder: RunFolder, ends: list[str]) -> str:
+def _finished(folder: RunFolder, config: Config, ends: list[str]) -> str:
+    if config.is_probe:
+        return f"{folder.path} is finished: {beyond_probe(folder)}"
     words = [shlex.quote(f"resume={folder.path}"), *(f"{end}=MORE" for end in ends)]
     return f"{folder.path} is finished. To train on: python -m trainer {' '.join(words)}"
 
@@ -122,7 +124,7 @@ def _run(
         with told(job.losses, DataError, CheckpointError):
             changes = go_on(folder, config, job, saved)
         if (ends := _ends(folder.read_summary(), config.settings)) and finished(job.state, job.plan):
-            screen.say(_finished(folder, ends))
+            screen.say(_finished(folder, config, ends))
             return
         begin(folder, config, job, screen, *changes)
     count = partial(figures, classes=job.about["classes"])

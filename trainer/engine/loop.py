@@ -16,6 +16,7 @@ from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Evaluation, Scores, evaluation_of, scores_of, sums_of, surprise, zero_sums
 from trainer.engine.precision import Precision
+from trainer.engine.probe import Probe, Probed, probe
 from trainer.engine.state import State
 from trainer.engine.verdicts import Collector
 from trainer.errors import DivergedError
@@ -56,6 +57,8 @@ class Recipe:
     schedule: Schedule
     precision: Precision
     begin_epoch: BeginEpoch = learn_all
+    probe: Probe | None = None
+    """What fits the head before the first step, or, if it is alone, in the place of the only one."""
     seed: int = 0
     clip_norm: float | None = None
     ema: float = 0.0
@@ -96,6 +99,7 @@ class Observer(Protocol):
     """Who is told. `step` is called after every step and must not read the device; the others may."""
 
     def step(self, state: State) -> None: ...
+    def probed(self, probed: Probed) -> None: ...
     def logged(self, state: State, scores: Scores, lr: float) -> None: ...
     def epoch(self, report: EpochReport) -> None: ...
     def save(self, state: State, *, is_best: bool) -> None: ...
@@ -124,7 +128,7 @@ def fit(
     """
     while not finished(state, plan):
         begun, images = time.perf_counter(), 0
-        for images_in_step in train_epoch(state, batches, recipe, interrupt):
+        for images_in_step in _steps(state, batches, recipe, observer, interrupt):
             images += images_in_step
             fault.reach("step", state.step)
             observer.step(state)
@@ -173,6 +177,18 @@ def fit_to_save(state: State, recipe: Recipe) -> bool:
     if not finite:  # the last update before a save has no later loss that would tell what it did
         raise _diverged(f"The weights are not finite numbers after step {state.step}.", state, recipe)
     return not is_far_off(state)
+
+
+def _steps(state: State, batches: Batches, recipe: Recipe, observer: Observer, interrupt: Interrupt) -> Iterator[int]:
+    """As train_epoch, after the fit of the head where that has not been; a fit that is alone counts as the step."""
+    if recipe.probe is not None and not state.step:
+        probed = probe(state, recipe.probe, recipe.criterion, interrupt)
+        observer.probed(probed)
+        if recipe.probe.alone:
+            state.sums, state.step = probed.sums, 1
+            yield len(recipe.probe.labels)
+    if recipe.probe is None or not recipe.probe.alone:
+        yield from train_epoch(state, batches, recipe, interrupt)
 
 
 def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:

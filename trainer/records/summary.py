@@ -47,6 +47,7 @@ def summarise(
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
+        "probe": config.is_probe,
         "stale_epochs": stale_epochs(state, plan),
         "steps": state.step,
         "skipped_steps": int(state.skipped_steps),

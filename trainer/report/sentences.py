@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Config
+from trainer.engine.checkpoint import BEST
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import same_loss
+from trainer.engine.probe import Probed
 from trainer.errors import visible
 from trainer.records.folder import RunFolder
 
@@ -47,11 +49,22 @@ def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> st
     """One line an epoch, the same for a terminal and a log file."""
     seconds, val = report.train_seconds + report.val_seconds, report.val
     objective = "" if same_loss(val.loss, val.objective) else f" objective {_loss(val.objective)}"
+    lr = f"  lr {report.lr:.2e}" if report.lr else ""  # a fit has none
     return (
         f"epoch {report.epoch:>{len(str(epochs))}}/{epochs}"
         f"  train loss {_loss(report.train.loss)} accuracy {report.train.accuracy:6.2%}"
         f"  val loss {_loss(val.loss)}{objective} accuracy {val.accuracy:6.2%}"
-        f"  lr {report.lr:.2e}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
+        f"{lr}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
+    )
+
+
+def probe_line(probed: Probed) -> str:
+    """What the head starts from, or ends as."""
+    fitted, (views, images, width) = probed.fitted, probed.features.views.shape
+    seen = f"{images:,} images" + (f" in {views} views" if views > 1 else "")
+    return (
+        f"probe: the last layer fitted to {width:,} features of {seen} ({probed.features.origin}); "
+        f"L2 {fitted.l2:.2g}, loss {_loss(fitted.held_out_loss)} on a fifth held out"
     )
 
 
@@ -75,12 +88,19 @@ def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
         lines.append(f"{rollbacks} rollback{'s' * (rollbacks > 1)}, each with half the rate from there on")
     lines.append(f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s in training")
     more = "early_stop=null" if stopped_early else f"epochs={2 * summary['epochs_planned']}"
-    path = folder.path
-    lines.append(f"{path}: to train on, python -m trainer {shlex.quote(f'resume={path}')} {more}")
+    path, resume = folder.path, shlex.quote(f"resume={folder.path}")
+    way_on = beyond_probe(folder) if summary["probe"] else f"to train on, python -m trainer {resume} {more}"
+    lines.append(f"{path}: {way_on}")
     if best:
         page = f"{folder.report} shows what came out; " if folder.report.exists() else ""
         lines.append(f"{page}to name pictures with it, python -m trainer predict {shlex.quote(str(path))} PICTURES")
     return lines
+
+
+def beyond_probe(folder: RunFolder) -> str:
+    """How to train on from a run that is nothing but the fit of its last layer."""
+    words = shlex.quote(f"model.weights={folder.checkpoints / BEST}")
+    return f"to train the body too, say its words again with {words} finetune=none"
 
 
 def _loss(value: float) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 from trainer.engine.checkpoint import BEST, Checkpoints, SaveError
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import Scores
+from trainer.engine.probe import Probed
 from trainer.engine.state import State
 from trainer.engine.verdicts import Verdicts
 from trainer.records.kept import kept_name
 from trainer.records.metrics import MetricsFile
 from trainer.report.console import Screen
-from trainer.report.sentences import epoch_line
+from trainer.report.sentences import epoch_line, probe_line
 
 _TOLERATED = 2
 """Saves in a row that may fail before the run ends: room may be made meanwhile."""
@@ -49,6 +50,12 @@ class Witness:
     def step(self, state: State) -> None:
         images = (state.step - self._pace.first_step) * self._pace.images_per_step
         self._bar.move(state.step, speed=f"{images / self._seconds():,.0f} images/s")
+
+    def probed(self, probed: Probed) -> None:
+        fitted, images = probed.fitted, probed.features.views.shape[1]
+        about = {"images": images, "l2": fitted.l2, "held_out_loss": fitted.held_out_loss}
+        self._metrics.append("event", 0, 0, event="probed", seconds=self._seconds(), **about)
+        self._screen.say(probe_line(probed))
 
     def logged(self, state: State, scores: Scores, lr: float) -> None:
         values = {"loss": scores.loss, "accuracy": scores.accuracy, "lr": lr}

@@ -1,7 +1,8 @@
 """Faults on purpose, for the tests of what survives them: TRAINER_FAULT=kill@step=13 ends the process at that point.
 
-kill, term or int, at: begin=STEP, step=STEP, validation=EPOCH, and within a save FILE:MOMENT=STEP, where the moment is
-begin, written (beside the old file), listed (in the manifest), between (the two renames of last.pt) or renamed.
+kill, term or int, at: begin=STEP, features=VIEW, step=STEP, validation=EPOCH, and within a save FILE:MOMENT=STEP, where
+the moment is begin, written (beside the old file), listed (in the manifest), between (the two renames of last.pt) or
+renamed.
 """
 
 import os

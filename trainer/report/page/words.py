@@ -147,13 +147,16 @@ def commands(facts: RunFacts) -> Sequence[tuple[str, str]]:
     summary, path = facts.summary, str(facts.folder.path)
     quoted, resume = shlex.quote(path), shlex.quote(f"resume={path}")
     more = f"epochs={2 * summary['epochs_planned']}" if summary.get("epochs_planned") else "epochs=MORE"
+    further = [("Go on training", f"python -m trainer {resume} {more}")]
+    if summary.get("status") != "finished":
+        further = [("Go on where it stopped", f"python -m trainer {resume}")]
+    elif summary.get("probe"):
+        further = []  # its one fit is done
     return [
         ("Name pictures with it", f"python -m trainer predict {quoted} PICTURES"),
         ("Measure it, class by class", f"python -m trainer evaluate {quoted}" + _split(facts)),
         ("Hand it to another program", f"python -m trainer export {quoted} format=onnx"),
-        ("Go on training", f"python -m trainer {resume} {more}")
-        if summary.get("status") == "finished"
-        else ("Go on where it stopped", f"python -m trainer {resume}"),
+        *further,
         ("Run it again", f"python -m trainer --config-path {quoted} name=again"),
     ]
 
