@@ -18,7 +18,7 @@ FLOORS = (
     ("sweep",),
     ("commands",),
     ("run",),
-    ("inference",),
+    ("inference", "preset"),
     ("build",),
     ("report",),
     ("records",),

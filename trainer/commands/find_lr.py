@@ -35,9 +35,10 @@ def run(config: Config) -> int:
             "find_lr: finetune=probe takes no steps, so there is no rate to find. Say finetune=probe_first, or none."
         )
     with Screen() as screen:
-        config = settle(config, screen.counting).config
+        settled = settle(config, screen.counting)
+        config = settled.config
         job = build(config, screen.counting)
-        for note in job.notes:
+        for note in (*settled.lines, *job.notes):
             screen.say(note)
         if job.recipe.probe is not None:
             screen.say(probe_line(probe(job.state, job.recipe.probe, job.recipe.criterion, Interrupt())))

@@ -25,10 +25,11 @@ _POINTS = 1000
 def run(config: Config) -> int:
     """Writes the picture to output, if that is a .png, or else to output/preview.png. Returns 0."""
     screen = Screen()
-    config = settle(config, screen.counting).config
+    settled = settle(config, screen.counting)
+    config = settled.config
     few = replace(config, settings=replace(config.settings, workers=0))  # a few images alone
     job = build(few, screen.counting, trains=False)
-    for note in job.notes:
+    for note in (*settled.lines, *job.notes):
         screen.say(note)
     epochs = _epochs(config.settings.epochs)
     picture = _place(config.settings)

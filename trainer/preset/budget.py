@@ -1,4 +1,4 @@
-"""As many epochs as fit into a stated time, by the measured time of a few steps; smaller pictures where few would fit."""
+"""As many epochs as fit into a stated time, by the time of a few steps; smaller pictures where few would fit."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run chooses for itself before it is built: each choice is told, stored, and overruled by any word of the user's.
+"""What a run chooses for itself before it is built: each choice is told and stored, and any word of the user's wins.
 
 A run that goes on keeps what it has chosen, and a stored config holds it as if it had been said (preset: none).
 """
@@ -70,7 +70,7 @@ def _chooses(config: Config) -> bool:
 def _pictures(config: Config) -> Pictures:
     source, settings = open_source(config), config.settings
     taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
-    return Pictures(len(taken.train), source.size, len(source.classes), source.channels)
+    return Pictures(len(taken.train), source.size)
 
 
 def _done(config: Config) -> Config:
