@@ -122,6 +122,18 @@ def test_the_head_of_timms_own_weights_starts_at_zero_unless_they_know_as_many_c
     assert bool(next(iter(heads(kept.net).values())).weight.detach().any())
 
 
+def test_the_head_of_timms_own_weights_is_left_as_timm_draws_it_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted(monkeypatch)
+    torch.manual_seed(5)
+    model = timm(3, 3, arch="test_resnet", weights="DEFAULT", head_init="default")
+    torch.manual_seed(5)
+    drawn = real_timm.create_model("test_resnet", pretrained=False, num_classes=3)
+    assert torch.equal(model.net.get_classifier().weight, drawn.get_classifier().weight)
+    assert model.notes == ("weights: timm's own for test_resnet; the head is new",)
+
+
 def test_a_run_on_other_classes_says_that_its_head_is_new_and_begins_at_the_loss_of_chance(
     train: Train, tmp_path: Path
 ) -> None:

@@ -27,9 +27,10 @@ def matched(own: Tensors, tensors: Tensors, heads: Collection[str], origin: str)
             f"{len(tensors)}. Are they of another network?"
         )
     prefix, choice = best_ranked(list(copies), origin)
+    stem = next((name for name, ours in own.items() if ours.ndim == 4), "")
     pairs = list(zip(own.items(), copies[prefix].items(), strict=True))
     for place, ((name, ours), (other, theirs)) in enumerate(pairs, start=1):
-        if not _agree(name, ours, other, theirs, heads, is_first=place == 1):
+        if not _agree(name, ours, other, theirs, heads, is_stem=name == stem):
             raise CheckpointError(
                 f"weights: {origin} does not match the model in order: of {len(own)} tensors, number {place} is "
                 f"'{other}' {sides(theirs.shape)} there and '{name}' {sides(ours.shape)} in the model."
@@ -65,11 +66,11 @@ def _of_length(count: int, tensors: Tensors) -> dict[str, dict[str, Tensor]]:
     return {prefix: copies[prefix] for prefix in alike.values()}
 
 
-def _agree(name: str, ours: Tensor, other: str, theirs: Tensor, heads: Collection[str], *, is_first: bool) -> bool:
+def _agree(name: str, ours: Tensor, other: str, theirs: Tensor, heads: Collection[str], *, is_stem: bool) -> bool:
     roles = {name.rpartition(".")[2], other.rpartition(".")[2]} & ROLES
     if len(roles) > 1:
         return False
     if name.rpartition(".")[0] in heads:
         return ours.ndim == theirs.ndim and ours.shape[1:] == theirs.shape[1:]
-    sees_grey = is_first and ours.ndim == theirs.ndim == 4 and ours.shape[1] == 1
+    sees_grey = is_stem and ours.ndim == theirs.ndim == 4 and ours.shape[1] == 1
     return ours.shape == theirs.shape or (sees_grey and ours[:, 0].shape == theirs[:, 0].shape)

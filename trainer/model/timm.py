@@ -55,11 +55,13 @@ def timm(
 
 
 def _from_hub(net: nn.Module, arch: str, head_init: HeadInit, *, fits: bool) -> Begun:
-    """What is to be said of timm's own weights, which the net has; the head is started unless it fits and may stay."""
+    """What is to be said of timm's own weights, which the net has. A head that is new, or shall be, is started."""
+    said = f"weights: timm's own for {arch}"
     if fits and head_init != "new":
-        return Begun((f"weights: timm's own for {arch}",), keeps_head=True)
-    how = start(net, heads(net).values(), head_init)
-    return Begun((f"weights: timm's own for {arch}; the head is new: {how}",))
+        return Begun((said,), keeps_head=True)
+    if head_init == "default":  # timm has drawn it
+        return Begun((f"{said}; the head is new",))
+    return Begun((f"{said}; the head is new: {start(net, heads(net).values(), head_init)}",))
 
 
 def _known_classes(net: nn.Module) -> int | None:
