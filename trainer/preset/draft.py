@@ -11,12 +11,20 @@ _DEFAULTS = asdict(Settings())
 
 
 class Draft:
-    """Holds the config as far as it is chosen, what was chosen, and why, a line for each key."""
+    """Holds the config as far as it is chosen, what was chosen, and why."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.chosen: dict[str, Any] = {}
-        self.lines: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was chosen for one reason together, and the reason."""
+        together: dict[str, list[str]] = {}
+        for key, reason in self._reasons.items():
+            together.setdefault(reason, []).append(f"{key}={_shown(self.chosen[key])}")
+        return tuple(f"preset: {' '.join(choices)}: {reason}" for reason, choices in together.items())
 
     def is_free(self, key: str) -> bool:
         """Whether it is ours to choose: no word on the command line says it, and no YAML file gives it another value.
@@ -36,13 +44,12 @@ class Draft:
         return key not in self.config.said and getattr(self.config.settings, key) == _DEFAULTS[key]
 
     def choose(self, key: str, value: Any, reason: str = "") -> None:
-        """The value, where nobody has said another; reason: a sentence to tell it by."""
+        """The value, where nobody has said another; reason: a sentence."""
         if not self.is_free(key) or self.value(key) == value:
             return
         self.chosen[key] = value
         self.config = with_values(self.config, {key: value})
-        if reason:
-            self.lines[key] = f"preset: {key}={_shown(value)}: {reason}"
+        self._reasons[key] = reason
 
     def value(self, key: str) -> Any:
         """What the config says of a key; for a room, the name of its part."""

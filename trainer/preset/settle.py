@@ -41,7 +41,7 @@ def settle(config: Config, progress: Progress) -> Settled:
             suit(draft, _pictures(draft.config))
     if settings.budget is not None:
         fit_into(draft, settings.budget, begun, progress)
-    return Settled(_done(draft.config), draft.chosen, tuple(draft.lines.values()))
+    return Settled(_done(draft.config), draft.chosen, draft.lines)
 
 
 def settled_in(folder: RunFolder, config: Config, progress: Progress) -> Settled:

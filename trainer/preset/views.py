@@ -16,8 +16,9 @@ def as_the_weights_saw(draft: Draft) -> None:
     if not options.get("mean") and not options.get("std"):
         draft.choose("data.mean", _for(known.mean, grey), reason)
         draft.choose("data.std", _for(known.std, grey), reason)
-    for key in ("size", "resize", "fit", "crop_share"):
-        value = getattr(known, key)
+    built_for = model.options.get("image_size")
+    wanted = {"size": built_for or known.size, "resize": known.resize, "fit": known.fit}
+    for key, value in (wanted | {"crop_share": known.crop_share}).items():
         if key in options and value is not None and (key != "crop_share" or draft.value("data.fit") != "pad"):
             draft.choose(f"data.{key}", value, reason)
 
