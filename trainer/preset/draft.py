@@ -45,11 +45,15 @@ class Draft:
 
     def choose(self, key: str, value: Any, reason: str = "") -> None:
         """The value, where nobody has said another; reason: a sentence."""
-        if not self.is_free(key) or self.value(key) == value:
-            return
-        self.chosen[key] = value
-        self.config = with_values(self.config, {key: value})
-        self._reasons[key] = reason
+        self.choose_all({key: value}, reason)
+
+    def choose_all(self, values: Mapping[str, Any], reason: str = "") -> None:
+        """The same for several at once, some of which may act together only."""
+        free = {key: value for key, value in values.items() if self.is_free(key) and self.value(key) != value}
+        if free:
+            self.config = with_values(self.config, free)
+            self.chosen |= free
+            self._reasons |= dict.fromkeys(free, reason)
 
     def value(self, key: str) -> Any:
         """What the config says of a key; for a room, the name of its part."""

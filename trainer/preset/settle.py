@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trainer.build.data import open_source
-from trainer.config import Config
+from trainer.config import ROOMS, Config
 from trainer.data.limits import limited
 from trainer.feed.pack import Progress
 from trainer.preset.budget import fit_into
@@ -56,8 +56,8 @@ def settled_in(folder: RunFolder, config: Config, progress: Progress) -> Settled
 def as_before(config: Config, chosen: Mapping[str, Any]) -> Config:
     """The config of a run that goes on, with what it chose when it began, where nothing else is said now."""
     draft = Draft(config)
-    for key, value in chosen.items():
-        draft.choose(key, value)
+    draft.choose_all({key: value for key, value in chosen.items() if key in ROOMS})  # whose options the others are
+    draft.choose_all({key: value for key, value in chosen.items() if key not in ROOMS})
     return _done(draft.config)
 
 

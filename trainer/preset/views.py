@@ -1,5 +1,7 @@
 """Trained weights bring what they were trained to see: what a picture is prepared like, where nobody says otherwise."""
 
+from typing import Any
+
 from trainer.model.expects import expected
 from trainer.preset.draft import Draft
 
@@ -10,17 +12,15 @@ def as_the_weights_saw(draft: Draft) -> None:
     known = expected(model.name, model.options)
     if known is None or draft.value("data.normalise") != "auto":
         return
-    options = draft.config.parts["data"].options
-    grey = bool(options.get("grey"))
-    reason = f"{known.origin}."
-    if not options.get("mean") and not options.get("std"):
-        draft.choose("data.mean", _for(known.mean, grey), reason)
-        draft.choose("data.std", _for(known.std, grey), reason)
-    built_for = model.options.get("image_size")
-    wanted = {"size": built_for or known.size, "resize": known.resize, "fit": known.fit}
-    for key, value in (wanted | {"crop_share": known.crop_share}).items():
-        if key in options and value is not None and (key != "crop_share" or draft.value("data.fit") != "pad"):
-            draft.choose(f"data.{key}", value, reason)
+    options, built_for = draft.config.parts["data"].options, model.options.get("image_size")
+    wanted: dict[str, Any] = {"size": built_for or known.size, "resize": known.resize, "fit": known.fit}
+    if draft.value("data.fit") != "pad":
+        wanted["crop_share"] = known.crop_share
+    if draft.is_free("data.mean") and draft.is_free("data.std"):
+        grey = bool(options.get("grey"))
+        wanted |= {"mean": _for(known.mean, grey), "std": _for(known.std, grey)}
+    told = {f"data.{key}": value for key, value in wanted.items() if key in options and value is not None}
+    draft.choose_all(told, f"{known.origin}.")
 
 
 def _for(figures: tuple[float, ...], grey: bool) -> list[float]:
