@@ -73,7 +73,8 @@ def test_l2_of_a_layer_that_takes_the_features_as_they_are_does_not_depend_on_th
 def test_smoothing_acts_as_in_training() -> None:
     views, labels = samples()
     plain, smooth = (
-        minimise(views.double(), labels, cross_entropy(labels, CLASSES, smoothing=each), 1e-3, zeros(6)) for each in (0, 0.2)
+        minimise(views.double(), labels, cross_entropy(labels, CLASSES, smoothing=each), 1e-3, zeros(6))
+        for each in (0, 0.2)
     )
     spread = (1 - 0.2) * torch.eye(3, dtype=torch.float64)[labels] + 0.2 / 3
     softened = smooth(views[0].double()).softmax(1).mean(0)
