@@ -164,7 +164,8 @@ def last_layer(model: nn.Module, images: Tensor) -> str:
     with torch.no_grad(), evaluating(model):
         logits = model(images)
     hook.remove()
-    if isinstance(last, nn.Linear) and last.bias is not None and len(given) == 1 and torch.equal(given[0], logits):
+    gives_them = len(given) == 1 and given[0].data_ptr() == logits.data_ptr()
+    if isinstance(last, nn.Linear) and last.bias is not None and gives_them:
         return name
     raise ConfigError(
         "finetune: a probe fits a linear last layer with a bias, and this model ends otherwise. "

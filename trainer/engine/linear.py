@@ -13,7 +13,10 @@ from trainer.optim.uncompiled import uncompiled
 STRENGTHS = tuple(10 ** (-half / 2) for half in range(9))
 """Of L2, from 1 down to 1e-4: each fit begins where the one before ended, which is near."""
 _MOST_STEPS, _REMEMBERED = 1000, 20
-_FLAT_GRADIENT, _FLAT_LOSS = 1e-8, 1e-14
+_EXACT, _NEAR = 1e-8, 1e-6
+"""Slopes down to which a fit goes on. Strengths are compared by fits that are near: half the time."""
+_STILL = 1e-14
+"""What the loss falls by in a step that ends any fit: for losses with an edge, on which no slope is small."""
 _CONSTANT = 1e-6
 """Share of the largest deviation up to which a feature is held to be constant: its noise is not to be blown up."""
 
@@ -58,7 +61,7 @@ def fit_layer(
     layer = Linear(*(rows.new_zeros(len(criterion.class_weights), *sides) for sides in ((rows.shape[2],), ())))
     tried = []
     for l2 in strengths:
-        layer = minimise(rows[:, stays], labels[stays], criterion, l2, layer)
+        layer = minimise(rows[:, stays], labels[stays], criterion, l2, layer, _NEAR)
         tried.append((float(loss_of(layer, rows[:1, held_out], labels[held_out], criterion)), l2, layer))
     held_out_loss, l2, layer = min(tried, key=lambda each: each[0])
     layer = minimise(rows, labels, criterion, l2, layer)
@@ -66,15 +69,20 @@ def fit_layer(
     return Fitted(Linear(weight, layer.bias - weight @ mean), l2, held_out_loss)
 
 
-def minimise(views: Tensor, labels: Tensor, criterion: Criterion, l2: float, start: Linear) -> Linear:
-    """The layer with the least loss + l2 * the sum of its squared weights, found from the start on."""
+def minimise(
+    views: Tensor, labels: Tensor, criterion: Criterion, l2: float, start: Linear, slope: float = _EXACT
+) -> Linear:
+    """The layer with the least loss + l2 * the sum of its squared weights, found from the start on.
+
+    slope: of the loss along any weight, down to which it goes on.
+    """
     layer = Linear(*(each.clone().requires_grad_() for each in (start.weight, start.bias)))
     optimizer = uncompiled(LBFGS)(
         [layer.weight, layer.bias],
         max_iter=_MOST_STEPS,
         history_size=_REMEMBERED,
-        tolerance_grad=_FLAT_GRADIENT,
-        tolerance_change=_FLAT_LOSS,
+        tolerance_grad=slope,
+        tolerance_change=_STILL,
         line_search_fn="strong_wolfe",
     )
 
