@@ -54,7 +54,7 @@ VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "noisy_labels": {
         "all labels right": ("data.wrong_labels=0",),
-        "the best epoch": ("data.val=0.1",),
+        "the best epoch, by right labels": ("data.val=0.1",),
         "smoothing": ("loss.smoothing=0.2",),
         "mixup": ("aug.mixup=1",),
         "focal": ("loss=focal",),
@@ -115,9 +115,9 @@ def main(*words: str) -> None:
         sys.exit(f"There is no recipe {unknown[0]}. There is {', '.join(every)}.")
     table = Table(*HEADS, title=_machine())
     for name in names:
-        for row in _rows(name, claim_of(every[name]), said):
-            print(" | ".join(row), flush=True)
-            table.add_row(*row)
+        for cells in _rows(name, claim_of(every[name]), said):
+            print(" | ".join(cells), flush=True)
+            table.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 130).print(table)
 
 

@@ -65,7 +65,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         ),
         (
             "optim.momentum=0.9",
-            "optim 'adamw': unknown option 'momentum'. It is an option of rmsprop, sgd: choose one with optim=",
+            "optim 'adamw': unknown option 'momentum'. It is an option of muon, rmsprop, sgd: choose one with optim=",
         ),
     ],
 )
