@@ -25,6 +25,7 @@ from trainer.records.metrics import read_metrics
 IMAGES, SIDE, EPOCHS = 400, 500, 10
 SHAPES = ("ellipse", "rectangle", "triangle", "cross")
 """One a class."""
+SMALLEST, LARGEST = 25, 80
 
 
 def main(rounds: int = 3) -> None:
@@ -63,7 +64,7 @@ def beyond(epochs: Sequence[dict[str, Any]], wanted: float) -> tuple[float, floa
 
 
 def drawn(root: Path) -> Path:
-    """Class folders of drawn photographs: shapes of the class on smooth colours with grain, files of 50 to 100 KB."""
+    """Class folders of drawn photographs, of 50 to 100 KB: a small shape of the class, on smooth colours with grain."""
     for shape in SHAPES:
         (root / shape).mkdir(parents=True)
 
@@ -72,9 +73,8 @@ def drawn(root: Path) -> Path:
         small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         image = small.resize((SIDE, SIDE * 3 // 4), Image.Resampling.BICUBIC)
         pen = ImageDraw.Draw(image)
-        for _ in range(4):
-            left, top = map(int, rng.integers(0, (SIDE - 120, image.height - 120)))
-            _shape(pen, shape, left, top, int(rng.integers(50, 120)), tuple(rng.integers(0, 256, 3).tolist()))
+        left, top = map(int, rng.integers(0, (SIDE - LARGEST, image.height - LARGEST)))
+        _shape(pen, shape, left, top, int(rng.integers(SMALLEST, LARGEST)), tuple(rng.integers(0, 256, 3).tolist()))
         pixels = np.asarray(image) + rng.normal(0, 10, (image.height, image.width, 1))
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / shape / f"{number:05}.jpg", quality=90)
 

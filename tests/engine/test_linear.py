@@ -45,8 +45,9 @@ def test_the_layer_with_the_least_loss_is_that_of_scikit_learn(l2: float, weight
     assert np.allclose(*centred, atol=1e-4)
 
 
-def test_l2_is_chosen_as_a_search_by_scikit_learn_on_standardised_features_chooses_it() -> None:
-    views, labels = samples()
+@pytest.mark.parametrize("width", [6, 200])  # fewer features than samples, and more
+def test_l2_is_chosen_as_a_search_by_scikit_learn_on_standardised_features_chooses_it(width: int) -> None:
+    views, labels = samples(width=width)
     out = held_out(150).numpy()
     fitted = fit_layer(views, labels, held_out(150), cross_entropy(labels, CLASSES))
     rows, classes = StandardScaler().fit_transform(views[0].double()), labels.numpy()

