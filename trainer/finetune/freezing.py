@@ -37,9 +37,15 @@ class Freezing:
         model.train().requires_grad_(True)
         for stage in stages[:num_frozen]:
             stage.requires_grad_(False)
-            for module in stage.modules():
-                if self.norm == "frozen" and isinstance(module, nn.modules.batchnorm._NormBase):
-                    module.eval()
+            if self.norm == "frozen":
+                keep_statistics(stage)
+
+
+def keep_statistics(module: nn.Module) -> None:
+    """Lets every batch norm in it normalise by its stored statistics, and leave them as they are."""
+    for each in module.modules():
+        if isinstance(each, nn.modules.batchnorm._NormBase):
+            each.eval()
 
 
 def require_body(part: str, num_stages: int) -> None:

@@ -1,10 +1,11 @@
 """What the parts return that fit the head at once, before anything is learnt step by step."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
-from trainer.finetune.freezing import learn_all
+from trainer.finetune.freezing import keep_statistics, learn_all
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,13 @@ class Probing:
     """Whether nothing is learnt after the fit."""
     notes: tuple[str, ...]
     """What the fit is, and what then does not act, for the user to read before the run."""
+    norm: Literal["frozen", "running"] = "running"
+    """Batch norm while the body learns: with its stored statistics, or with the batch's, which are averaged on."""
 
     def __call__(self, model: nn.Module, epoch: int) -> None:
         learn_all(model, epoch)
+        if self.norm == "frozen":
+            keep_statistics(model)
 
 
 def seen(views: int) -> str:
