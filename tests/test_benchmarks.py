@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as bench
-from benchmarks import engine, feeding, precision, results, startup, tables
+from benchmarks import engine, feeding, precision, probe, results, startup, tables
 from benchmarks.compiling import BreakEven
 from benchmarks.measure import cost
 from benchmarks.peers import accuracy, arithmetic, images, with_ours
@@ -233,6 +233,12 @@ def test_our_words_say_the_task(task: Task, tmp_path: Path) -> None:
     assert (config.settings.epochs, config.settings.batch_size) == (task.epochs, task.batch_size)
     assert config.parts["model"].name == task.model
     assert config.parts["aug"].options["crop"] == 1 - task.crop[0]
+
+
+def test_epochs_count_up_to_the_first_that_is_good_enough_or_the_best() -> None:
+    epochs = [{"val_accuracy": score, "train_seconds": 2.0, "val_seconds": 1.0} for score in (0.5, 0.8, 0.9, 0.7)]
+    assert probe.beyond(epochs, 0.75) == (6.0, 0.8)
+    assert probe.beyond(epochs, 0.95) == (3.0, 0.9)
 
 
 def test_a_mistyped_word_is_timed_beside_the_import_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ _SCHEDULED = (
     ("sched=constant",),
 )
 _STOPPED = (("epochs=6",), ("epochs=9", "early_stop=2", "monitor=val_loss"), ("epochs=9", "early_stop=3"))
+_FINETUNED = (("finetune=head_first",), ("finetune=gradual", "finetune.norm=running"), ("finetune=probe_first",))
 _LOST = (
     ("loss=cross_entropy",),
     ("loss=cross_entropy", "loss.smoothing=0.1"),
@@ -110,7 +111,7 @@ def draw_case(seed: int, number: int, props: Props) -> Case:
         *draw.choice(_STOPPED),
         *(draw.choice(_LOST) if draw.random() < 0.8 else draw.choice(_SURVIVED)),
         *draw.choice((("model.dropout=0",), ("model.dropout=0.3",), ("model.dropout=0.3", "model.noise=0.1"))),
-        *draw.choice(((), (), (), ("finetune=head_first",), ("finetune=gradual", "finetune.norm=running"))),
+        *draw.choice(((), (), (), *_FINETUNED)),
         f"precision={draw.choices(('fp32', 'bf16', 'fp16'), (45, 45, 10))[0]}",
         f"accumulate={draw.choice((1, 1, 2, 3))}",
         f"ema={draw.choice((0, 0.9, 0.99))}",

@@ -93,6 +93,8 @@ def test_every_part_trains_with_its_defaults_or_says_what_it_needs(train: Train,
             "plateau": ["epochs=4"],
             "head_first": tuned,
             "gradual": tuned,
+            "probe": [*tuned, f"data.cache_dir={tmp_path}"],
+            "probe_first": [*tuned, f"data.cache_dir={tmp_path}"],
         }.get(name, [])
         words = [f"{room}={name}", *base, *others.get(room, []), "epochs=1", "data.images=32", *needs]
         if room == "data" and name != "glyphs":

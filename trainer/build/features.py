@@ -121,7 +121,8 @@ class FrozenFeatures:
     def _what_view(self, view: int) -> list[object]:
         """And what decides the view of that number besides."""
         aug, augmented = self.config.parts["aug"], self.pictures.augmented
-        return [view, augmented.seed, augmented.per_step, aug.name, aug.options] if view else []
+        neighbours = [len(batch) for batch in augmented.orders(0)]
+        return [view, augmented.seed, neighbours, aug.name, aug.options] if view else []
 
     def _counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same, with the images that were handed out told."""

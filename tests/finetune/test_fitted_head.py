@@ -194,9 +194,9 @@ def test_damaged_features_are_worked_out_anew(
     assert fingerprint(tmp_path / "outputs" / "first") == fingerprint(tmp_path / "outputs" / "second")
 
 
-def origin_of(*words: str, tiny: Sequence[str] = TINY) -> str:
+def origin_of(*words: str, part: str = "probe", tiny: Sequence[str] = TINY) -> str:
     """Where a run of these words has its features from."""
-    job = job_of(*words, "finetune=probe", tiny=tiny)
+    job = job_of(*words, f"finetune={part}", tiny=tiny)
     assert job.recipe.probe is not None
     return job.recipe.probe.features(job.state.model, Interrupt()).origin
 
@@ -218,7 +218,7 @@ def test_other_weights_of_the_body_give_features_another_name(tmp_path: Path, wo
 
 def test_other_views_give_features_other_names(words: tuple[str, ...]) -> None:
     views = (*words, "finetune.views=1")
-    assert "worked out" in origin_of(*views) and "kept from before" in origin_of(*views)
+    assert "worked out" in origin_of(*views) and "kept from before" in origin_of(*views, part="probe_first")
     assert all("worked out" in origin_of(*views, word) for word in ("seed=5", "aug.zoom=1.5"))
 
 
