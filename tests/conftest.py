@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on tiny models: before torch is imported
 
 import ctypes
+import gc
 import re
 import shutil
 import sys
@@ -42,6 +43,11 @@ def _parse_once() -> None:
 
 
 _parse_once()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: Python need not look through all of torch for cycles again and again."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from shared import Ended, fingerprint, lines_of
 
 Command = Callable[..., Ended]
 
-HARD = ("ema=0.9", "model.dropout=0.2", "clip_norm=1", "accumulate=2", "early_stop=3", "epochs=4", "data.images=200")
+HARD = ("ema=0.9", "model.dropout=0.2", "clip_norm=1", "accumulate=2", "early_stop=2", "epochs=3", "data.images=200")
 """State in every corner: averages, dropout, counters. 12 micro-batches, 6 steps an epoch."""
 
 
