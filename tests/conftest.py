@@ -5,16 +5,18 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on tiny models: before torch is imported
 
 import ctypes
+import gc
 import re
+import shutil
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
 import pytest
 from hypothesis import settings
-from shared import TINY, Ended
+from omegaconf import OmegaConf
+from shared import TINY, Ended, forked
 
 from trainer.cli.main import main, script
 
@@ -22,6 +24,30 @@ settings.register_profile("shared", deadline=None)  # tests run side by side, on
 settings.load_profile("shared")
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
+
+
+def _parse_once() -> None:
+    """Hydra parses the same fifteen files for every command, in Python: a third of composing. Here, a text once."""
+    load, parsed = OmegaConf.load, dict[str, Any]()
+
+    def remembering(file: str | Path | IO[str]) -> object:
+        if isinstance(file, str | Path):
+            return load(file)
+        text = file.read()
+        if text not in parsed:
+            file.seek(0)
+            parsed[text] = OmegaConf.to_container(load(file))
+        return OmegaConf.create(parsed[text])
+
+    OmegaConf.load = remembering  # type: ignore[method-assign,assignment]
+
+
+_parse_once()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: Python need not look through all of torch for cycles again and again."""
+    gc.freeze()
 
 
 @pytest.fixture
@@ -87,35 +113,55 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Trains a tiny run in this process; words are added to the command line. Runs go to tmp_path/outputs."""
+    """Trains a tiny run in this process; words are added to the command line. Runs go to tmp_path/outputs.
+
+    tiny: False is a run of these words alone. Its page is drawn where they say report=true.
+    """
 
     def command(*words: str, tiny: bool = True) -> Ended:
-        code = main([f"output={tmp_path / 'outputs'}", *(TINY if tiny else ()), *words])
+        code = main([f"output={tmp_path / 'outputs'}", "report=false", *(TINY if tiny else ()), *words])
         printed = capsys.readouterr()
         return Ended(code, printed.out, printed.err)
 
     return command
 
 
+@pytest.fixture(scope="session")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny run that nothing happened to: not to be changed."""
+    outputs = tmp_path_factory.mktemp("unbroken")
+    assert main([f"output={outputs}", *TINY, "name=x"]) == 0
+    return outputs / "x"
+
+
+@pytest.fixture
+def finished(unbroken: Path, tmp_path: Path) -> Path:
+    """A copy of that run, as train("name=x") would leave it."""
+    return Path(shutil.copytree(unbroken, tmp_path / "outputs" / "x"))
+
+
 @pytest.fixture
 def spawn(tmp_path: Path) -> Callable[..., Ended]:
-    """Trains a tiny run in a process of its own, which may be killed. fault: what TRAINER_FAULT says."""
+    """Trains a tiny run in a process of its own, which may be killed.
 
-    def command(*words: str, fault: str = "", tiny: bool = True) -> Ended:
+    fault: what TRAINER_FAULT says. before: what the process does first.
+    """
+
+    def command(*words: str, fault: str = "", tiny: bool = True, before: Callable[[], object] = lambda: None) -> Ended:
         told = [*(TINY if tiny else ()), f"output={tmp_path / 'outputs'}", *words]
         out, err = tmp_path / "spawned.out", tmp_path / "spawned.err"
-        with warnings.catch_warnings(action="ignore"):  # of threads beside the fork: none of them holds a lock of ours
-            pid = os.fork()
-        if not pid:
+
+        def become() -> None:
+            before()
             _become(told, fault, out, err)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return Ended(code, out.read_text(), err.read_text())
+
+        return Ended(forked(become), out.read_text(), err.read_text())
 
     return command
 
 
 def _become(words: Sequence[str], fault: str, out: Path, err: Path) -> NoReturn:
-    """What `python -m trainer` does, in a fork: it has torch already, whose import takes longer than a tiny run."""
+    """What `python -m trainer` does, in a fork."""
     code = 99  # not one of the program's
     try:
         os.environ["TRAINER_FAULT"] = fault

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +45,18 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+def forked(work: Callable[[], object]) -> int:
+    """How a process of its own ended that did the work. It has torch already, whose import takes longer than most."""
+    with warnings.catch_warnings(action="ignore"):  # of threads beside the fork: none of them holds a lock of ours
+        pid = os.fork()
+    if not pid:
+        try:
+            work()
+        finally:
+            os._exit(99)  # not one of the program's
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:

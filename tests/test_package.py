@@ -42,6 +42,19 @@ def test_a_wheel_holds_the_package_its_kernels_its_pages_and_its_configs_and_not
     assert held == code | pages | configs
 
 
+def test_a_wheel_runs_from_any_folder(wheel: ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "site")
+    code, environment = (
+        "import trainer.cli.main; trainer.cli.main.script()",
+        {"PYTHONPATH": f"{tmp_path}/site", "PATH": ""},
+    )
+    for words in (["--help"], ["experiment=smoke", "device=cpu", f"output={tmp_path / 'outputs'}"]):
+        command = [sys.executable, "-c", code, *words]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+    assert "best val_accuracy" in ended.stdout
+
+
 def test_a_wheel_says_that_it_is_typed_and_with_which_python_it_is_tested(wheel: ZipFile) -> None:
     (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     said = message_from_bytes(wheel.read(metadata)).get_all("Classifier")

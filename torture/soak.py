@@ -18,6 +18,8 @@ from torture.cases import Props, draw_case
 from torture.child import PHASES
 from torture.play import Outcome, play
 from torture.runs import follow, start
+from trainer.cli.main import training_config
+from trainer.kernels.compiled import library
 
 _NEEDED = ("torchvision", "hydra.core.plugins")
 
@@ -30,6 +32,8 @@ def soak(seed: int, numbers: Sequence[int], *, jobs: int, folder: Path | None, i
     for module in (*_NEEDED, *_own_modules()):  # once, for every run that is forked from here
         import_module(module)
     import_seconds = time.perf_counter() - begun
+    training_config(())  # so that no run is the first to compose
+    library()  # nor the one to compile the kernels, into a cache folder of its own
     place = Path(tempfile.mkdtemp(prefix="torture-")) if folder is None else folder
     props = _make_props(place, images_per_class)
     outcomes: list[Outcome] = []

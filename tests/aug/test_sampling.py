@@ -176,7 +176,7 @@ def test_noise_that_is_told_apart_in_training_is_told_apart_in_validation(
             pixels = generator.normal(128, std, (40, 40)).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "set" / name / f"{index}.png")
     words = ["data=folder", f"data.root={tmp_path / 'set'}", "data.size=32", "data.grey=true", "data.val=0.3"]
-    words += ["aug=custom", "aug.flip=0.5", "model=small_cnn", "model.widths=[8,16]", "epochs=12", "batch_size=16"]
+    words += ["aug=custom", "aug.flip=0.5", "model=small_cnn", "model.widths=[8,16]", "epochs=6", "batch_size=16"]
     for prepare in ("null", "40"):
         ended = train(f"name=noise-{prepare}", f"data.prepare={prepare}", *words, "optim.lr=0.01", tiny=False)
         assert ended.code == 0, ended.err

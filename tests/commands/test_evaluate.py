@@ -126,10 +126,9 @@ def test_the_files_hold_what_was_promised_and_agree_with_each_other(
 
 
 def test_the_temperature_is_fitted_on_val_stored_with_the_run_and_told_elsewhere(
-    train: Run, evaluate: Run, tmp_path: Path
+    train: Run, evaluate: Run, finished: Path
 ) -> None:
-    train("name=x")
-    folder = tmp_path / "outputs" / "x"
+    folder = finished
     evaluate(folder, "split=test")
     assert written(folder / "evaluation" / "test")["temperature"] is None
     evaluate(folder)

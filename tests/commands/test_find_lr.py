@@ -22,7 +22,9 @@ from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import train_epoch
 from trainer.engine.rate_search import divergence, losses_over, rising_rates, suggest
 
-CLEAR = (*TINY, "batch_size=48", "aug=none")
+QUICK = (*(word for word in TINY if not word.startswith("model.")), "model=mlp", "model.width=16", "model.image_size=4")
+"""With a network of a few hundred steps a second."""
+CLEAR = (*QUICK, "batch_size=48", "aug=none")
 """With larger batches and plain images, so that the fall stands out of the noise."""
 RATES = rising_rates(140)
 DECADES = [math.log10(rate) for rate in RATES]
@@ -176,7 +178,7 @@ def test_it_says_a_rate_of_a_sensible_size_and_the_command_to_use_it(
     assert said is not None and 1e-4 < float(said[1]) < 1e-1
     command = shlex.split(next(line for line in out.splitlines() if line.startswith("use it: "))[len("use it: ") :])
     assert command == ["python", "-m", "trainer", *CLEAR, f"output={tmp_path}", "name=a b", f"optim.lr={said[1]}"]
-    assert train(*command[3:]).code == 0
+    assert train(*command[3:], tiny=False).code == 0
 
 
 def test_the_same_seed_gives_the_same_answer_and_nothing_is_written_but_the_picture(
@@ -205,6 +207,6 @@ def test_the_same_seed_gives_the_same_answer_and_nothing_is_written_but_the_pict
 def test_what_cannot_be_found_is_told(
     words: tuple[str, ...], code: int, expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    tiny = [word for word in TINY if not word.startswith("data.") or "data=folder" not in words]
+    tiny = [word for word in QUICK if not word.startswith("data.") or "data=folder" not in words]
     assert main(["find_lr", *tiny, f"output={tmp_path}", *words]) == code
     assert expected in capsys.readouterr().err

@@ -11,14 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 import torch
-from shared import TINY, Ended, fingerprint, lines_of
+from shared import TINY, Ended, fingerprint, forked, lines_of
 
-from trainer.cli.main import main
 from trainer.engine.checkpoint import Checkpoints, SaveError, load
 from trainer.records.metrics import MetricsFile, read_metrics
 from trainer.system import durable
@@ -27,41 +27,27 @@ Command = Callable[..., Ended]
 SIZES = r"[\d,]+\.\d MB"
 
 
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a tiny run comes to that nothing happens to."""
-    outputs = tmp_path_factory.mktemp("unbroken")
-    assert main([f"output={outputs}", *TINY, "name=x"]) == 0
-    return fingerprint(outputs / "x")
+def _save_and_die(checkpoints: Checkpoints, moment: str) -> None:
+    """Ends this process in a save."""
 
+    def cut(descriptor: int) -> None:
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-KILLED_IN_SAVES = """
-import os, sys
-from pathlib import Path
-import torch
-from trainer.engine.checkpoint import Checkpoints
-for moment in sys.argv[2:]:
-    folder = Path(sys.argv[1]) / moment
-    checkpoints = Checkpoints(folder)
-    for step in (1, 2):
-        checkpoints.save_last({"step": step, "weight": torch.zeros(9)})
-    if not os.fork():
-        if moment == "half":
-            fsync = os.fsync
-            def cut(descriptor):
-                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
-                os.kill(os.getpid(), 9)
-            os.fsync = cut
-        os.environ["TRAINER_FAULT"] = f"kill@last.pt:{moment}=3"
-        checkpoints.save_last({"step": 3, "weight": torch.zeros(9)})
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == -9
-"""
+    if moment == "half":
+        os.fsync = cut
+    os.environ["TRAINER_FAULT"] = f"kill@last.pt:{moment}=3"
+    checkpoints.save_last({"step": 3, "weight": torch.zeros(9)})
 
 
 @pytest.mark.row(3)
 def test_a_process_killed_at_any_moment_of_a_save_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
     steps = {"begin": 2, "half": 2, "written": 2, "listed": 2, "between": 2, "renamed": 3}
-    subprocess.run([sys.executable, "-c", KILLED_IN_SAVES, str(tmp_path), *steps], check=True)
+    for moment in steps:
+        checkpoints = Checkpoints(tmp_path / moment)
+        for step in (1, 2):
+            checkpoints.save_last({"step": step, "weight": torch.zeros(9)})
+        assert forked(partial(_save_and_die, checkpoints, moment)) == -signal.SIGKILL
     left = {moment: bool(list((tmp_path / moment).glob("*.tmp"))) for moment in steps}
     assert left == {moment: moment not in ("begin", "renamed") for moment in steps}
     for moment, step in steps.items():
@@ -72,7 +58,7 @@ def test_a_process_killed_at_any_moment_of_a_save_leaves_a_checkpoint_that_loads
 @pytest.mark.row(3)
 @pytest.mark.row(5)
 def test_a_second_interrupt_ends_at_once_and_what_it_left_half_written_goes_at_the_next_start(
-    spawn: Command, train: Command, tmp_path: Path, unbroken: dict[str, Any]
+    spawn: Command, train: Command, tmp_path: Path, unbroken: Path
 ) -> None:
     folder = tmp_path / "outputs" / "x"
     assert spawn("name=x", fault="int@step=8,int@last.pt:written=8").code == -signal.SIGINT
@@ -82,7 +68,7 @@ def test_a_second_interrupt_ends_at_once_and_what_it_left_half_written_goes_at_t
     ended = train("name=x", "resume=auto")
     assert ended.code == 0 and "Goes on after step 6, in epoch 2." in ended.out
     assert not list(folder.rglob("*.tmp"))
-    assert fingerprint(folder) == unbroken
+    assert fingerprint(folder) == fingerprint(unbroken)
 
 
 @pytest.mark.row(4)
@@ -116,7 +102,7 @@ def test_a_signal_before_the_first_step_in_validation_or_in_a_save_stops_the_run
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     golden: Callable[..., None],
-    unbroken: dict[str, Any],
+    unbroken: Path,
     moment: str,
 ) -> None:
     saves: list[tuple[int, int]] = []
@@ -135,7 +121,7 @@ def test_a_signal_before_the_first_step_in_validation_or_in_a_save_stops_the_run
     assert len(saves) == len(set(saves)), "the same state twice: the one before it is gone"
     monkeypatch.delenv("TRAINER_FAULT")
     assert train("name=x", "resume=auto").code == 0
-    assert fingerprint(tmp_path / "outputs" / "x") == unbroken
+    assert fingerprint(tmp_path / "outputs" / "x") == fingerprint(unbroken)
 
 
 @pytest.fixture
@@ -166,7 +152,7 @@ def test_a_save_that_finds_the_disk_full_is_told_and_made_up_for(
     full: Callable[..., None],
     golden: Callable[..., None],
     failing: tuple[int, ...],
-    unbroken: dict[str, Any],
+    unbroken: Path,
 ) -> None:
     full(*failing)  # in this run: best and last of epoch 1, then of epoch 2
     ended = train("name=x", "save_every=4")
@@ -176,12 +162,12 @@ def test_a_save_that_finds_the_disk_full_is_told_and_made_up_for(
     assert len(told) == len(failing) == len(lines_of(folder / "metrics.jsonl", "event"))
     if failing == (1,):
         golden("row07_disk_full_once", f"{told[0]}\n", SIZES)
-    assert fingerprint(folder) == unbroken
+    assert fingerprint(folder) == fingerprint(unbroken)
 
 
 @pytest.mark.row(7)
 def test_three_saves_in_a_row_that_find_the_disk_full_end_the_run_and_the_old_checkpoint_stays(
-    train: Command, tmp_path: Path, full: Callable[..., None], golden: Callable[..., None], unbroken: dict[str, Any]
+    train: Command, tmp_path: Path, full: Callable[..., None], golden: Callable[..., None], unbroken: Path
 ) -> None:
     folder = tmp_path / "outputs" / "x"
     full(4, 5, 6)
@@ -191,7 +177,7 @@ def test_three_saves_in_a_row_that_find_the_disk_full_end_the_run_and_the_old_ch
     assert load(folder / "checkpoints" / "last.pt")["step"] == 3
     assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
     assert train("name=x", "resume=auto").code == 0
-    assert fingerprint(folder) == unbroken
+    assert fingerprint(folder) == fingerprint(unbroken)
 
 
 @pytest.mark.row(7)
@@ -226,13 +212,13 @@ def test_a_full_disk_before_the_first_step_of_a_run_that_may_roll_back_is_told_a
 
 @pytest.mark.row(7)
 def test_a_run_whose_last_save_fails_is_not_called_finished(
-    train: Command, tmp_path: Path, full: Callable[..., None], unbroken: dict[str, Any]
+    train: Command, tmp_path: Path, full: Callable[..., None], unbroken: Path
 ) -> None:
     full(3, 4)  # the last one of epoch 2, which is not the best, and the one that makes up for it
     ended = train("name=x")
     assert ended.code == 1 and "Training stops after step 12; what was saved before is intact." in ended.err
     assert train("name=x", "resume=auto").code == 0
-    assert fingerprint(tmp_path / "outputs" / "x") == unbroken
+    assert fingerprint(tmp_path / "outputs" / "x") == fingerprint(unbroken)
 
 
 @pytest.mark.row(7)
@@ -248,7 +234,7 @@ def test_a_signal_on_a_full_disk_does_not_claim_that_all_is_saved(
 
 @pytest.mark.row(7)
 def test_lines_that_a_full_disk_does_not_take_are_written_when_there_is_room(
-    train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: dict[str, Any]
+    train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: Path
 ) -> None:
     failures = 0
 
@@ -263,7 +249,7 @@ def test_lines_that_a_full_disk_does_not_take_are_written_when_there_is_room(
     monkeypatch.setattr(MetricsFile, "_write", write)
     ended = train("name=x", "save_every=4")
     assert ended.code == 0 and "metrics.jsonl cannot be written: No space left on device." in ended.out
-    assert fingerprint(tmp_path / "outputs" / "x") == unbroken
+    assert fingerprint(tmp_path / "outputs" / "x") == fingerprint(unbroken)
 
 
 class FullOutput(io.StringIO):
@@ -295,17 +281,12 @@ def test_a_disk_that_is_really_full_tears_no_line_and_takes_no_run_down(
 
 
 @pytest.mark.row(7)
-def test_a_limit_of_the_system_on_files_is_told_like_a_full_disk(tmp_path: Path, golden: Callable[..., None]) -> None:
-    command = [sys.executable, "-m", "trainer", *TINY, f"output={tmp_path / 'outputs'}", "name=x", "save_every=2"]
-    limit = (8_000, 8_000)
-    ended = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-    )
-    assert ended.returncode == 1, ended.stderr
-    golden("row07_file_limit", ended.stderr, SIZES)
-    assert re.findall(r"this is number (\d)", ended.stdout) == ["1", "2"]
+def test_a_limit_of_the_system_on_files_is_told_like_a_full_disk(
+    spawn: Command, tmp_path: Path, golden: Callable[..., None]
+) -> None:
+    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (8_000, 8_000))
+    ended = spawn("name=x", "save_every=2", before=limited)
+    assert ended.code == 1, ended.err
+    golden("row07_file_limit", ended.err, SIZES)
+    assert re.findall(r"this is number (\d)", ended.out) == ["1", "2"]
     assert not list((tmp_path / "outputs" / "x" / "checkpoints").iterdir())

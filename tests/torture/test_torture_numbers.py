@@ -275,9 +275,13 @@ def test_a_signal_after_a_divergence_stops_the_run_after_the_rollback(
 @pytest.mark.row(4)
 @pytest.mark.row(24)
 def test_a_signal_does_not_save_a_state_whose_loss_is_far_off(
-    train: Train, tmp_path: Path, meddle: Callable[..., None], golden: Golden, monkeypatch: pytest.MonkeyPatch
+    train: Train,
+    tmp_path: Path,
+    unbroken: Path,
+    meddle: Callable[..., None],
+    golden: Golden,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert train("name=unbroken").code == 0
     meddle(8, be_far_off)
     monkeypatch.setenv("TRAINER_FAULT", "term@step=8")
     ended = train("name=x")
@@ -286,7 +290,7 @@ def test_a_signal_does_not_save_a_state_whose_loss_is_far_off(
     assert last_of(tmp_path)["step"] == 6
     monkeypatch.delenv("TRAINER_FAULT")
     assert train("name=x", "resume=auto").code == 0
-    assert same(last_of(tmp_path), last_of(tmp_path, "unbroken"))
+    assert same(last_of(tmp_path), load(unbroken / "checkpoints" / "last.pt"))
 
 
 @pytest.mark.row(24)
@@ -534,7 +538,7 @@ def test_a_label_beyond_the_classes_is_told_with_its_file(train: Train, tmp_path
 def test_a_label_beyond_the_classes_from_a_part_of_ones_own_is_told(
     label: int, train: Train, tmp_path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "part_of_ones_own.py").write_text(
         "import torch\n"
         "from trainer.data.source import ArraySamples, Source\n"
         "from trainer.registry import DATA\n"
@@ -547,8 +551,8 @@ def test_a_label_beyond_the_classes_from_a_part_of_ones_own_is_told(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.yaml").write_text("name: mine\nlabel: 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    words = ("--config-dir", str(tmp_path), "plugins=[mine]", "data=mine", f"data.label={label}")
+    monkeypatch.delitem(sys.modules, "part_of_ones_own", raising=False)
+    words = ("--config-dir", str(tmp_path), "plugins=[part_of_ones_own]", "data=mine", f"data.label={label}")
     ended = train("name=x", *words, tiny=False)
     assert ended.code == 3
     golden(f"row25_own_{'above' if label > 0 else 'below'}", ended.err)

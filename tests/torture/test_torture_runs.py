@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from shared import TINY
 
 from torture.cases import Props, draw_case
 from torture.compare import differences
-from trainer.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PROPS = Props(Path("images"), 84, Path("best.pt"))
@@ -55,13 +53,6 @@ def test_the_cases_take_every_choice_there_is() -> None:
         "save",
         "end",
     }
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("outputs")
-    assert main([*TINY, f"output={output}", "name=unbroken"]) == 0
-    return output / "unbroken"
 
 
 def _spoil_a_bit(folder: Path) -> None:
