@@ -53,7 +53,7 @@ ON_RUNS: dict[str, OnRuns] = {
             "format": "how answers are written; without it a table on a terminal, and csv into a pipe",
             "topk": "how many classes are told of each picture, likeliest first",
             "threshold": "below this probability the answer is 'unsure'; a column 'likeliest' still names the class",
-            "sort=FOLDER": "a new or empty folder that gets a link to each picture, in a folder for each answer",
+            "sort=FOLDER": "a folder that gets a link to each picture, in a folder for each answer",
             "copy": "with sort: copies in place of links",
             "on_error": "what follows from pictures that cannot be read: report ends with exit code 3, skip with 0",
             "tta": _TTA,

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from trainer.data.archive import is_archive
 from trainer.engine.device import choose_device
 from trainer.errors import ConfigError, DataError, OutputError, did_you_mean, visible
 from trainer.inference.choice import choose_engine
@@ -15,7 +16,7 @@ from trainer.inference.classifier import Classifier, classifier_of
 from trainer.inference.pictures import Found, find, number_of
 from trainer.inference.predictions import Columns, Format, Prediction, table, write
 from trainer.inference.saved import read_run
-from trainer.inference.sorting import Sorter, check_unsorted
+from trainer.inference.sorting import Sorter, check_no_copies
 from trainer.inference.temperature import read_temperature
 from trainer.inference.tta import looks_of
 from trainer.records.folder import cannot_write
@@ -48,8 +49,8 @@ def run(
     """Classifies the pictures at all places but the first, which is the run. Returns 0; 3 if some cannot be read.
 
     output: a file; None prints: a table on a terminal, CSV into a pipe. threshold: below it the answer is 'unsure'.
-    sort: an empty folder that gets a link, or with copy a copy, of each picture, in a folder for each answer. on_error:
-    'skip' returns 0 all the same.
+    sort: a folder that gets a link, or with copy a copy, of each picture, in a folder for each answer. on_error: 'skip'
+    returns 0 all the same.
     """
     if copy and sort is None:
         raise ConfigError("copy: copies go where sort=FOLDER says. Say it as well.")
@@ -57,8 +58,8 @@ def run(
     form = _format(target, format)
     _check_target(target)
     sorted_into = None if sort is None else Path(sort).expanduser()
-    if sorted_into is not None:
-        check_unsorted(sorted_into)
+    if sorted_into is not None and (copy or any(is_archive(Path(place).expanduser()) for place in places[1:])):
+        check_no_copies(sorted_into)
     saved = read_run(Path(places[0]).expanduser(), plugins or ())
     pictures = find(places[1:], sorted_into)
     first = next(pictures, None)

@@ -1,10 +1,11 @@
-"""Pictures sorted into a folder for each answer: as links, or as copies; never beside those of an earlier sort."""
+"""Pictures sorted into a folder for each answer: as links, or as copies; each in one, and never over a file."""
 
 import os
 import shutil
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain, count
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,25 +43,28 @@ def _safe(name: str) -> str:
     return f"_{plain}" if not plain or plain.startswith((".", "-")) or plain.casefold() in _RESERVED else plain
 
 
-def check_unsorted(folder: Path) -> None:
-    """Raises OutputError if a folder in it holds anything: a picture of an earlier sort would lie in two classes."""
-    there = next(chain.from_iterable(each.iterdir() for each in _folders_in(folder)), None)
+def check_no_copies(folder: Path) -> None:
+    """Raises OutputError if a folder in it holds a file: it may be an earlier copy of what is copied elsewhere now."""
+    there = next((path for path in _sorted_in(folder) if not path.is_symlink()), None)
     if there is not None:
         raise OutputError(
-            f"sort: {there} is there already, and a picture that is sorted anew could lie in two classes. "
+            f"sort: {there} is there already, so that copies of one picture could lie in two classes. "
             f"Empty {folder}, or choose another folder."
         )
 
 
-def _folders_in(folder: Path) -> list[Path]:
+def _sorted_in(folder: Path) -> Iterator[Path]:
+    """What lies in the folders in it. Raises OutputError if it is no folder, or may not be read."""
     try:
-        return sorted(each for each in folder.iterdir() if each.is_dir()) if folder.exists() else []
-    except OSError as error:  # it is a file, or may not be read
+        for kind in sorted(folder.iterdir()) if folder.exists() else []:
+            if kind.is_dir() and not kind.is_symlink():
+                yield from (path for path in sorted(kind.iterdir()) if not path.name.startswith("."))
+    except OSError as error:
         raise cannot_write(folder, error) from error
 
 
-def _classes_first(counted: tuple[str, int]) -> tuple[bool, str]:
-    return counted[0] in (UNSURE, UNREADABLE), counted[0]
+def _classes_first(kind: str) -> tuple[bool, str]:
+    return kind in (UNSURE, UNREADABLE), kind
 
 
 class Sorter:
@@ -70,8 +74,12 @@ class Sorter:
         self._folder = folder
         self._names = folder_names(classes)
         self._copies = copies
-        self._counts: Counter[str] = Counter()
-        self._linked = False
+        self._links: dict[str, list[Path]] = defaultdict(list)
+        """By what they lead to, also those of an earlier sort: one goes when its picture is sorted elsewhere."""
+        for path in _sorted_in(folder):
+            if path.is_symlink():
+                self._links[str(path.readlink())].append(path)
+        self._placed: dict[str, set[Path]] = defaultdict(set)
         self._numbers: dict[Path, int] = {}
         """The last number that a name which several pictures share was given."""
 
@@ -91,46 +99,49 @@ class Sorter:
         try:
             target.mkdir(parents=True, exist_ok=True)
             if isinstance(picture, Packed):
-                added = self._copy(target / Path(picture.name).name, picture)
+                placed = self._copy(target / Path(picture.name).name, picture)
             elif self._copies:
-                added = self._copy(target / picture.name, picture)
+                placed = self._copy(target / picture.name, picture)
             else:
-                added = self._link(target, picture)
+                placed = self._link(target, picture)
         except OSError as error:
             raise cannot_write(target, error) from error
-        self._counts[kind] += added
+        self._placed[kind].update(placed)
 
     def summary(self) -> str:
         """'sorted into FOLDER as links: ants 39, bees 11, unreadable 1 (copy=true copies)'"""
-        counts = ", ".join(f"{kind} {number:,}" for kind, number in sorted(self._counts.items(), key=_classes_first))
-        way = " as links" if self._linked else " as copies" if self._counts else ""
-        hint = " (copy=true copies)" if self._linked else ""
-        return f"sorted into {self._folder}{way}: {counts or 'nothing'}{hint}"
+        kinds = sorted(filter(self._placed.get, self._placed), key=_classes_first)
+        counts = ", ".join(f"{kind} {len(self._placed[kind]):,}" for kind in kinds)
+        hint = "" if self._copies else " (copy=true copies)"
+        return f"sorted into {self._folder} as {'copies' if self._copies else 'links'}: {counts or 'nothing'}{hint}"
 
-    def _link(self, target: Path, picture: Path) -> bool:
-        """Whether there is a link more."""
+    def _link(self, target: Path, picture: Path) -> list[Path]:
+        """The link, which is the only one to this picture in the folder."""
         leads_to = str(picture.absolute())
-        for path in self._free(target / picture.name):
-            try:
+        kept = [path for path in self._links[leads_to] if path.parent == target]
+        for path in self._links[leads_to]:
+            if path not in kept:
+                path.unlink()
+        self._links[leads_to] = kept or [self._new_link(target / picture.name, leads_to)]
+        return self._links[leads_to]
+
+    def _new_link(self, wanted: Path, leads_to: str) -> Path:
+        for path in self._free(wanted):
+            with suppress(FileExistsError):
                 path.symlink_to(leads_to)
-                self._linked = True
-                return True
-            except FileExistsError:
-                if path.is_symlink() and str(path.readlink()) == leads_to:
-                    return False  # of the same command, said before
+                return path
         raise AssertionError("a number is always free")
 
-    def _copy(self, wanted: Path, picture: Path | Packed) -> bool:
-        """Whether there is a copy more."""
+    def _copy(self, wanted: Path, picture: Path | Packed) -> list[Path]:
+        """The copy; none of what cannot be read: the answer says why."""
         try:
             source = picture.open("rb")
         except OSError:
-            return False  # what cannot be read cannot be copied: the answer says why
+            return []
         with source:
-            self._write(wanted, source)
-        return True
+            return [self._write(wanted, source)]
 
-    def _write(self, wanted: Path, source: BinaryIO) -> None:
+    def _write(self, wanted: Path, source: BinaryIO) -> Path:
         """A new file with the content; whole or not there."""
         for path in self._free(wanted):
             try:
@@ -143,7 +154,8 @@ class Sorter:
             except BaseException:
                 path.unlink()
                 raise
-            return
+            return path
+        raise AssertionError("a number is always free")
 
     def _free(self, wanted: Path) -> Iterator[Path]:
         """The path, then with a number behind its name, and so on, from the last that was given on."""

@@ -80,7 +80,7 @@ class Parity:
         if found is None or found == self.difference:
             return ""
         return (
-            f" From the files themselves, whose JPEGs predict decodes at a reduced size: the same on {self._same(found)} "
+            f" From the files themselves, whose JPEGs predict decodes at a reduced size: on {self._same(found)} "
             f"(within {found.most:.2g})."
         )
 
