@@ -183,25 +183,64 @@ def test_paths_come_from_standard_input(
     assert predict(run, "-").code == 3
 
 
-def test_below_the_threshold_the_answer_is_unsure(predict: Predict, run: Path, photos: Path) -> None:
+def test_below_the_threshold_the_answer_is_unsure_and_the_likeliest_class_is_told(
+    predict: Predict, run: Path, photos: Path
+) -> None:
     (sure,) = rows(predict(run, photos / "a.PNG").out)
-    (unsure,) = rows(predict(run, photos / "a.PNG", "threshold=1").out)
-    assert unsure == {**sure, "prediction": "unsure"}
+    ended = predict(run, photos / "a.PNG", photos / "broken.jpg", "threshold=1")
+    unsure, broken = rows(ended.out)
+    assert unsure == {**sure, "prediction": "unsure", "likeliest": "path"} and broken["likeliest"] == ""
+    assert ended.out.splitlines()[0].endswith(",likeliest,error")
+    (line,) = predict(run, photos / "a.PNG", "threshold=1", "format=jsonl").out.splitlines()
+    assert json.loads(line)["likeliest"] == "path" and [*json.loads(line)][-2:] == ["likeliest", "error"]
+    heads, cells = predict(run, photos / "a.PNG", "threshold=1", "topk=1", "format=table").out.splitlines()
+    assert heads.split() == ["prediction", "likeliest", "picture"] and cells.split()[::2] == ["unsure", "path"]
+
+
+def links_in(folder: Path) -> dict[str, Path]:
+    return {str(path.relative_to(folder)): path.resolve() for path in folder.rglob("*") if path.is_symlink()}
 
 
 def test_sorting_links_every_picture_and_keeps_what_is_there(predict: Predict, run: Path, photos: Path) -> None:
     sorted_into = photos / "sorted"
     for _ in range(2):  # the second time all is there, and the folder's own pictures are none of those to classify
-        assert predict(run, photos, f"sort={sorted_into}").code == 3
-        found = {
-            str(path.relative_to(sorted_into)): path.resolve() for path in sorted_into.rglob("*") if path.is_symlink()
-        }
-        assert found == {
+        ended = predict(run, photos, f"sort={sorted_into}")
+        assert ended.code == 3
+        counts = r"=sum, with_a newline 1, path 1, unsure-2 1, unreadable 1"
+        assert f"sorted into {sorted_into} as links: {counts} (copy=true copies)\n" in ended.err
+        assert links_in(sorted_into) == {
             "path/a.PNG": photos / "a.PNG",
             "=sum, with_a newline/one.png": photos / "b" / "one.png",
             "unsure-2/two.png": photos / "b" / "two.png",
             "unreadable/broken.jpg": photos / "broken.jpg",
         }
+
+
+def test_a_picture_that_is_sorted_anew_lies_in_one_class_and_a_file_of_the_user_stays(
+    predict: Predict, run: Path, photos: Path
+) -> None:
+    sorted_into = photos / "sorted"
+    (sorted_into / "unsure").mkdir(parents=True)
+    (sorted_into / "unsure" / "a.PNG").write_text("mine")
+    for _ in range(2):
+        predict(run, photos, f"sort={sorted_into}")
+    assert "path/a.PNG" in links_in(sorted_into)
+    predict(run, photos, f"sort={sorted_into}", "threshold=1")
+    assert {name for name in links_in(sorted_into) if not name.startswith("unreadable/")} == {
+        "unsure/a-2.PNG", "unsure/one.png", "unsure/two.png"
+    }  # fmt: skip
+    assert (sorted_into / "unsure" / "a.PNG").read_text() == "mine"
+
+
+def test_copies_are_not_put_beside_earlier_ones(predict: Predict, run: Path, photos: Path, tmp_path: Path) -> None:
+    words = (run, photos / "a.PNG", f"sort={tmp_path / 'sorted'}", "copy=true")
+    assert f"sorted into {tmp_path / 'sorted'} as copies: path 1\n" in predict(*words).err
+    ended = predict(*words, "threshold=1")
+    assert (ended.code, ended.out) == (
+        5,
+        "",
+    ) and f"sort: {tmp_path / 'sorted' / 'path' / 'a.PNG'} is there" in ended.err
+    assert [path.name for path in (tmp_path / "sorted").iterdir()] == ["path"]
 
 
 def test_copies_never_replace_a_file_and_come_out_of_archives_too(
@@ -234,6 +273,20 @@ def test_a_name_that_is_not_utf8_is_told(predict: Predict, run: Path, tmp_path: 
         assert len(target.read_text().splitlines()) == 2 + (form != "jsonl")
 
 
+@pytest.mark.parametrize("name", ["-a.png", "=a.png", "@a.png", "+a.png", "'a.png"])
+def test_a_path_in_the_csv_is_found_as_it_is_written_and_is_no_formula(
+    name: str, predict: Predict, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / name)
+    (row,) = csv.DictReader(io.StringIO(predict(run, name).out))
+    assert row["path"] == f"./{name}" and Path(row["path"]).is_file() and row["prediction"] == "path"
+
+
+def test_one_picture_that_cannot_be_read_is_counted_as_one(predict: Predict, run: Path, photos: Path) -> None:
+    assert "1 picture, not read, in" in predict(run, photos / "broken.jpg").err
+
+
 @pytest.mark.parametrize("tta", ["none", "flip", "crops"])
 def test_an_answer_depends_on_its_picture_alone(tta: Any, run: Path, tmp_path: Path) -> None:
     paths = [picture(tmp_path / f"{number}.png", ODD[number % 3], number) for number in range(37)]
@@ -262,7 +315,9 @@ def test_calibrated_answers_want_the_temperature_that_evaluate_stores(
     capsys.readouterr()
     temperature = json.loads((copied / "evaluation" / "temperature.json").read_text())["temperature"]
     (plain,) = trainer.load(copied)(photos / "a.PNG")
-    (mended,) = rows(predict(copied, photos / "a.PNG", "calibrated=true").out)
+    ended = predict(copied, photos / "a.PNG", "calibrated=true")
+    assert f"calibrated by temperature {temperature:.3f}, fitted on" in ended.err and "not to be trusted" in ended.err
+    (mended,) = rows(ended.out)
     scaled = {name: probability ** (1 / temperature) for name, probability in plain.probabilities.items()}
     assert float(mended["probability"]) == pytest.approx(max(scaled.values()) / sum(scaled.values()), abs=2e-5)
 
@@ -314,14 +369,21 @@ def test_auto_does_not_export_for_a_few_pictures_or_a_small_network(
         (["RUN", "PHOTOS", "copy=true"], 2, "sort=FOLDER"),
         (["RUN", "PHOTOS", "topk=0"], 2, "topk"),
         (["RUN", "PHOTOS", "treshold=0.5"], 2, "Did you mean 'threshold'"),
+        (["RUN", "PHOTOS", "--topk", "2"], 2, "Options are written without dashes: topk=2"),
+        (["RUN", "PHOTOS", "--topk=2"], 2, "Options are written without dashes: topk=2"),
+        (["RUN/checkpoints", "PHOTOS"], 4, "Did you mean 'RUN'?"),
+        (["RUN/..", "PHOTOS"], 4, "is a folder of runs: run. Name one of them: RUN/../run"),
+        (["RUN/export/model.onnx", "PHOTOS"], 4, "is an export, for other programs to read. Name the run: RUN"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(
     words: list[str], code: int, said: str, predict: Predict, run: Path, photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (run / "export").mkdir(exist_ok=True)
+    (run / "export" / "model.onnx").touch()
     for name, place in (("RUN", run), ("PHOTOS", photos), ("EMPTY", tmp_path / "empty")):
-        words = [word.replace(name, str(place)) for word in words]
+        words, said = [word.replace(name, str(place)) for word in words], said.replace(name, str(place))
     ended = predict(*words)
     assert (ended.code, ended.out) == (code, "") and said in ended.err and len(ended.err.splitlines()) == 1
     assert not list((tmp_path / "empty").iterdir())

@@ -12,6 +12,7 @@ from pathlib import Path
 from trainer import __version__
 from trainer.cli import help, verbs
 from trainer.cli.compose import Origin, check_choices, checked, compose, compose_each, forced, number_of_jobs, value_of
+from trainer.cli.on_runs import ON_RUNS
 from trainer.cli.words import quoted, shown, spelled
 from trainer.config import GROUPS, Config, Settings, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
@@ -38,14 +39,6 @@ VERBS = {
 DEFAULT_VERB = "train"
 PLAIN = ("cache",)
 """The verbs that look at no config."""
-ON_RUNS: dict[str, tuple[str, ...]] = {
-    "evaluate": ("data",),
-    "predict": (),
-    "export": ("data",),
-    "compare": (),
-    "report": (),
-}
-"""The verbs that work on runs that are there, and the rooms whose options they take besides their own."""
 COMPARED = {"inspect": ("init", "model")}
 """The verbs that look at several configs at once, and the rooms in which these may differ."""
 
@@ -89,9 +82,9 @@ def _dispatch(words: list[str]) -> int:
     verb = _take_verb(words)
     if verb in ON_RUNS:
         if {"--help", "-h"} & {*words}:
-            print(verbs.usage(verb, VERBS[verb], ON_RUNS[verb]))
+            print(verbs.usage(verb, VERBS[verb]))
             return 0
-        return verbs.call(verb, words, ON_RUNS[verb])
+        return verbs.call(verb, words)
     arguments, unknown = get_args_parser().parse_known_intermixed_args(words)
     if unknown:
         said = unknown[0].lstrip("-").replace("-", "_")

@@ -24,6 +24,11 @@ class Run:
     summary: dict[str, Any]
     """How it ended: summary.json as plain data."""
 
+    def __repr__(self) -> str:
+        best, monitor = self.summary.get("best") or {}, self.summary.get("monitor")
+        score = f", best {monitor} {best[monitor]:.4f}" if monitor in best else ""
+        return f"<Run {self.path}{score}>"
+
     def load(self, **options: Any) -> "Classifier":
         """Its classifier. options: those of trainer.load."""
         from trainer.inference.classifier import load

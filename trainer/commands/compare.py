@@ -8,10 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from trainer.data.decode import Frame, decode
-from trainer.errors import ConfigError, DataError, visible
+from trainer.errors import DataError, visible
 from trainer.inference.compare_page import write_compare_page
 from trainer.inference.compared import Compared, compared
-from trainer.inference.saved import existing_run
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import facts_of
 from trainer.report.page.pictures import drawn
@@ -28,13 +27,11 @@ def run(places: Sequence[str], words: Sequence[str], *, output: str | None = Non
 
     output: the page; None is compare.html in the folder that holds all of them.
     """
-    if len(places) < 2:
-        raise ConfigError("compare: name two runs at least: python -m trainer compare RUN RUN [output=FILE.html]")
-    folders = [existing_run(Path(place).expanduser()) for place in places]
+    folders = [RunFolder(Path(place).expanduser()) for place in places]
     page = Path(output).expanduser() if output else _common(folders) / PAGE
     found = write_comparison(folders, page)
     _tell(found)
-    print(page)
+    print(visible(f"written: {page}"))
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.commands.report import draw_again
-from trainer.errors import CheckpointError, ConfigError, OutputError, visible
+from trainer.errors import CheckpointError, OutputError, visible
 from trainer.inference.evaluation import evaluate_runs
 from trainer.inference.saved import SavedRun, read_run
 from trainer.inference.telling import names_of, tell
@@ -30,8 +30,6 @@ def run(
     words: data=… and data.OPTION=…, for other pictures than the runs' own. split: None is the validation part of the
     runs' own data, and all of other pictures. output: a folder; None is evaluation/ in the folder of the first run.
     """
-    if not places:
-        raise ConfigError("evaluate: name a run: python -m trainer evaluate RUN [RUN ...] [split=test]")
     runs = [read_run(Path(place).expanduser(), plugins or ()) for place in places]
     check_writable(Path(output).expanduser() if output is not None else evaluations_of(runs[0]))
     with Screen() as screen:

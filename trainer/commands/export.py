@@ -8,7 +8,7 @@ from trainer.errors import ConfigError
 from trainer.inference.export.making import check_installed, export
 from trainer.inference.export.wish import SUFFIXES, Format, Quantize, Wish
 from trainer.inference.saved import SavedRun, read_run
-from trainer.inference.temperature import read_temperature
+from trainer.inference.temperature import Temperature, read_temperature
 from trainer.inference.written import check_writable
 from trainer.report.console import Screen
 
@@ -30,8 +30,6 @@ def run(
     temperature that `evaluate` has stored. output: None is export/ in the run's folder, or beside weights that lie
     alone.
     """
-    if len(places) != 1:
-        raise ConfigError("export: name one run: python -m trainer export RUN format=onnx output=FILE.onnx")
     if quantize != "none" and format != "onnx":
         raise ConfigError(f"quantize={quantize} is for format=onnx. Leave it out, or say format=onnx.")
     if format == "onnx":
@@ -39,15 +37,19 @@ def run(
     saved = read_run(Path(places[0]).expanduser(), plugins or ())
     path = Path(output).expanduser() if output is not None else _place(saved, format, quantize)
     check_writable(path.parent)
-    wish = Wish(format, preprocess == "inside", quantize, _temperature(saved) if calibrated else 1.0, path)
+    temperature = _temperature(saved) if calibrated else None
+    divisor = temperature.temperature if temperature else 1.0
+    wish = Wish(format, preprocess == "inside", quantize, divisor, path)
     with Screen() as screen:
+        if temperature:
+            screen.say(f"calibrated by {temperature.sentence()}")
         parity = export(saved, wish, words, screen.say)
         screen.say(parity.sentence())
         screen.say(f"written: {path} and {wish.report.name}")
     return 0
 
 
-def _temperature(run: SavedRun) -> float:
+def _temperature(run: SavedRun) -> Temperature:
     stored = read_temperature(run)
     if stored is None:
         raise ConfigError(f"calibrated=true: no temperature is stored. First: python -m trainer evaluate {run.path}")

@@ -8,14 +8,16 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from trainer.data.archive import is_archive
 from trainer.engine.device import choose_device
-from trainer.errors import ConfigError, DataError, OutputError, did_you_mean
+from trainer.errors import ConfigError, DataError, OutputError, did_you_mean, visible
 from trainer.inference.choice import choose_engine
 from trainer.inference.classifier import Classifier, classifier_of
 from trainer.inference.pictures import Found, find, number_of
-from trainer.inference.predictions import Format, Prediction, table, write
+from trainer.inference.predictions import Columns, Format, Prediction, table, write
 from trainer.inference.saved import read_run
-from trainer.inference.sorting import Sorter
+from trainer.inference.sorting import Sorter, check_no_copies
+from trainer.inference.temperature import read_temperature
 from trainer.inference.tta import looks_of
 from trainer.records.folder import cannot_write
 from trainer.report.console import Bar, Screen
@@ -50,17 +52,14 @@ def run(
     sort: a folder that gets a link, or with copy a copy, of each picture, in a folder for each answer. on_error: 'skip'
     returns 0 all the same.
     """
-    if len(places) < 2:
-        raise ConfigError(
-            "predict: name a run and pictures: python -m trainer predict RUN PICTURE|FOLDER|ARCHIVE ... "
-            "(- reads a list of paths)"
-        )
     if copy and sort is None:
         raise ConfigError("copy: copies go where sort=FOLDER says. Say it as well.")
     target = None if output is None else Path(output).expanduser()
     form = _format(target, format)
     _check_target(target)
     sorted_into = None if sort is None else Path(sort).expanduser()
+    if sorted_into is not None and (copy or any(is_archive(Path(place).expanduser()) for place in places[1:])):
+        check_no_copies(sorted_into)
     saved = read_run(Path(places[0]).expanduser(), plugins or ())
     pictures = find(places[1:], sorted_into)
     first = next(pictures, None)
@@ -74,18 +73,22 @@ def run(
         total = number_of(places[1:], sorted_into)
         looks = None if total is None else total * looks_of(tta)
         classifier = classifier_of(saved, choose_engine(saved, engine, chosen, looks, _tell), tta, calibrated)
+        if calibrated and (temperature := read_temperature(saved)):
+            _tell(f"calibrated by {temperature.sentence()}")
         sorter = None if sorted_into is None else Sorter(sorted_into, classifier.classes, copies=copy)
         begin_collecting()
         job = _Job(classifier, threshold, sorter, screen.bar("Classifying", total) if total else None)
         predictions = job.predictions(chain([first], pictures))
+        columns = Columns(classifier.classes, topk, likeliest=threshold > 0)
         if target is not None:
-            _write_file(target, predictions, form, classifier.classes, topk)
+            _write_file(target, predictions, form, columns)
         elif form == "table":
-            for line in table(predictions, classifier.classes, topk):
+            for line in table(predictions, columns):
                 screen.say(line)
         else:
-            write(sys.stdout.buffer, predictions, form, classifier.classes, topk)
-    _tell(job.summary())
+            write(sys.stdout.buffer, predictions, form, columns)
+    for line in job.summary():
+        _tell(line)
     if target is not None:
         _tell(f"written: {target}")
     return DataError.exit_code if job.unread and on_error == "report" else 0
@@ -117,16 +120,19 @@ class _Job:
             if self.bar is not None:
                 self.bar.move(self.done, speed=f"{self.done / self.seconds:,.0f} images/s")
 
-    def summary(self) -> str:
-        """'2,000 pictures, 3 of them not read, in 12.1 s (165 images/s), by torch on cpu in fp32'"""
-        unread = f", {self.unread:,} of them not read," if self.unread else ""
+    def summary(self) -> list[str]:
+        """'2,000 pictures, 3 of them not read, in 12.1 s (165 images/s), by torch on cpu in fp32'; and where they lie
+        sorted."""
+        among = f"{self.unread:,} of them " if self.done > 1 else ""
+        unread = f", {among}not read," if self.unread else ""
         speed = f"{self.seconds:.1f} s ({self.done / max(self.seconds, 1e-9):,.0f} images/s)"
-        return f"{self.done:,} picture{'s' * (self.done != 1)}{unread} in {speed}, by {self.classifier.engine.name}"
+        line = f"{self.done:,} picture{'s' * (self.done != 1)}{unread} in {speed}, by {self.classifier.engine.name}"
+        return [line, *([] if self.sorter is None else [self.sorter.summary()])]
 
 
 def _tell(line: str) -> None:
     """Beside the answers, which may go into a pipe."""
-    print(line, file=sys.stderr)
+    print(visible(line), file=sys.stderr)
 
 
 def _format(target: Path | None, said: Format | None) -> Format:
@@ -138,7 +144,7 @@ def _format(target: Path | None, said: Format | None) -> Format:
     if suffix not in _FORMATS:
         hint = did_you_mean(suffix, _FORMATS)
         raise ConfigError(
-            f"output: {target} does not say its format.{hint} End it in .csv or .jsonl, or say format=csv."
+            f"output: {target} does not say its format.{hint} End it in .csv, .jsonl or .txt, or say format=csv."
         )
     return _FORMATS[suffix]
 
@@ -155,11 +161,9 @@ def _check_target(target: Path | None) -> None:
         )
 
 
-def _write_file(
-    target: Path, predictions: Iterator[Prediction], form: Format, classes: Sequence[str], topk: int
-) -> None:
+def _write_file(target: Path, predictions: Iterator[Prediction], form: Format, columns: Columns) -> None:
     def content(file: BinaryIO) -> None:
-        write(file, predictions, form, classes, topk)
+        write(file, predictions, form, columns)
 
     try:
         durable.write_beside(target, content).replace(target)

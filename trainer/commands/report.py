@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from trainer.errors import ConfigError, DataError, TrainerError
+from trainer.errors import ConfigError, DataError, TrainerError, visible
 from trainer.inference.engine import load_network
-from trainer.inference.saved import existing_run, read_run
+from trainer.inference.saved import read_run
 from trainer.inference.worst import MOST, with_pictures
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import RunFacts, facts_of
@@ -21,16 +21,14 @@ def run(
     places: Sequence[str], words: Sequence[str], *, output: str | None = None, plugins: list[str] | None = None
 ) -> int:
     """Writes the page of each run at the places: report.html in its folder, or output. Returns 0."""
-    if not places:
-        raise ConfigError("report: name a run: python -m trainer report RUN")
     if output is not None and len(places) > 1:
         raise ConfigError("report: output is the page of one run. Name one, or leave it out.")
     for place in places:
-        folder = existing_run(Path(place).expanduser())
+        folder = RunFolder(Path(place).expanduser())
         page = folder.report if output is None else Path(output).expanduser()
         for line in draw_again(folder, page, plugins or []):
-            print(line)
-        print(page)
+            print(visible(line))
+        print(visible(f"written: {page}"))
     return 0
 
 

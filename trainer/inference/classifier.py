@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.engine.device import choose_device
-from trainer.errors import CheckpointError, DataError
+from trainer.errors import CheckpointError, DataError, some
 from trainer.feed.preprocessing import Picture, Preprocessing
 from trainer.inference.choice import choose_engine
 from trainer.inference.engine import Engine
@@ -57,6 +57,9 @@ class Classifier:
     """Logits are divided by it, so that probabilities are as sure as they are right."""
     tta: Tta = "none"
     """How often each picture is looked at."""
+
+    def __repr__(self) -> str:
+        return f"<Classifier of {len(self.classes)} classes ({some(self.classes)}) by {self.engine.name}>"
 
     def __call__(self, pictures: str | Path | Image.Image | Sequence[Any]) -> list[Answer]:
         """One answer a picture: paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3), mixed as you like.
@@ -149,7 +152,7 @@ def _temperature_of(run: SavedRun) -> float:
         raise CheckpointError(
             f"calibrated: {run.path} has no temperature yet. Find it: python -m trainer evaluate {run.path}"
         )
-    return temperature
+    return temperature.temperature
 
 
 def _decoded_ahead(work: Any, items: Iterable[Item]) -> Iterator[Any]:

@@ -93,7 +93,7 @@ def _names(facts: Sequence[RunFacts]) -> tuple[str, ...]:
 
 
 def _scores(facts: RunFacts, part: str) -> Scores | None:
-    wanted = [scores for scores in facts.scores if scores.part == part] or facts.scores
+    wanted = [scores for scores in facts.scores if scores.pictures == part] or facts.scores
     return wanted[0] if wanted else None
 
 
@@ -106,9 +106,9 @@ def _is_shared(path: str, answered: Sequence[Answered]) -> bool:
 def _answered(facts: Sequence[RunFacts]) -> tuple[str, list[Answered]]:
     """What the runs answered on a part that all were evaluated on, or else in validation, where that was the same."""
     for scores in facts[0].scores:
-        of_part = [_predictions(each, scores.part) for each in facts]
+        of_part = [_predictions(each, scores.pictures) for each in facts]
         if all(of_part):
-            return scores.part, [each for each in of_part if each]
+            return scores.pictures, [each for each in of_part if each]
     validated = {each.about.get("validation_fingerprint") for each in facts}
     if len(validated) == 1 and None not in validated:
         kept = [_validated(each) for each in facts]
@@ -117,9 +117,9 @@ def _answered(facts: Sequence[RunFacts]) -> tuple[str, list[Answered]]:
     return "", []
 
 
-def _predictions(facts: RunFacts, part: str) -> Answered | None:
-    """What predictions.csv of that part tells; columns are known by their place."""
-    folders = [scores.folder for scores in facts.scores if scores.part == part and scores.folder]
+def _predictions(facts: RunFacts, pictures: str) -> Answered | None:
+    """What predictions.csv of these pictures tells; columns are known by their place."""
+    folders = [scores.folder for scores in facts.scores if scores.pictures == pictures and scores.folder]
     path = folders[0] / "predictions.csv" if folders else None
     if path is None or not path.is_file():
         return None

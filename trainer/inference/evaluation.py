@@ -106,16 +106,22 @@ def evaluate_runs(
     labels = first.match.labels(first.labels.numpy())
     several = len(runs) > 1
     probabilities = together.mean([found.probabilities for found in each]) if several else each[0].probabilities
-    found_here = is_fitted = None
+    found_here = temperature = None
     if not several:
         is_validation = first.is_own and "val" in first.parts and tta == "none"
         found_here = fitted(runs[0], probabilities, labels) if is_validation and (labels >= 0).any() else None
-        is_fitted = found_here.temperature if found_here else read_temperature(runs[0])
+        temperature = found_here or read_temperature(runs[0])
     members = [
         score(found.probabilities, pictures.match.labels(pictures.labels.numpy()), run.classes, loss=found.loss)
         for run, pictures, found in zip(runs, sets, each, strict=True)
     ]
-    whole = score(probabilities, labels, runs[0].classes, loss=None if several else each[0].loss, temperature=is_fitted)
+    whole = score(
+        probabilities,
+        labels,
+        runs[0].classes,
+        loss=None if several else each[0].loss,
+        temperature=temperature.temperature if temperature else None,
+    )
     notes = [note for pictures, found in zip(sets, each, strict=True) for note in (*pictures.notes, found.note)]
     return Scored(
         runs=tuple(runs),

@@ -40,6 +40,8 @@ class Labelled:
     """What they are called, in a file's name too: the part, or the other set."""
     is_own: bool
     """Whether they are a part of the data that the run was trained with."""
+    place: str
+    """The whole path of the folder or table that they come from, or the name of a set that has none."""
     config: Config
     source: Source
     parts: Mapping[str, Samples]
@@ -102,6 +104,7 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int
     found = Labelled(
         name=str(wanted[0]) if is_own else _name(config, split),
         is_own=is_own,
+        place=str(_place(config)),
         config=config,
         source=source,
         parts={part: parts[part] for part in wanted if part in parts},
@@ -240,13 +243,18 @@ def _told(config: Config) -> str:
 
 def _name(config: Config, split: Split | None) -> str:
     """A name for a folder of results: never that of a part of the run's own data."""
-    data = config.parts["data"]
-    place = data.options.get("file") or data.options.get("root")
-    path = Path(str(place)).expanduser().resolve() if place else Path(data.name)
-    name = path.stem if path.is_file() else path.name or data.name
+    path = _place(config)
+    name = path.stem if path.is_file() else path.name or config.parts["data"].name
     if name in PARTS:
         name = f"{path.parent.name}-{name}"
     return f"{name}-{split}" if split else name
+
+
+def _place(config: Config) -> Path:
+    """Where the set lies; its name where it lies nowhere."""
+    data = config.parts["data"]
+    place = data.options.get("file") or data.options.get("root")
+    return Path(str(place)).expanduser().resolve() if place else Path(data.name)
 
 
 def _key(word: str) -> str:

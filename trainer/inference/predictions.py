@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from trainer.errors import DataError, visible
 from trainer.inference.classifier import Answer
 from trainer.inference.pictures import Found
-from trainer.inference.spreadsheet import escaped
+from trainer.inference.spreadsheet import escaped, escaped_path
 
 Format = Literal["csv", "jsonl", "table"]
 UNSURE = "unsure"
@@ -41,6 +41,11 @@ class Prediction:
         return self.answer.name if self.is_sure else UNSURE
 
     @property
+    def likeliest(self) -> str | None:
+        """The likeliest class, however likely; None where there is no answer."""
+        return None if isinstance(self.answer, DataError) else self.answer.name
+
+    @property
     def error(self) -> str | None:
         """The reason in words, without the picture's name in front."""
         return str(self.answer).removeprefix(f"{self.found.name}: ") if isinstance(self.answer, DataError) else None
@@ -53,58 +58,79 @@ class Prediction:
         return [(str(self.name), probability), *others]
 
 
-def write(file: BinaryIO, predictions: Iterable[Prediction], form: Format, classes: Sequence[str], topk: int) -> None:
-    """Writes each as it comes. topk: how many classes are told, at most all of them."""
-    topk = min(topk, len(classes))
+@dataclass(frozen=True)
+class Columns:
+    """What is told of each picture."""
+
+    classes: Sequence[str]
+    topk: int
+    """How many of them are told, at most all."""
+    likeliest: bool
+    """Whether the likeliest class has a column of its own, since the answer need not name it."""
+
+    @property
+    def count(self) -> int:
+        return min(self.topk, len(self.classes))
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of CSV, and the keys of JSON lines."""
+        more = [f"{what}_{place}" for place in range(2, self.count + 1) for what in ("prediction", "probability")]
+        return ["path", "prediction", "probability", *more, *(["likeliest"] if self.likeliest else []), "error"]
+
+
+def write(file: BinaryIO, predictions: Iterable[Prediction], form: Format, columns: Columns) -> None:
+    """Writes each as it comes."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
     try:
-        _WRITERS[form](text, predictions, classes, topk)
+        _WRITERS[form](text, predictions, columns)
     finally:
         text.flush()
         text.detach()  # the file stays open
 
 
-def keys(topk: int) -> list[str]:
-    """The columns of CSV, and the keys of JSON lines."""
-    more = [f"{what}_{place}" for place in range(2, topk + 1) for what in ("prediction", "probability")]
-    return ["path", "prediction", "probability", *more, "error"]
-
-
-def _write_csv(text: io.TextIOWrapper, predictions: Iterable[Prediction], classes: Sequence[str], topk: int) -> None:
+def _write_csv(text: io.TextIOWrapper, predictions: Iterable[Prediction], columns: Columns) -> None:
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(keys(topk))
+    writer.writerow(columns.names)
     for each in predictions:
-        told = [word for name, share in each.best(topk) for word in (escaped(name), f"{share:.6f}")]
-        told += [""] * (2 * topk - len(told))
-        writer.writerow([escaped(each.found.name), *told, escaped(each.error or "")])
+        told = [word for name, share in each.best(columns.count) for word in (escaped(name), f"{share:.6f}")]
+        told += [""] * (2 * columns.count - len(told))
+        told += [escaped(each.likeliest or "")] if columns.likeliest else []
+        writer.writerow([escaped_path(each.found.name), *told, escaped(each.error or "")])
 
 
-def _write_jsonl(text: io.TextIOWrapper, predictions: Iterable[Prediction], classes: Sequence[str], topk: int) -> None:
+def _write_jsonl(text: io.TextIOWrapper, predictions: Iterable[Prediction], columns: Columns) -> None:
     for each in predictions:
-        told: list[str | float | None] = [word for name, share in each.best(topk) for word in (name, round(share, 6))]
-        told += [None] * (2 * topk - len(told))
-        line = dict(zip(keys(topk), [each.found.name, *told, each.error], strict=True))
+        best = each.best(columns.count)
+        told: list[str | float | None] = [word for name, share in best for word in (name, round(share, 6))]
+        told += [None] * (2 * columns.count - len(told))
+        told += [each.likeliest] if columns.likeliest else []
+        line = dict(zip(columns.names, [each.found.name, *told, each.error], strict=True))
         text.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _write_table(text: io.TextIOWrapper, predictions: Iterable[Prediction], classes: Sequence[str], topk: int) -> None:
-    for line in table(predictions, classes, topk):
+def _write_table(text: io.TextIOWrapper, predictions: Iterable[Prediction], columns: Columns) -> None:
+    for line in table(predictions, columns):
         text.write(line + "\n")
 
 
-def table(predictions: Iterable[Prediction], classes: Sequence[str], topk: int) -> Iterator[str]:
+def table(predictions: Iterable[Prediction], columns: Columns) -> Iterator[str]:
     """A line for each, under a line of heads: answers in columns, the picture's name last, whatever its length."""
-    topk = min(topk, len(classes))
-    width = min(_WIDEST, max(cell_len(visible(name)) for name in (*classes, UNSURE, "prediction")))
-    heads = ["prediction", *(f"{place}." for place in range(2, topk + 1))]
-    yield "  ".join([*(set_cell_size(head, width + 8) for head in heads), "picture"])
+    width = min(_WIDEST, max(cell_len(visible(name)) for name in (*columns.classes, UNSURE, "prediction")))
+    heads = [
+        set_cell_size(head, width + 8)
+        for head in ("prediction", *(f"{place}." for place in range(2, columns.count + 1)))
+    ]
+    more = [set_cell_size("likeliest", width)] if columns.likeliest else []
+    yield "  ".join([*heads, *more, "picture"])
     for each in predictions:
         name = visible(each.found.name)
         if each.error is not None:
             yield f"{set_cell_size('unreadable', width + 8)}  {name}: {visible(each.error)}"
             continue
-        cells = [f"{_cell(best, width)} {share:>6.1%} " for best, share in each.best(topk)]
-        yield "  ".join([*cells, name])
+        cells = [f"{_cell(best, width)} {share:>6.1%} " for best, share in each.best(columns.count)]
+        more = [_cell(each.likeliest or "", width)] if columns.likeliest else []
+        yield "  ".join([*cells, *more, name])
 
 
 def _cell(name: str, width: int) -> str:
@@ -112,7 +138,7 @@ def _cell(name: str, width: int) -> str:
     return set_cell_size(shown, width) if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…"
 
 
-_WRITERS: dict[str, Callable[[io.TextIOWrapper, Iterable[Prediction], Sequence[str], int], None]] = {
+_WRITERS: dict[str, Callable[[io.TextIOWrapper, Iterable[Prediction], Columns], None]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
     "table": _write_table,

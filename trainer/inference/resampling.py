@@ -36,11 +36,12 @@ def interval(replicates: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def share_interval(replicates: NDArray[np.float64], num_images: int) -> tuple[float, float]:
+def share_interval(replicates: NDArray[np.float64], num_images: int) -> tuple[float, float] | None:
     """The same for a score in [0, 1] that reaches an end of it only where every image does.
 
     There resampling shows no spread, however few the images: the bound is then that of the exact binomial test
-    (Clopper and Pearson 1934). a model that is right on 83 % of all is right on 20 of 20 once in forty times.
+    (Clopper and Pearson 1934). A model that is right on 83 % of all is right on 20 of 20 once in forty times.
+    None where it shows no spread elsewhere, as for the balanced accuracy of a model of one answer: it tells nothing.
     """
     low, high = interval(replicates)
     beyond = ((1 - LEVEL) / 2) ** (1 / num_images)
@@ -48,4 +49,4 @@ def share_interval(replicates: NDArray[np.float64], num_images: int) -> tuple[fl
         return beyond, 1.0
     if replicates.min() == replicates.max() == 0.0:
         return 0.0, 1 - beyond
-    return low, high
+    return (low, high) if low < high else None

@@ -13,15 +13,17 @@ from safetensors.torch import load as unpacked
 from torch import Tensor
 
 from trainer.config import ROOMS, Config, Settings, check, nested
-from trainer.engine.checkpoint import BEST, Checkpoints, load
-from trainer.errors import CheckpointError, ConfigError, did_you_mean, first_line
+from trainer.engine.checkpoint import BEST, LAST, Checkpoints, load
+from trainer.errors import CheckpointError, ConfigError, first_line
 from trainer.feed.preprocessing import Preprocessing, read
+from trainer.inference.place import PUBLISHED, check_place, is_published
 from trainer.model.files import OURS
 from trainer.records.folder import RunFolder, read_json, unliteral
+from trainer.records.metrics import read_metrics
 from trainer.stored import renewed
 
-PUBLISHED, TENSORS = "config.json", "model.safetensors"
-"""The files of a folder that `export format=safetensors` has written; what is ours in the first stands under OURS."""
+TENSORS = "model.safetensors"
+"""The weights in a folder that `export format=safetensors` has written, beside PUBLISHED, where ours is under OURS."""
 
 _OLD_DEFAULTS = {"resize": "bilinear", "fit": "crop", "denoise": "none", "grey": False}
 """What was done to pictures by data parts without such options, for runs that did not store it."""
@@ -61,13 +63,14 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
     No code of it runs: only registered parts, and plugins that are named.
     Raises CheckpointError if there is none, it has not finished an epoch, or is damaged.
     """
-    if (path / PUBLISHED).is_file() and not RunFolder(path).holds_a_run:
+    check_place(path)
+    if is_published(path):
         return _published(path, plugins)
     if path.is_file():
         saved, folder = _alone(path), _folder_of(path)
         weights_file = path
     else:
-        folder = existing_run(path)
+        folder = RunFolder(path)
         saved, weights_file = _best_of(folder), folder.checkpoints / BEST
     stored = renewed(nested(saved.get("config", {})))
     if folder is not None and folder.config.exists():
@@ -81,7 +84,7 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
         tuple(saved.get("classes") or about.get("classes") or _refuse(path, "its class names")),
         _preprocessing(path, saved.get("preprocessing") or about.get("preprocessing"), stored),
         str(saved.get("precision") or about.get("precision") or "fp32"),
-        saved["model"],
+        saved.get("averaged") or saved["model"],  # a last.pt has both
         int(saved["epoch"]),
         hashlib.sha256(weights_file.read_bytes()).hexdigest(),
     )
@@ -110,17 +113,6 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}). Export the run again.") from error
 
 
-def existing_run(path: Path) -> RunFolder:
-    """The folder of a run that is there. Raises CheckpointError, with the nearest name, if it is not."""
-    folder = RunFolder(path)
-    if folder.holds_a_run:
-        return folder
-    here = path.parent if path.parent.is_dir() else Path(Settings.output)
-    names = [str(each.parent) for each in sorted(here.glob("*/config.yaml"))] if here.is_dir() else []
-    what = "holds no run (no config.yaml)" if path.is_dir() else "is no run folder, nor a best.pt"
-    raise CheckpointError(f"{path} {what}.{did_you_mean(str(path), names)}")
-
-
 def _folder_of(weights_file: Path) -> RunFolder | None:
     """The run folder that a weights' file lies in, if it does."""
     folder = RunFolder(weights_file.absolute().parent.parent)
@@ -128,12 +120,19 @@ def _folder_of(weights_file: Path) -> RunFolder | None:
 
 
 def _best_of(folder: RunFolder) -> dict[str, Any]:
-    if not (folder.checkpoints / BEST).exists():
+    checkpoints, best = Checkpoints(folder.checkpoints), folder.checkpoints / BEST
+    if checkpoints.has_best:
+        return checkpoints.load_best()
+    if not best.exists() and not any(line["kind"] == "epoch" for line in read_metrics(folder.metrics)):
         raise CheckpointError(
             f"{folder.path} has no {folder.checkpoints.name}/{BEST}: the run has not finished its first epoch. "
             f"Go on with it: python -m trainer resume={folder.path}"
         )
-    return Checkpoints(folder.checkpoints).load_best()
+    what = "is damaged (it is not what was written)" if best.exists() else "is missing"
+    last = folder.checkpoints / LAST
+    is_whole = last.exists() and LAST not in checkpoints.damaged()
+    way_on = f"name the weights of the last epoch, which are whole: {last}" if is_whole else "train anew"
+    raise CheckpointError(f"{best} {what}. Put back a copy, or {way_on}")
 
 
 def _alone(path: Path) -> dict[str, Any]:

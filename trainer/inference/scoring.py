@@ -69,7 +69,7 @@ class Evaluation:
     binary: BinaryScores | None
     """None where there are not two classes."""
     intervals: dict[str, Interval]
-    """Where 95 % of the score lies, by its name."""
+    """Where 95 % of the score lies, by its name; none of a score that resampling does not move."""
 
     def plain(self) -> dict[str, Any]:
         """What evaluation.json holds."""
@@ -140,7 +140,7 @@ def losses_of(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> 
 
 
 def most_confused(evaluation: Evaluation, most: int) -> list[str]:
-    """'cat taken for dog: 12 of 100 (12 %)' for the pairs of classes that are confused most often, in that order."""
+    """'cat taken for dog: 12 of 100 (12%)' for the pairs of classes that are confused most often, in that order."""
     mistakes = evaluation.confusion * (1 - np.eye(len(evaluation.classes), dtype=np.int64))
     sentences = []
     for place in np.argsort(-mistakes, axis=None, kind="stable")[:most].tolist():
@@ -154,7 +154,7 @@ def most_confused(evaluation: Evaluation, most: int) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.0f} %" if share >= 0.01 else "less than 1 %"
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 def _by_class(
@@ -234,7 +234,8 @@ def _intervals(columns: Any, num_classes: int, seed: int) -> dict[str, Interval]
     replicates = _scores(resampled_sums(columns, seed=seed), num_images)
     if num_classes <= _TOP:
         del replicates["top5"]  # 1, whatever the images
-    return {
+    found = {
         name: interval(values) if name in ("nll", "brier") else share_interval(values, num_images)
         for name, values in replicates.items()
     }
+    return {name: bounds for name, bounds in found.items() if bounds is not None}

@@ -1,14 +1,16 @@
-"""Pictures sorted into a folder for each answer: as links, or as copies; never over a file that is there."""
+"""Pictures sorted into a folder for each answer: as links, or as copies; each in one, and never over a file."""
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 from trainer.data.formats import Packed
-from trainer.errors import DataError
+from trainer.errors import DataError, OutputError
 from trainer.inference.predictions import UNSURE, Prediction
 from trainer.records.folder import cannot_write
 
@@ -41,6 +43,30 @@ def _safe(name: str) -> str:
     return f"_{plain}" if not plain or plain.startswith((".", "-")) or plain.casefold() in _RESERVED else plain
 
 
+def check_no_copies(folder: Path) -> None:
+    """Raises OutputError if a folder in it holds a file: it may be an earlier copy of what is copied elsewhere now."""
+    there = next((path for path in _sorted_in(folder) if not path.is_symlink()), None)
+    if there is not None:
+        raise OutputError(
+            f"sort: {there} is there already, so that copies of one picture could lie in two classes. "
+            f"Empty {folder}, or choose another folder."
+        )
+
+
+def _sorted_in(folder: Path) -> Iterator[Path]:
+    """What lies in the folders in it. Raises OutputError if it is no folder, or may not be read."""
+    try:
+        for kind in sorted(folder.iterdir()) if folder.exists() else []:
+            if kind.is_dir() and not kind.is_symlink():
+                yield from (path for path in sorted(kind.iterdir()) if not path.name.startswith("."))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _classes_first(kind: str) -> tuple[bool, str]:
+    return kind in (UNSURE, UNREADABLE), kind
+
+
 class Sorter:
     """Puts pictures into folder/CLASS/, folder/unsure/ and folder/unreadable/."""
 
@@ -48,6 +74,12 @@ class Sorter:
         self._folder = folder
         self._names = folder_names(classes)
         self._copies = copies
+        self._links: dict[str, list[Path]] = defaultdict(list)
+        """By what they lead to, also those of an earlier sort: one goes when its picture is sorted elsewhere."""
+        for path in _sorted_in(folder):
+            if path.is_symlink():
+                self._links[str(path.readlink())].append(path)
+        self._placed: dict[str, set[Path]] = defaultdict(set)
         self._numbers: dict[Path, int] = {}
         """The last number that a name which several pictures share was given."""
 
@@ -67,33 +99,49 @@ class Sorter:
         try:
             target.mkdir(parents=True, exist_ok=True)
             if isinstance(picture, Packed):
-                self._copy(target / Path(picture.name).name, picture)
+                placed = self._copy(target / Path(picture.name).name, picture)
             elif self._copies:
-                self._copy(target / picture.name, picture)
+                placed = self._copy(target / picture.name, picture)
             else:
-                self._link(target, picture)
+                placed = self._link(target, picture)
         except OSError as error:
             raise cannot_write(target, error) from error
+        self._placed[kind].update(placed)
 
-    def _link(self, target: Path, picture: Path) -> None:
+    def summary(self) -> str:
+        """'sorted into FOLDER as links: ants 39, bees 11, unreadable 1 (copy=true copies)'"""
+        kinds = sorted(filter(self._placed.get, self._placed), key=_classes_first)
+        counts = ", ".join(f"{kind} {len(self._placed[kind]):,}" for kind in kinds)
+        hint = "" if self._copies else " (copy=true copies)"
+        return f"sorted into {self._folder} as {'copies' if self._copies else 'links'}: {counts or 'nothing'}{hint}"
+
+    def _link(self, target: Path, picture: Path) -> list[Path]:
+        """The link, which is the only one to this picture in the folder."""
         leads_to = str(picture.absolute())
-        for path in self._free(target / picture.name):
-            try:
-                path.symlink_to(leads_to)
-                return
-            except FileExistsError:
-                if path.is_symlink() and str(path.readlink()) == leads_to:
-                    return  # of the same command, said before
+        kept = [path for path in self._links[leads_to] if path.parent == target]
+        for path in self._links[leads_to]:
+            if path not in kept:
+                path.unlink()
+        self._links[leads_to] = kept or [self._new_link(target / picture.name, leads_to)]
+        return self._links[leads_to]
 
-    def _copy(self, wanted: Path, picture: Path | Packed) -> None:
+    def _new_link(self, wanted: Path, leads_to: str) -> Path:
+        for path in self._free(wanted):
+            with suppress(FileExistsError):
+                path.symlink_to(leads_to)
+                return path
+        raise AssertionError("a number is always free")
+
+    def _copy(self, wanted: Path, picture: Path | Packed) -> list[Path]:
+        """The copy; none of what cannot be read: the answer says why."""
         try:
             source = picture.open("rb")
         except OSError:
-            return  # what cannot be read cannot be copied: the answer says why
+            return []
         with source:
-            self._write(wanted, source)
+            return [self._write(wanted, source)]
 
-    def _write(self, wanted: Path, source: BinaryIO) -> None:
+    def _write(self, wanted: Path, source: BinaryIO) -> Path:
         """A new file with the content; whole or not there."""
         for path in self._free(wanted):
             try:
@@ -106,7 +154,8 @@ class Sorter:
             except BaseException:
                 path.unlink()
                 raise
-            return
+            return path
+        raise AssertionError("a number is always free")
 
     def _free(self, wanted: Path) -> Iterator[Path]:
         """The path, then with a number behind its name, and so on, from the last that was given on."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +23,7 @@ def tell(scored: Scored) -> None:
     evaluation = scored.evaluation
     print(visible(_heading(scored)))
     for line in (*scored.notes, *_unmatched(scored)):
-        print(visible(line))
+        print(visible(line, keep="\n"))
     if scored.members:
         print_table(_members(scored))
     for line in _scores(evaluation, scored.objective):
@@ -51,7 +52,7 @@ def _unmatched(scored: Scored) -> Iterator[str]:
 
 def _members(scored: Scored) -> Table:
     table = Table("run", title="each run, and all together (the mean of their probabilities)")
-    for heading in ("accuracy", "95 %", "balanced", "nll", "calibration error"):
+    for heading in ("accuracy", "95%", "balanced", "nll", "calibration error"):
         table.add_column(heading, justify="right")
     rows = [*zip((str(run.path) for run in scored.runs), scored.members, strict=True), ("together", scored.evaluation)]
     for name, each in rows:
@@ -65,9 +66,7 @@ def _scores(evaluation: Evaluation, objective: float | None) -> Iterator[str]:
     if len(evaluation.classes) > 5:
         shares = {"accuracy": evaluation.accuracy, "top5": evaluation.top5, **shares}
     words = {"accuracy": "accuracy", "top5": "among the first five", "balanced_accuracy": "balanced accuracy"}
-    yield ", ".join(
-        f"{words[key]} {_percent(share)} (95 %: {_interval(evaluation, key)})" for key, share in shares.items()
-    )
+    yield ", ".join(f"{words[key]} {_percent(share)}{_spread(evaluation, key)}" for key, share in shares.items())
     loss = f"loss as in training {evaluation.loss:.4f}, " if evaluation.loss is not None else ""
     if objective is not None and not same_loss(evaluation.loss, objective):
         loss += f"objective {objective:.4f}, "
@@ -78,6 +77,14 @@ def _scores(evaluation: Evaluation, objective: float | None) -> Iterator[str]:
             f"ROC-AUC {binary.roc_auc:.4f}, average precision {binary.average_precision:.4f}; the F1 of "
             f"{evaluation.classes[1]} is greatest where it is answered from {binary.f1_threshold:.3f} on"
         )
+
+
+def _spread(evaluation: Evaluation, name: str) -> str:
+    """In brackets, where the score lies on other images; or why none can be told."""
+    if name in evaluation.intervals:
+        return f" (95%: {_interval(evaluation, name)})"
+    is_one = np.count_nonzero(evaluation.confusion.sum(axis=0)) == 1
+    return " (one answer for every picture)" if is_one else ""
 
 
 def _per_class(evaluation: Evaluation) -> Table:
@@ -122,8 +129,8 @@ def _calibration(scored: Scored) -> Iterator[str]:
         cure = "too sure" if scored.fitted.temperature > 1 else "not sure enough"
         before, after = f"{scored.fitted.nll_before:.4f}", f"{scored.fitted.nll_after:.4f}"
         yield (
-            f"temperature {scored.fitted.temperature:.3f} mends that (it was {cure}): negative log-likelihood {before} "
-            f"before, {after} after; predict and export use it with calibrated=true"
+            f"{scored.fitted.sentence()}, makes up for that (it was {cure}): negative log-likelihood {before} before, "
+            f"{after} after, on the very images that it was fitted on; predict and export use it with calibrated=true"
         )
     elif evaluation.temperature is not None:
         yield f"temperature {evaluation.temperature:.3f}, fitted on val before; it is not applied to these scores"

@@ -12,6 +12,9 @@ from trainer.inference.saved import SavedRun
 from trainer.inference.scoring import losses_of
 from trainer.records.folder import cannot_write, read_json, write_json
 
+_FEW, _FAR = 100, 4.0
+"""Images on which a temperature, fitted and measured, may be luck; and how many times too sure no model should be."""
+
 
 @dataclass(frozen=True)
 class Temperature:
@@ -23,6 +26,21 @@ class Temperature:
     images: int
     weights: str
     """The sha256 of the weights' file that it belongs to: others want another."""
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not to be trusted; empty where nothing speaks against it."""
+        reasons = []
+        if self.images < _FEW:
+            reasons.append(f"{self.images:,} images are few")
+        if not 1 / _FAR <= self.temperature <= _FAR:
+            reasons.append(f"it is outside of {1 / _FAR:g} to {_FAR:g}")
+        return " and ".join(reasons)
+
+    def sentence(self) -> str:
+        """'temperature 1.932, fitted on 50 images (not to be trusted: 50 images are few)'"""
+        doubt = f" (not to be trusted: {self.doubt})" if self.doubt else ""
+        return f"temperature {self.temperature:.3f}, fitted on {self.images:,} images{doubt}"
 
 
 def evaluations_of(run: SavedRun) -> Path:
@@ -41,16 +59,21 @@ def fitted(run: SavedRun, probabilities: NDArray[np.float64], labels: NDArray[np
     return Temperature(best, before, after, images, run.sha256)
 
 
-def read_temperature(run: SavedRun) -> float | None:
+def read_temperature(run: SavedRun) -> Temperature | None:
     """The one stored for these very weights; None where there is none. Raises CheckpointError if it is damaged."""
     path = _place(run)
     stored = read_json(path)
     if stored.get("weights") != run.sha256:
         return None
-    value = stored.get("temperature")
-    if not isinstance(value, int | float) or not value > 0:
-        raise CheckpointError(f"{path} is damaged. Write it again: python -m trainer evaluate {run.path}")
-    return float(value)
+    damaged = CheckpointError(f"{path} is damaged. Write it again: python -m trainer evaluate {run.path}")
+    try:
+        divisor, before, after = (float(stored[key]) for key in ("temperature", "nll_before", "nll_after"))
+        images = int(stored["images"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged from error
+    if not divisor > 0:
+        raise damaged
+    return Temperature(divisor, before, after, images, run.sha256)
 
 
 def write_temperature(run: SavedRun, found: Temperature) -> Path:

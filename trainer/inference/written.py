@@ -1,30 +1,49 @@
-"""evaluation.json and predictions.csv: what an evaluation leaves in a folder, whole or not at all."""
+"""evaluation.json, predictions.csv and left_out.txt: what an evaluation leaves in a folder, whole or not at all."""
 
 import csv
 import io
 import os
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from trainer.errors import OutputError
+from trainer.errors import CheckpointError, OutputError
 from trainer.inference.evaluation import MOST_SHOWN, Scored
 from trainer.inference.scoring import losses_of, most_confused
-from trainer.inference.spreadsheet import escaped
+from trainer.inference.spreadsheet import escaped, escaped_path
 from trainer.inference.temperature import evaluations_of
-from trainer.records.folder import cannot_write, write_json
+from trainer.records.folder import cannot_write, read_json, replace_text, write_json
 from trainer.system import durable
 
+LEFT_OUT = "left_out.txt"
+"""The files that could not be read, as a run's folder has it too."""
 _MOST_DOUBTS = 200
 _FIRST = ("path", "label", "prediction", "probability")
 
 
 def output_of(scored: Scored, output: str | None) -> Path:
-    """The folder to write into: the one that is said, or that of the part among the first run's evaluations."""
+    """The folder to write into: the one that is said, or that of the part among the first run's evaluations.
+
+    It has a number where another set of the same name was scored before.
+    """
     if output is not None:
         return Path(output).expanduser()
     name = scored.pictures.name if scored.tta == "none" else f"{scored.pictures.name}-{scored.tta}"
-    return evaluations_of(scored.runs[0]) / (f"ensemble-{name}" if scored.members else name)
+    folder = evaluations_of(scored.runs[0]) / (f"ensemble-{name}" if scored.members else name)
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(each for each in chain([folder], numbered) if not _is_of_others(each, scored))
+
+
+def _is_of_others(folder: Path, scored: Scored) -> bool:
+    """Whether the scores of other pictures lie there."""
+    try:
+        before = read_json(folder / "evaluation.json")
+    except CheckpointError:  # damaged: nobody reads it
+        return False
+    ours = scored.pictures
+    are_ours = before.get("own_data") == ours.is_own and (ours.is_own or before.get("pictures") == ours.place)
+    return bool(before) and not are_ours
 
 
 def check_writable(folder: Path) -> None:
@@ -36,8 +55,8 @@ def check_writable(folder: Path) -> None:
 
 
 def write(scored: Scored, folder: Path) -> list[Path]:
-    """Writes both files; gives their paths. Raises OutputError."""
-    predictions, evaluation = folder / "predictions.csv", folder / "evaluation.json"
+    """Writes the files; gives their paths. Raises OutputError."""
+    predictions, evaluation, left_out = (folder / name for name in ("predictions.csv", "evaluation.json", LEFT_OUT))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         durable.write_beside(predictions, lambda file: _write_rows(scored, file)).replace(predictions)
@@ -45,7 +64,9 @@ def write(scored: Scored, folder: Path) -> list[Path]:
     except OSError as error:
         raise cannot_write(folder, error) from error
     write_json(evaluation, plain(scored))
-    return [evaluation, predictions]
+    if lines := scored.pictures.source.left_out:
+        replace_text(left_out, "\n".join(lines) + "\n")
+    return [evaluation, predictions, *([left_out] if lines else [])]
 
 
 def plain(scored: Scored) -> dict[str, Any]:
@@ -58,6 +79,7 @@ def plain(scored: Scored) -> dict[str, Any]:
         "most_confused": most_confused(evaluation, MOST_SHOWN),
         "split": scored.pictures.name,
         "own_data": scored.pictures.is_own,
+        "pictures": scored.pictures.place,
         "tta": scored.tta,
         "engine": scored.engine,
         "runs": [_about(scored, place) for place in range(len(scored.runs))],
@@ -118,4 +140,4 @@ def _rows(scored: Scored) -> Iterator[list[str]]:
         scored.pictures.paths, scored.pictures.labels.tolist(), answers, scored.probabilities, strict=True
     ):
         figures = [f"{value:.6f}" for value in probabilities.tolist()]
-        yield [escaped(path), escaped(theirs[label]), escaped(classes[answer]), figures[answer], *figures]
+        yield [escaped_path(path), escaped(theirs[label]), escaped(classes[answer]), figures[answer], *figures]

@@ -79,7 +79,7 @@ def _quality(run: SavedRun, parity: Parity) -> Iterator[str]:
 
 def _scores(scores: Mapping[str, Any], heading: str) -> Iterator[str]:
     low, high = scores["intervals"].get("accuracy", (None, None))
-    spread = "" if low is None else f" (95 % interval {_percent(low)} to {_percent(high)})"
+    spread = "" if low is None else f" (95% interval {_percent(low)} to {_percent(high)})"
     yield heading
     yield ""
     yield f"- accuracy {_percent(scores['accuracy'])}{spread}"
@@ -151,4 +151,4 @@ def _evaluation(run: SavedRun, part: str) -> dict[str, Any]:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
+    return "-" if share is None else f"{share:.2%}"

@@ -65,17 +65,27 @@ class Parity:
 
     def sentence(self) -> str:
         """For a person: what was compared, and how it came out."""
-        equal, most = 100 * self.difference.equal, self.difference.most
-        line = (
-            f"{self.images:,} pictures: {equal:.4g} % of the answers are torch's; "
-            f"probabilities differ by {most:.2g} at most."
-        )
-        return line + self._accuracies()
+        same = self._same(self.difference)
+        line = f"Same answers as torch on {same} pictures (probabilities within {self.difference.most:.2g})."
+        return line + self._accuracies() + self._files()
 
     def _accuracies(self) -> str:
         if self.accuracy is None or self.torch_accuracy is None:
             return ""
-        return f" Right are {100 * self.accuracy:.2f} %, of torch's {100 * self.torch_accuracy:.2f} %."
+        return f" Right: {self.accuracy:.2%} (torch: {self.torch_accuracy:.2%})."
+
+    def _files(self) -> str:
+        """What is otherwise where torch reads the files itself; nothing where nothing is."""
+        found = self.from_files
+        if found is None or found == self.difference:
+            return ""
+        return (
+            f" From the files themselves, whose JPEGs predict decodes at a reduced size: on {self._same(found)} "
+            f"(within {found.most:.2g})."
+        )
+
+    def _same(self, difference: Difference) -> str:
+        return f"{round(difference.equal * self.images):,} of {self.images:,}"
 
     def check(self, quantize: str) -> None:
         """Raises TrainerError if the answers are not those of the run."""
@@ -83,7 +93,7 @@ class Parity:
         if not (equal >= least and np.isfinite(self.difference.most)):
             advice = "Leave quantize out." if quantize != "none" else "Tell the maintainers which model it is."
             raise TrainerError(
-                f"export: only {100 * equal:.4g} % of {self.images:,} answers are torch's, and {100 * least:g} % are "
+                f"export: only {100 * equal:.4g}% of {self.images:,} answers are torch's, and {100 * least:g}% are "
                 f"asked for: nothing is written.{self._accuracies()} {advice}"
             )
 

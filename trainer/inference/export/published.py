@@ -16,7 +16,8 @@ from trainer.inference.export.card import card
 from trainer.inference.export.parity import Parity, prove
 from trainer.inference.export.pictures import Proof
 from trainer.inference.export.wish import Wish, as_torch_answers, report
-from trainer.inference.saved import PUBLISHED, TENSORS, SavedRun, read_run
+from trainer.inference.place import PUBLISHED
+from trainer.inference.saved import TENSORS, SavedRun, read_run
 from trainer.model.files import OURS
 from trainer.records.folder import cannot_write, replace_text, write_json
 

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 import torch
 
+from trainer.errors import CheckpointError
 from trainer.inference.classifier import Classifier
 from trainer.inference.engine import torch_engine
 from trainer.inference.export.parity import Parity
 from trainer.inference.saved import SavedRun
+from trainer.records.folder import read_json
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 Quantize = Literal["none", "int8"]
@@ -29,8 +31,22 @@ class Wish:
 
     @property
     def report(self) -> Path:
-        """Where the parity report lies: beside the file, or in the folder."""
-        return self.output.with_suffix(".json") if SUFFIXES[self.format] else self.output / "parity.json"
+        """Where the parity report lies: in the folder, or beside the file: model.json of model.onnx.
+
+        Where that is the report of another file, or something else altogether, it is model.onnx.json.
+        """
+        if not SUFFIXES[self.format]:
+            return self.output / "parity.json"
+        short = self.output.with_suffix(".json")
+        return self.output.with_name(f"{self.output.name}.json") if _is_of_another(short, self.output) else short
+
+
+def _is_of_another(report: Path, file: Path) -> bool:
+    """Whether something lies there that is no report of this file."""
+    try:
+        return report.exists() and read_json(report).get("file") != file.name
+    except CheckpointError:  # it is no JSON
+        return True
 
 
 def as_torch_answers(run: SavedRun, temperature: float) -> Classifier:

@@ -39,6 +39,13 @@ class Scores:
     """More scores, by the words that a page has for them."""
     folder: Path | None = None
     """Where the evaluation lies; None where training counted."""
+    place: str = ""
+    """Of another set than the run's own: the path that it was found at, where that is known."""
+
+    @property
+    def pictures(self) -> str:
+        """Which pictures: a part of the run's own, or another set by its whole path."""
+        return self.place or self.part
 
     @property
     def guessing(self) -> float:
@@ -99,12 +106,12 @@ def _stored(path: Path) -> dict[str, Any]:
 
 
 def _ordered(found: Sequence[Scores]) -> tuple[Scores, ...]:
-    """One of each part, evaluations before what training knew; test, validation, and then the others by name."""
+    """One of each set, evaluations before what training knew; test, validation, and then the others by name."""
     first: dict[str, Scores] = {}
     for each in found:
-        first.setdefault(each.part, each)
+        first.setdefault(each.pictures, each)
     rank = {"test": 0, "validation": 1}
-    return tuple(sorted(first.values(), key=lambda each: (rank.get(each.part, 2), each.part)))
+    return tuple(sorted(first.values(), key=lambda each: (rank.get(each.pictures, 2), each.pictures)))
 
 
 def _evaluations(folder: RunFolder) -> tuple[list[Scores], tuple[str, ...]]:
@@ -154,6 +161,7 @@ def of_evaluation(data: Mapping[str, Any], folder: Path) -> Scores:
         suspects=tuple(data.get("suspect_labels", ())),
         others={words: value for words, value in others.items() if value is not None},
         folder=folder,
+        place="" if data.get("own_data", True) else str(data.get("pictures", "")),
     )
 
 
