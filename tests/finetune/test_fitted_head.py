@@ -25,6 +25,7 @@ from trainer.config import check, conf_folder
 from trainer.engine.interrupt import Interrupt
 from trainer.errors import ConfigError
 from trainer.feed.features import path_of, read_features, write_features
+from trainer.preset.settle import settle
 
 Train = Callable[..., Ended]
 
@@ -56,7 +57,8 @@ def saved(tmp_path: Path, name: str) -> dict[str, Any]:
 
 
 def job_of(*words: str, tiny: Sequence[str] = TINY) -> Job:
-    return build(compose([*tiny, *words], Origin(conf_folder())), lambda *_: None)
+    settled = settle(compose([*tiny, *words], Origin(conf_folder())), lambda *_: None)
+    return build(settled.config, lambda *_: None)
 
 
 def features_by_hand(job: Job, images: Tensor) -> Tensor:

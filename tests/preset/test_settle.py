@@ -54,7 +54,7 @@ def test_each_choice_is_told_with_its_reason_and_stored_as_if_it_had_been_said(f
     config, chosen = stored(tmp_path, "run"), json.loads((tmp_path / "outputs/run/run.json").read_text())["chosen"]
     assert config["preset"] == "none"
     assert config["epochs"] == chosen["epochs"] == 60
-    assert re.search(r"^preset: .*epochs=60: 8 images", ended.out, re.MULTILINE)
+    assert re.search(r"^preset: .*epochs=60: 480 images are seen in all\.", ended.out, re.MULTILINE)
     for key in chosen:
         assert re.search(rf"^preset: .*\b{re.escape(key)}=\S+.*: .+\.$", ended.out, re.MULTILINE)
 
@@ -81,20 +81,29 @@ def test_a_stored_config_run_again_takes_the_same_steps(folder: Train, train: Tr
     assert fingerprint(path)["lines"] == fingerprint(tmp_path / "outputs" / "again")["lines"]
 
 
-def test_a_run_that_goes_on_keeps_what_it_chose(
-    folder: Train, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_goes_on_keeps_what_it_chose(folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("model=small_cnn", "model.widths=[4,8]", "epochs=3")
     assert folder("name=unbroken", *words).code == 0
     monkeypatch.setenv("TRAINER_FAULT", "term@step=2")
     assert folder("name=run", *words, "resume=auto").code == 143
     monkeypatch.delenv("TRAINER_FAULT")
-    import trainer.preset.recipe as recipe
-
-    monkeypatch.setattr(recipe, "suit", None)  # nothing is chosen again
+    monkeypatch.setattr("trainer.preset.settle.suit", None)  # nothing is chosen again
     ended = folder("name=run", *words, "resume=auto")
     assert ended.code == 0, ended.err
     assert fingerprint(tmp_path / "outputs/run")["lines"] == fingerprint(tmp_path / "outputs/unbroken")["lines"]
+
+
+def test_few_images_and_weights_are_a_probe_and_more_are_one_first(folder: Train, tmp_path: Path) -> None:
+    assert folder("name=before", *QUICK).code == 0
+    weights = f"model.weights={tmp_path / 'outputs/before/checkpoints/best.pt'}"
+    ended = folder("name=few", *QUICK[1:], weights)
+    assert ended.code == 0, ended.err
+    assert "preset: finetune=probe: 44 images are too few to teach the body anything but themselves." in ended.out
+    said = folder("name=said", *QUICK, weights, "finetune=none")
+    assert said.code == 0, said.err
+    few, other = stored(tmp_path, "few"), stored(tmp_path, "said")
+    assert (few["finetune"]["name"], few["optim"]["lr"]) == ("probe", 0.003)
+    assert (other["finetune"]["name"], other["optim"]["lr"]) == ("none", 0.0003)
 
 
 def test_weights_bring_what_they_were_trained_to_see(folder: Train, tmp_path: Path) -> None:

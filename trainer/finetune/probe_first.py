@@ -16,7 +16,7 @@ def probe_first(
 
     A head that fits already sends no large gradients into a good body (Kumar et al. 2022, "Fine-tuning can distort
     pretrained features": linear probing, then fine-tuning). views: of each image, augmented, besides the image as it
-    is. norm: batch norm then normalises by its stored statistics, which a few images would only blur, or by the batch's.
+    is. norm: batch norm goes on with its stored statistics, to which the head was fitted, or with the batch's.
     """
     require_body("probe_first", num_stages)
     note = f"finetune: the last layer is fitted at once to {seen(views)}, then everything learns"

@@ -1,42 +1,71 @@
 """The recipe that suits some pictures, by their number and size, and by whether there are weights: conf/preset.yaml."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
-from trainer.config import conf_folder
+from trainer.config import ROOMS, conf_folder
 from trainer.preset.draft import Draft
 
-_LARGE = 48
-"""Pixels on a side above which a picture holds more than one look can take in."""
+_STEP = 32
+"""Sides are chosen in multiples of it: what most networks halve their pictures down to."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a recipe is chosen by: how many are trained on, and pixels on a side of what the model sees."""
+    """What a recipe is chosen by: how many are trained on, and pixels on a side as far as nothing else is said."""
 
     count: int
-    size: int
+    side: int
 
 
 def suit(draft: Draft, pictures: Pictures) -> None:
-    """Chooses how long and in which batches to train, and what else the recipe says, each where nobody has said it."""
+    """Chooses what is trained, how and how long, each where nobody has said it."""
     recipes = yaml.safe_load((conf_folder() / "preset.yaml").read_text(encoding="utf-8"))
-    starts_from = "weights" if draft.config.parts["model"].options.get("weights") else "scratch"
-    recipe = recipes[starts_from]
-    of_this = "from trained weights" if starts_from == "weights" else "from scratch"
-    values = {**recipe["values"], **(recipe["large"] if pictures.size > _LARGE else {})}
-    for key, value in values.items():
-        room, _, option = key.partition(".")
-        if not option or option in draft.config.parts[room].options:
-            draft.choose(key, value, f"what measured best {of_this} at {pictures.size} px.")
+    if draft.config.parts["model"].options.get("weights") is None:
+        _choose(draft, recipes["scratch"]["values"], "what did best from scratch on small sets (docs/presets.md).")
+        _pace(draft, recipes["scratch"], pictures)
+        return
+    recipe = recipes["weights"]
+    _enlarge_less(draft, recipe["enlarged"], pictures)
+    few = recipe["few"]
+    if pictures.count < few["below"] and draft.is_free("finetune"):
+        _choose(draft, few["values"], f"{pictures.count} images are too few to teach the body anything but themselves.")
+        return
+    _choose(draft, recipe["values"], "what did best from trained weights (docs/presets.md).")
+    _pace(draft, recipe, pictures)
+
+
+def _choose(draft: Draft, values: dict[str, Any], reason: str) -> None:
+    """The parts first, then their options, and these only of parts that are the recipe's: another's rate is another."""
+    draft.choose_all({key: value for key, value in values.items() if key in ROOMS}, reason)
+    fitting = {key: value for key, value in values.items() if key not in ROOMS and _fits(draft, values, key)}
+    draft.choose_all(fitting, reason)
+
+
+def _fits(draft: Draft, values: dict[str, Any], key: str) -> bool:
+    room, _, option = key.partition(".")
+    if not option:
+        return True
+    ours = values.get(room, draft.value(room))
+    return draft.value(room) == ours and option in draft.config.parts[room].options
+
+
+def _pace(draft: Draft, recipe: dict[str, Any], pictures: Pictures) -> None:
+    """Batch size and epochs, by the number of pictures."""
     batch = _power_of_two(pictures.count / recipe["steps"], *recipe["batch_size"])
-    draft.choose(
-        "batch_size", batch, f"so that an epoch of {pictures.count:,} images has {recipe['steps']} steps or so."
-    )
+    draft.choose("batch_size", batch, f"{-(-pictures.count // batch)} steps an epoch, of {pictures.count:,} images.")
     least, most = recipe["epochs"]
     epochs = min(max(round(recipe["images"] / pictures.count), least), most)
-    draft.choose("epochs", epochs, f"{pictures.count:,} images, of which {epochs * pictures.count:,} are seen in all.")
+    draft.choose("epochs", epochs, f"{epochs * pictures.count:,} images are seen in all.")
+
+
+def _enlarge_less(draft: Draft, times: int, pictures: Pictures) -> None:
+    """Smaller pictures than the weights saw, where ours are so small that most pixels would be made up."""
+    seen, side = draft.value("data.size"), -(-times * pictures.side // _STEP) * _STEP
+    if seen is not None and side < seen and draft.config.parts["model"].options.get("image_size") is None:
+        draft.choose("data.size", side, f"{times} times the pictures' own {pictures.side} pixels are enough.")
 
 
 def _power_of_two(number: float, least: int, most: int) -> int:

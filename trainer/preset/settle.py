@@ -36,9 +36,10 @@ def settle(config: Config, progress: Progress) -> Settled:
     """The config of a new run. Raises ConfigError, DataError or CheckpointError."""
     begun, settings, draft = start_of_run(), config.settings, Draft(config)
     if settings.preset == "auto":
+        pictures = _pictures(config) if _chooses(config) else None
         as_the_weights_saw(draft)
-        if _chooses(config):
-            suit(draft, _pictures(draft.config))
+        if pictures is not None:
+            suit(draft, pictures)
     if settings.budget is not None:
         fit_into(draft, settings.budget, begun, progress)
     return Settled(_done(draft.config), draft.chosen, draft.lines)
