@@ -23,7 +23,7 @@ _LIKE_ADAM = 0.2
 def muon(
     model: nn.Module,
     *,
-    lr: Positive = 3e-3,
+    lr: Positive = 0.01,
     momentum: BelowOne = 0.95,
     nesterov: bool = True,
     beta1: BelowOne = 0.9,
