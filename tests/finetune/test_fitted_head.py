@@ -212,9 +212,10 @@ def test_what_may_change_a_feature_in_any_bit_gives_features_another_name(words:
 
 def test_other_weights_of_the_body_give_features_another_name(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert "worked out" in origin_of(*words)
-    weights = torch.load(words[0].removeprefix("model.weights="), weights_only=True)["model"]
+    best = torch.load(words[0].removeprefix("model.weights="), weights_only=True)
+    weights = best["model"]
     for name, origin in (("head.3.weight", "kept from before"), ("stem.0.weight", "worked out")):
-        torch.save({**weights, name: weights[name] * 1.001}, tmp_path / "other.pt")
+        torch.save({**best, "model": {**weights, name: weights[name] * 1.001}}, tmp_path / "other.pt")
         assert origin in origin_of(f"model.weights={tmp_path / 'other.pt'}", *words[1:])
 
 
