@@ -24,8 +24,10 @@ def suit(draft: Draft, pictures: Pictures) -> None:
     """Chooses what is trained, how and how long, each where nobody has said it."""
     recipes = yaml.safe_load((conf_folder() / "preset.yaml").read_text(encoding="utf-8"))
     if draft.config.parts["model"].options.get("weights") is None:
-        _choose(draft, recipes["scratch"]["values"], "what did best from scratch on small sets (docs/presets.md).")
-        _pace(draft, recipes["scratch"], pictures)
+        recipe = recipes["scratch"]
+        _choose(draft, recipe["values"], "what did best from scratch on small sets (docs/presets.md).")
+        is_large = pictures.side > recipe["large"]["above"]
+        _pace(draft, recipe | {"images": (recipe["large"] if is_large else recipe)["images"]}, pictures)
         return
     recipe = recipes["weights"]
     _enlarge_less(draft, recipe["enlarged"], pictures)
