@@ -9,6 +9,8 @@ import pytest
 
 from trainer.cli import main as cli
 from trainer.cli.main import ON_RUNS, VERBS, main
+from trainer.registry import keyword_options
+from trainer.schema import choices
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -93,7 +95,19 @@ def test_hydras_pickled_rerun_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.row(20)
-@pytest.mark.parametrize("words", [["optim.lrr=1"], ["--help"], ["--cfg", "job"], ["-m", "optim.lr=0.1,-1"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optim.lrr=1"],
+        ["--help"],
+        ["--cfg", "job"],
+        ["-m", "optim.lr=0.1,-1"],
+        ["predict"],
+        ["predict", "nowhere", "x.jpg"],
+        ["evaluate", "nowhere", "x.jpg", "treshold=1"],
+        ["export", "--help"],
+    ],
+)
 def test_words_are_answered_without_importing_torch(words: list[str]) -> None:
     code = (
         "import sys; from trainer.cli.main import main\n"
@@ -128,3 +142,18 @@ def test_a_verb_that_works_on_runs_tells_its_options_and_has_a_command(
     told = capsys.readouterr().out
     assert told.startswith(VERBS[verb]) and "output=" in told
     assert callable(import_module(f"trainer.commands.{verb}").run)
+
+
+@pytest.mark.parametrize("verb", ON_RUNS)
+def test_every_option_of_a_verb_that_works_on_runs_has_one_phrase(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = keyword_options(f"trainer.commands.{verb}", "run")
+    assert [key.partition("=")[0] for key in ON_RUNS[verb].phrases if key.partition("=")[0] not in options] == []
+    assert main([verb, "--help"]) == 0
+    told = capsys.readouterr().out
+    for key, option in options.items():
+        (line,) = [line for line in told.splitlines() if line.startswith(f"  {key}=")]
+        value, phrase = line.removeprefix(f"  {key}=").split("  ", 1)
+        assert len(phrase.split()) > 2 and all(choice in value for choice in choices(option.annotation))
+    assert "text" not in told and "null" not in told

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -56,9 +57,9 @@ def test_compare_tells_settings_scores_and_luck_from_what_validation_left(
     assert "more than noise (McNemar's test" in scores or "equally many" in scores
     assert "They disagree on" in scores and "validation image" in scores
     page = two[0].parent / "compare.html"
-    assert told.endswith(f"{page}\n")
+    assert told.endswith(f"written: {page}\n") and re.search(r"  and [\d,]+ more; the page shows 12 of them", told)
     text = page.read_text()
-    assert "Validation accuracy" in text and "What was said to them" in text and "Where they disagree" in text
+    assert "Validation accuracy" in text and "Settings" in text and "Where they disagree" in text
 
 
 def test_answers_are_matched_by_path_and_those_of_one_label_alone_are_compared(two: list[Path], tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_answers_are_matched_by_path_and_those_of_one_label_alone_are_compared(t
     assert (found.part, found.images) == ("test", 18)
     (difference,) = found.differences
     assert (difference.only_first, difference.only_second) == (0, 18) and difference.more_than_noise
-    assert verdict(found) == "“fast” is right most often, in 100.0\u00a0%, and that is more than luck."
+    assert verdict(found) == "“fast” is right most often, on 100.0%, and that is more than luck."
     assert len(found.disagreements) == 18 and found.disagreements[0].answers == ("b", "a")
     assert found.missing == ["Compared on the 18 images that all of them answered, and on no others."]
 

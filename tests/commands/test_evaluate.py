@@ -131,7 +131,9 @@ def test_the_temperature_is_fitted_on_val_stored_with_the_run_and_told_elsewhere
     folder = finished
     evaluate(folder, "split=test")
     assert written(folder / "evaluation" / "test")["temperature"] is None
-    evaluate(folder)
+    told = evaluate(folder).out
+    assert "fitted on 9 images (do not rely on it: 9 images are few to fit it on" in told
+    assert "on the very images that it was fitted on" in told
     stored = json.loads((folder / "evaluation" / "temperature.json").read_text())
     assert stored["nll_after"] <= stored["nll_before"] == pytest.approx(written(folder / "evaluation" / "val")["nll"])
     assert stored["images"] == 9 and 0.05 <= stored["temperature"] <= 20
@@ -175,6 +177,75 @@ def test_other_pictures_are_matched_by_name_and_nothing_is_shifted(
     assert found["unknown_classes"] == {"aaa": 5} and found["missing_classes"] == ["amber"]
     assert found["confusion"] == [[0, 0, 0], [0, 5, 0], [0, 0, 5]]
     assert [row[1] for row in table[1:]].count("aaa") == 5 and len(table) == 16
+
+
+def test_another_set_of_the_same_name_gets_a_folder_of_its_own_and_the_page_says_which_it_was(
+    coloured: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    run = shutil.copytree(coloured, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+    sets = [draw(tmp_path / parent / "more", count, first=100) for parent, count in (("a", 2), ("b", 3))]
+    for root in (*sets, sets[0]):
+        assert evaluate(run, f"data.root={root}", "data.cache=ram").code == 0
+    assert sorted(path.name for path in (run / "evaluation").iterdir()) == ["more", "more-2"]
+    found = {name: written(run / "evaluation" / name) for name in ("more", "more-2")}
+    assert [(each["pictures"], each["images"]) for each in found.values()] == [(str(sets[0]), 6), (str(sets[1]), 9)]
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert all(f'<th scope="row">{root}</th>' in page for root in sets)
+    assert "accuracy, validation" in page and "accuracy, more" not in page
+
+
+def test_what_cannot_be_read_is_told_line_by_line_and_listed_beside_the_scores(
+    coloured: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    other = draw(tmp_path / "other", 3, first=100)
+    (other / "blue" / "no.png").write_text("no picture")
+    ended = evaluate(coloured, f"data.root={other}", "data.on_error=skip", f"output={tmp_path / 'out'}")
+    assert ended.code == 0, ended.err
+    assert f"cannot be read:\n  {other / 'blue' / 'no.png'}: " in ended.out
+    assert str(other / "blue" / "no.png") in (tmp_path / "out" / "left_out.txt").read_text()
+    assert str(tmp_path / "out" / "left_out.txt") in ended.out.splitlines()[-1]
+
+
+def test_a_model_of_one_answer_has_no_interval_of_its_balanced_accuracy(
+    coloured: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    other = draw(tmp_path / "other", 6, ("blue", "coral"), first=100)
+    for path in (other / "coral").iterdir():
+        shutil.copy(other / "blue" / path.name, path)
+    ended = evaluate(coloured, f"data.root={other}", "data.cache=ram", f"output={tmp_path / 'out'}")
+    assert "balanced accuracy 50.00% (one answer for every picture)" in ended.out
+    assert "balanced_accuracy" not in written(tmp_path / "out")["intervals"]
+
+
+def test_weights_that_are_damaged_or_gone_are_told_apart_and_those_of_the_last_epoch_are_named(
+    coloured: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    run = shutil.copytree(coloured, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+    best, last = (run / "checkpoints" / name for name in ("best.pt", "last.pt"))
+    best.write_bytes(best.read_bytes()[:-9])
+    way_on = f"Put back a copy, or name the weights of the last epoch, which are whole: {last}\n"
+    ended = evaluate(run)
+    assert (ended.code, ended.err) == (4, f"{best} is damaged (it is not what was written). {way_on}")
+    best.unlink()
+    ended = evaluate(run)
+    assert (ended.code, ended.err) == (4, f"{best} is missing. {way_on}")
+    assert evaluate(last, f"output={tmp_path / 'out'}").code == 0
+    assert written(tmp_path / "out")["epoch"] == json.loads((run / "summary.json").read_text())["epochs"]
+    last.write_bytes(b"")
+    assert evaluate(run).err == f"{best} is missing. Put back a copy, or train anew\n"
+
+
+def test_a_folder_that_holds_nothing_is_told_to_be_empty_and_answers_are_no_labels(
+    coloured: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "answers.csv").write_text("path,prediction,probability,error\n")
+    ended = evaluate(coloured, f"data.root={tmp_path / 'empty'}")
+    assert ended.code == 3 and f"{tmp_path / 'empty'} is empty." in ended.err and "answers.csv" not in ended.err
+    draw(tmp_path / "flat", 1)
+    (tmp_path / "flat" / "amber" / "0.png").rename(tmp_path / "empty" / "0.png")
+    assert "answers.csv" not in evaluate(coloured, f"data.root={tmp_path / 'empty'}").err
 
 
 def test_a_table_of_files_is_scored_whole_whatever_its_parts(coloured: Path, evaluate: Run, tmp_path: Path) -> None:

@@ -126,6 +126,33 @@ def test_an_onnx_file_takes_pictures_of_any_size_and_answers_as_the_run_does(
     assert np.abs(twice[0] - theirs[0]).max() < 1e-6 and twice.sum(axis=1) == pytest.approx(1)
 
 
+def test_two_formats_of_one_name_keep_their_reports_and_a_file_of_the_user_stays(
+    run: Path, quick: None, export: Export, tmp_path: Path
+) -> None:
+    for form, name in (("onnx", "model.onnx"), ("torch_export", "model.pt2"), ("onnx", "model.onnx")):
+        ended = export(run, f"format={form}", f"output={tmp_path / name}")
+        assert ended.code == 0, ended.err
+    assert files_in(tmp_path) == ["model.json", "model.onnx", "model.pt2", "model.pt2.json"]
+    for name in ("model.json", "model.pt2.json"):
+        assert json.loads((tmp_path / name).read_text())["file"] == (
+            "model.onnx" if name == "model.json" else "model.pt2"
+        )
+    (tmp_path / "mine.json").write_text("[1]")
+    ended = export(run, f"output={tmp_path / 'mine.onnx'}")
+    assert "written: " in ended.out and "mine.onnx.json" in ended.out
+    assert (tmp_path / "mine.json").read_text() == "[1]"
+
+
+def test_the_line_tells_how_answers_to_the_files_themselves_differ() -> None:
+    ours, other = parity.Difference(9e-7, 1.0), parity.Difference(0.003, 0.98)
+    told = parity.Parity(50, ours, other, 0.62, 0.62).sentence()
+    assert told == (
+        "Same answers as torch on 50 of 50 pictures (probabilities within 9e-07). Right: 62.00% (torch: 62.00%). "
+        "From the files themselves, whose JPEGs predict decodes at a reduced size: on 49 of 50 (within 0.003)."
+    )
+    assert "files" not in parity.Parity(50, ours, ours, None, None).sentence()
+
+
 def test_the_metadata_and_the_report_tell_what_the_file_is(
     run: Path, quick: None, export: Export, tmp_path: Path
 ) -> None:

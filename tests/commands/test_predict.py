@@ -316,7 +316,7 @@ def test_calibrated_answers_want_the_temperature_that_evaluate_stores(
     temperature = json.loads((copied / "evaluation" / "temperature.json").read_text())["temperature"]
     (plain,) = trainer.load(copied)(photos / "a.PNG")
     ended = predict(copied, photos / "a.PNG", "calibrated=true")
-    assert f"calibrated by temperature {temperature:.3f}, fitted on" in ended.err and "not to be trusted" in ended.err
+    assert f"calibrated by temperature {temperature:.3f}, fitted on" in ended.err and "do not rely on it" in ended.err
     (mended,) = rows(ended.out)
     scaled = {name: probability ** (1 / temperature) for name, probability in plain.probabilities.items()}
     assert float(mended["probability"]) == pytest.approx(max(scaled.values()) / sum(scaled.values()), abs=2e-5)

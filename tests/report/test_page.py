@@ -68,11 +68,11 @@ def test_a_run_ends_in_a_page_that_holds_all_it_shows_and_says_so(train: Callabl
     page = tmp_path / "outputs" / "x" / "report.html"
     assert f"{page} shows what came out; to name pictures with it, python -m trainer predict" in ended.out
     reader = Reader(page)
-    titles = ("How it learnt", "Class by class", "What it takes for what", "The mistakes that it was surest of")
-    titles += ("Is it as sure as it is right?", "What it saw in training", "What was said to it", "What to do with it")
+    titles = ("How it learnt", "Class by class", "Confusion matrix", "The mistakes that it was surest of")
+    titles += ("Is it as sure as it is right?", "What it saw in training", "Settings", "What to do with it")
     assert [title for title in titles if title not in reader.text] == []
     assert f"python -m trainer evaluate {page.parent} split=test" in reader.text
-    assert re.search(r"It names \d+ of 100 unseen pictures rightly", reader.text)
+    assert re.search(r"It is right on (\d+|all|none) (of )?\d+ test pictures", reader.text)
     assert page.stat().st_size < 5_000_000
     assert len(reader.all("img")) > 12
     for image in reader.all("img"):
@@ -142,15 +142,13 @@ def test_the_sentence_says_what_a_beginner_needs(tmp_path: Path) -> None:
         per_class = {str(place): {"support": support} for place, support in enumerate(supports)}
         return verdict(facts_with(tmp_path, Scores("test", 100, accuracy, per_class=per_class, pairs=pairs)))
 
-    assert said(0.97, [("3", "8", 2)]) == (
-        "It names 97 of 100 unseen pictures rightly; it most often takes “3” for “8”."
-    )
-    assert said(0.9996, []) == "It names 9,996 of 10,000 unseen pictures rightly."
-    assert said(1.0, []) == "It names all unseen pictures rightly."
+    assert said(0.97, [("3", "8", 2)]) == ("It is right on 97 of 100 test pictures; it most often takes “3” for “8”.")
+    assert said(1.0, []) == "It is right on all 100 test pictures."
+    assert said(0.5, []) == "It is right on 50 of 100 test pictures: no better than always giving one answer."
     assert said(0.55, [("a", "b", 9)]).endswith(
-        "which is hardly better than guessing: always answering the most frequent class would get 50 of 100."
+        ": hardly better than always giving one answer, which is right on 50 of 100."
     )
-    assert "guessing" in said(0.9, [("a", "b", 10)], (90, 10)) and "guessing" not in said(0.9, [], (50, 50))
+    assert "no better" in said(0.9, [("a", "b", 10)], (90, 10)) and "better" not in said(0.9, [], (50, 50))
     assert "nothing to show" in verdict(facts_with(tmp_path))
     told = " ".join(small_print(facts_with(tmp_path, Scores("validation", 50, 0.8, interval=(0.67, 0.89)))))
     assert "expect 67.0 to 89.0" in told and "chosen on the same images" in told and "50 images are few" in told
@@ -212,7 +210,7 @@ def test_the_page_of_a_run_without_an_epoch_or_of_an_earlier_release_can_be_draw
     kept = {key: value for key, value in summary.items() if key not in ("per_class", "confusion", "reliability", "ece")}
     (folder / "summary.json").write_text(json.dumps({**kept, "most_confused": None, "test": None}))
     assert main(["report", str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder / 'report.html'}\n"
+    assert capsys.readouterr().out == f"written: {folder / 'report.html'}\n"
     assert "Class by class" not in Reader(folder / "report.html").text
     for name in ("summary.json", "metrics.jsonl", "run.json"):
         (folder / name).unlink()
@@ -234,11 +232,6 @@ def test_the_page_is_written_in_two_seconds(train: Callable[..., Ended], tmp_pat
     [
         (["report"], 2, "report: name a run: python -m trainer report RUN\n"),
         (["report", "nowhere"], 4, "nowhere is no run folder, nor a best.pt.\n"),
-        (
-            ["report", "a", "b", "output=x.html"],
-            2,
-            "report: output is the page of one run. Name one, or leave it out.\n",
-        ),
         (["report", "x", "split=test"], 2, "report: there is no option 'split'. It takes output, plugins.\n"),
     ],
 )
@@ -254,3 +247,12 @@ def test_what_is_wrong_is_one_line(
     assert main(words) == code
     assert capsys.readouterr().err == said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_are_not_written_into_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [tmp_path / name for name in "ab"]
+    for run in runs:
+        run.mkdir()
+        (run / "config.yaml").touch()
+    assert main(["report", *map(str, runs), f"output={tmp_path / 'x.html'}"]) == 2
+    assert capsys.readouterr().err == "report: output is the page of one run. Name one, or leave it out.\n"

@@ -67,7 +67,7 @@ def _tell(found: Compared) -> None:
     print_table(
         _table(
             f"scores{f' on {found.part}' if found.part else ''}",
-            ("run", "measured on", "images", "accuracy", "95 %", "best epoch", "seconds"),
+            ("run", "measured on", "images", "accuracy", "95%", "best epoch", "seconds"),
             rows,
         )
     )
@@ -79,6 +79,8 @@ def _tell(found: Compared) -> None:
     for each in found.disagreements[:_PATHS]:
         answers = ", ".join(f"{name}: {answer}" for name, answer in zip(found.names, each.answers, strict=True))
         print(visible(f"  {each.path}: {each.label} ({answers})"))
+    if len(found.disagreements) > _PATHS:
+        print(f"  and {len(found.disagreements) - _PATHS:,} more; the page shows {_PICTURES} of them")
 
 
 def _figures(found: Compared, place: int) -> tuple[str, ...]:

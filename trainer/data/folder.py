@@ -172,6 +172,8 @@ def _folders_in(base: Path, label: Labels) -> list[str]:
             "Unpack it, and give the folder that holds the classes."
         )
     folders = _folders(base)
+    if not any(_visible(base)):
+        raise DataError(f"data.root: {base} is empty. It must hold one folder a class, with images.")
     if not folders and label != "name":
         raise DataError(
             f"data.root: {base} has no folders in it. It must hold one folder a class, with images.{hint(base)}"

@@ -15,6 +15,8 @@ from trainer.data.formats import SUFFIXES
 MOST = 0.95
 """Share of the files whose names must say a class, for these to be taken for classes."""
 _TABLES = (".csv", ".tsv")
+_ANSWERS = (b"path,prediction,probability", b"path,label,prediction,probability")
+"""How the tables begin that predict and evaluate write."""
 _SAID_BY_CAMERAS = (
     "img dsc dscn dscf dcim pxl mvi pict p gopr cimg sam scan screenshot whatsapp frame video vid download unnamed "
     "image images photo photos picture pictures pic pics im"
@@ -80,12 +82,23 @@ def hint(path: Path) -> str:
     if found := classes_in(Folder(path).pictures):
         return f" Names of files there begin with {counted(found)}: if these are the classes, say data.label=name"
     for place in (path, path.parent):
-        tables = [name for name in Folder(place).names if name.lower().endswith(_TABLES) and "submission" not in name]
+        tables = [name for name in Folder(place).names if _may_label(place / name)]
         if tables:
             name = min(tables, key=lambda name: ("train" not in name.lower() and "label" not in name.lower(), name))
             words = shlex.join([f"data.file={place / name}", f"data.root={path}"])
             return f" {name} beside it may tell: data=table {words}"
     return ""
+
+
+def _may_label(path: Path) -> bool:
+    """Whether it is a table that labels could be in: none to hand in, and none of what a run has answered."""
+    if not path.name.lower().endswith(_TABLES) or "submission" in path.name:
+        return False
+    try:
+        with path.open("rb") as file:
+            return not file.readline(100).startswith(_ANSWERS)
+    except OSError:
+        return True
 
 
 def classes_in(files: Sequence[str]) -> Counter[str]:

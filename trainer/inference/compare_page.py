@@ -44,7 +44,7 @@ def verdict(found: Compared) -> str:
     if not scored:
         return "None of these runs has finished an epoch: there is nothing to compare yet."
     (most, best), *others = sorted(scored, key=lambda pair: -pair[0])
-    what = f"“{best}” is right most often, in {100 * most:.1f}\u00a0%"
+    what = f"“{best}” is right most often, on {most:.1%}"
     if not found.differences:
         return f"{what}; whether by more than luck is not known."
     rivals = [

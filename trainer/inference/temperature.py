@@ -11,9 +11,7 @@ from trainer.inference.calibration import apply_temperature, fit_temperature, lo
 from trainer.inference.saved import SavedRun
 from trainer.inference.scoring import losses_of
 from trainer.records.folder import cannot_write, read_json, write_json
-
-_FEW, _FAR = 100, 4.0
-"""Images on which a temperature, fitted and measured, may be luck; and how many times too sure no model should be."""
+from trainer.report.page.words import doubt_of_temperature
 
 
 @dataclass(frozen=True)
@@ -27,20 +25,11 @@ class Temperature:
     weights: str
     """The sha256 of the weights' file that it belongs to: others want another."""
 
-    @property
-    def doubt(self) -> str:
-        """Why it is not to be trusted; empty where nothing speaks against it."""
-        reasons = []
-        if self.images < _FEW:
-            reasons.append(f"{self.images:,} images are few")
-        if not 1 / _FAR <= self.temperature <= _FAR:
-            reasons.append(f"it is outside of {1 / _FAR:g} to {_FAR:g}")
-        return " and ".join(reasons)
-
     def sentence(self) -> str:
-        """'temperature 1.932, fitted on 50 images (not to be trusted: 50 images are few)'"""
-        doubt = f" (not to be trusted: {self.doubt})" if self.doubt else ""
-        return f"temperature {self.temperature:.3f}, fitted on {self.images:,} images{doubt}"
+        """'temperature 1.932, fitted on 50 images (do not rely on it: 50 images are few to fit it on)'"""
+        doubt = doubt_of_temperature(self.temperature, self.images)
+        told = f" (do not rely on it: {doubt})" if doubt else ""
+        return f"temperature {self.temperature:.3f}, fitted on {self.images:,} images{told}"
 
 
 def evaluations_of(run: SavedRun) -> Path:

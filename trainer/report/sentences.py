@@ -12,6 +12,8 @@ from trainer.engine.metrics import same_loss
 from trainer.engine.probe import Probed
 from trainer.errors import visible
 from trainer.records.folder import RunFolder
+from trainer.report.page.facts import of_training
+from trainer.report.page.words import no_better
 
 _FEW_CLASSES = 4
 _LONG_NAME = 40
@@ -73,6 +75,7 @@ def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
     best, monitor, lines = summary["best"], summary["monitor"], []
     if best:
         lines.append(f"best {monitor} {_score(monitor, best[monitor])} in epoch {best['epoch']} of {summary['epochs']}")
+        lines += [sentence for scores in of_training(summary)[:1] if (sentence := no_better(scores))]
     stopped_early = summary["epochs"] < summary["epochs_planned"]
     if stopped_early:
         lines.append(f"stopped early, {summary['epochs_planned'] - summary['epochs']} epochs before the plan's end")

@@ -116,7 +116,7 @@ def line_chart(
     reach = _wide_enough(values) if percent else values
     x_axis, y_axis = _across(places, whole), axis_for(reach, _TICKS_UP, from_zero=from_zero)
     drawn = [_drawn(line, points, x_axis, y_axis) for line, points in thinned]
-    labels = [f"{100 * tick:g}\u00a0%" for tick in y_axis.ticks] if percent else y_axis.labels
+    labels = [f"{100 * tick:g}%" for tick in y_axis.ticks] if percent else y_axis.labels
     return Chart(
         title,
         across,
@@ -165,7 +165,7 @@ def matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Matrix
     for row, counts in enumerate(confusion):
         support = sum(counts)
         for column, number in enumerate(counts):
-            what = "rightly named" if row == column else f"taken for {classes[column]}"
+            what = "named correctly" if row == column else f"taken for {classes[column]}"
             cells.append(
                 Cell(
                     edge + column * side,

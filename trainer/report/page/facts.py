@@ -92,7 +92,7 @@ def facts_of(folder: RunFolder) -> RunFacts:
         summary,
         [line for line in lines if line["kind"] == "epoch"],
         [line for line in lines if line["kind"] == "step"],
-        _ordered([*evaluated, *_of_training(summary, classes)]),
+        _ordered([*evaluated, *of_training(summary, classes)]),
         outdated,
     )
 
@@ -165,7 +165,7 @@ def of_evaluation(data: Mapping[str, Any], folder: Path) -> Scores:
     )
 
 
-def _of_training(summary: Mapping[str, Any], classes: tuple[str, ...]) -> list[Scores]:
+def of_training(summary: Mapping[str, Any], classes: tuple[str, ...] = ()) -> list[Scores]:
     """What the run itself counted, on its test part and in validation."""
     found = []
     test, best = summary.get("test"), summary.get("best")

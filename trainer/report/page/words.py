@@ -11,7 +11,11 @@ _LUCK = 1.25
 """How many times what guessing gets is hardly more than guessing."""
 _OVERFIT = 0.15
 _FEW_IMAGES = 100
+_FAR = 4.0
+"""How many times too sure, or too unsure, hardly any model is: a temperature beyond it has found something else."""
 _NO_SHARES = ("ROC-AUC", "log loss", "Brier score")
+_HEADLINES = ("test", "validation")
+"""The parts whose accuracy stands above all else."""
 
 
 def verdict(facts: RunFacts) -> str:
@@ -19,14 +23,23 @@ def verdict(facts: RunFacts) -> str:
     if not facts.scores:
         return _unfinished(facts)
     scores = facts.scores[0]
-    sentence = f"It names {_of_round(scores.accuracy)} {_whose(scores)} rightly"
-    if scores.guessing and scores.accuracy <= _LUCK * scores.guessing and scores.accuracy < 1:
-        always = f"always answering the most frequent class would get {_of_round(scores.guessing)}"
-        return f"{sentence}, which is hardly better than guessing: {always}."
+    if poor := no_better(scores):
+        return poor
+    sentence = _right_on(scores)
     if scores.pairs:
         label, answer, _ = scores.pairs[0]
         return f"{sentence}; it most often takes “{label}” for “{answer}”."
     return f"{sentence}."
+
+
+def no_better(scores: Scores) -> str:
+    """The sentence on a model that might as well give one answer for every picture; empty for a better one."""
+    if not scores.guessing or scores.accuracy > _LUCK * scores.guessing or scores.accuracy == 1:
+        return ""
+    if scores.accuracy <= scores.guessing:
+        return f"{_right_on(scores)}: no better than always giving one answer."
+    always = f"always giving one answer, which is right on {_count(scores.guessing, scores)}"
+    return f"{_right_on(scores)}: hardly better than {always}."
 
 
 def small_print(facts: RunFacts) -> list[str]:
@@ -37,9 +50,7 @@ def small_print(facts: RunFacts) -> list[str]:
         between = ""
         if scores.interval:
             low, high = scores.interval
-            between = (
-                f": on other pictures of the same kind expect {100 * low:.1f} to {100 * high:.1f}\u00a0% (95\u00a0%)"
-            )
+            between = f": on other pictures of the same kind expect {100 * low:.1f} to {high:.1%} (95%)"
         images = f"{scores.images:,} {part_of(scores)} images" if scores.images else f"the {part_of(scores)} images"
         lines.append(f"Measured on {images}{between}.")
         if facts.summary.get("validated_on") == "test":
@@ -47,9 +58,7 @@ def small_print(facts: RunFacts) -> list[str]:
         elif scores.part == "validation":
             lines.append("The best epoch was chosen on the same images: on new ones it may be a little less.")
         if 0 < scores.images < _FEW_IMAGES:
-            lines.append(
-                f"{scores.images} images are few: one of them is {100 / scores.images:.1f}\u00a0% of the accuracy."
-            )
+            lines.append(f"{scores.images} images are few: one of them is {1 / scores.images:.1%} of the accuracy.")
     summary = facts.summary
     if summary.get("status") in ("stopped", "failed"):
         lines.append(f"The run was {'stopped' if summary['status'] == 'stopped' else 'broken off'} before its end.")
@@ -62,7 +71,8 @@ def small_print(facts: RunFacts) -> list[str]:
 def cards(facts: RunFacts) -> list[tuple[str, str]]:
     """A few figures, each with what it is."""
     summary, best = facts.summary, facts.summary.get("best") or {}
-    found = [(f"{100 * scores.accuracy:.1f}\u00a0%", f"accuracy, {part_of(scores)}") for scores in facts.scores[:2]]
+    own = [scores for scores in facts.scores if scores.pictures in _HEADLINES]
+    found = [(f"{scores.accuracy:.1%}", f"accuracy, {part_of(scores)}") for scores in own]
     if best:
         found.append((f"{best['epoch']} of {summary['epochs']}", "best epoch"))
         if best.get("val_loss") is not None:
@@ -105,8 +115,20 @@ def reading_of_calibration(scores: Scores) -> str:
     is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
     sentence = f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
     if scores.temperature is not None:
-        sentence += f" Divided by a temperature of {scores.temperature:.2f}, its probabilities fit these images best."
+        sentence += f" calibrated=true divides by a temperature of {scores.temperature:.2f}, which is to mend that."
+        if doubt := doubt_of_temperature(scores.temperature, images if scores.part == "validation" else None):
+            sentence += f" Do not rely on it: {doubt}."
     return sentence
+
+
+def doubt_of_temperature(temperature: float, images: int | None) -> str:
+    """Why it is not to be trusted; empty where nothing speaks against it. images: that it was fitted on, if known."""
+    reasons = []
+    if images is not None and images < _FEW_IMAGES:
+        reasons.append(f"{images:,} images are few to fit it on")
+    if not 1 / _FAR <= temperature <= _FAR:
+        reasons.append(f"it is outside of {1 / _FAR:g} to {_FAR:g}")
+    return " and ".join(reasons)
 
 
 def part_of(scores: Scores) -> str:
@@ -117,7 +139,7 @@ def part_of(scores: Scores) -> str:
 def others(scores: Scores) -> list[tuple[str, str]]:
     """More scores of an evaluation, each with its name."""
     return [
-        (name, f"{value:.4f}" if name in _NO_SHARES else f"{100 * value:.1f}\u00a0%")
+        (name, f"{value:.4f}" if name in _NO_SHARES else f"{value:.1%}")
         for name, value in (scores.others or {}).items()
     ]
 
@@ -171,18 +193,20 @@ def _unfinished(facts: RunFacts) -> str:
     return "The run has not finished an epoch: there is nothing to show of it yet."
 
 
-def _whose(scores: Scores) -> str:
-    return "pictures that it had learnt" if scores.part == "train" else "unseen pictures"
+def _right_on(scores: Scores) -> str:
+    """'It is right on 25 of 50 validation pictures'"""
+    learnt = ", which it has learnt" if scores.part == "train" else ""
+    which = f"pictures of {scores.pictures}" if scores.place else f"{part_of(scores)} pictures{learnt}"
+    if not scores.images:  # of a run of an earlier release
+        return f"It is right on {scores.accuracy:.1%} of the {which}"
+    return f"It is right on {_count(scores.accuracy, scores)} {which}"
 
 
-def _of_round(share: float) -> str:
-    if share >= 1:
-        return "all"
-    for whole in (100, 1000, 10_000):
-        count = round(share * whole)
-        if 0 < count < whole or share == 0:
-            return f"{count:,} of {whole:,}" if count else f"none of {whole:,}"
-    return f"fewer than 1 of {whole:,}" if share < 0.5 else f"nearly all {whole:,} of {whole:,}"
+def _count(share: float, scores: Scores) -> str:
+    count = round(share * scores.images)
+    if count == scores.images:
+        return f"all {count:,}"
+    return f"{count:,} of {scores.images:,}" if count else f"none of {scores.images:,}"
 
 
 def _short(number: float) -> str:
