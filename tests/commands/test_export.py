@@ -126,21 +126,19 @@ def test_an_onnx_file_takes_pictures_of_any_size_and_answers_as_the_run_does(
     assert np.abs(twice[0] - theirs[0]).max() < 1e-6 and twice.sum(axis=1) == pytest.approx(1)
 
 
-def test_two_formats_of_one_name_keep_their_reports_and_a_file_of_the_user_stays(
+def test_the_report_of_another_export_and_a_file_of_the_user_stay(
     run: Path, quick: None, export: Export, tmp_path: Path
 ) -> None:
-    for form, name in (("onnx", "model.onnx"), ("torch_export", "model.pt2"), ("onnx", "model.onnx")):
-        ended = export(run, f"format={form}", f"output={tmp_path / name}")
+    kept = {"other.json": '{"file": "other.pt2"}', "mine.json": "[1]"}
+    for name, content in kept.items():
+        (tmp_path / name).write_text(content)
+    for name in ("model.onnx", "model.onnx", "other.onnx", "mine.onnx"):
+        ended = export(run, "preprocess=outside", f"output={tmp_path / name}")
         assert ended.code == 0, ended.err
-    assert files_in(tmp_path) == ["model.json", "model.onnx", "model.pt2", "model.pt2.json"]
-    for name in ("model.json", "model.pt2.json"):
-        assert json.loads((tmp_path / name).read_text())["file"] == (
-            "model.onnx" if name == "model.json" else "model.pt2"
-        )
-    (tmp_path / "mine.json").write_text("[1]")
-    ended = export(run, f"output={tmp_path / 'mine.onnx'}")
-    assert "written: " in ended.out and "mine.onnx.json" in ended.out
-    assert (tmp_path / "mine.json").read_text() == "[1]"
+    assert ended.out.endswith(f"written: {tmp_path / 'mine.onnx'} and mine.onnx.json\n")
+    written = ["mine.onnx", "mine.onnx.json", "model.json", "model.onnx", "other.onnx", "other.onnx.json"]
+    assert files_in(tmp_path) == sorted([*kept, *written])
+    assert {name: (tmp_path / name).read_text() for name in kept} == kept
 
 
 def test_the_line_tells_how_answers_to_the_files_themselves_differ() -> None:
