@@ -185,8 +185,8 @@ def test_number_of_glyph_classes_is_bounded_by_the_schema(classes: int) -> None:
 
 
 def test_shared_options_have_one_type_and_default() -> None:
-    everywhere = ("val", "folds", "fold", "normalise", "mean", "std", "denoise", "wrong_labels")
-    shared = (*everywhere, "cache", "grey", "download", "size", "resize", "fit", "crop_share")
+    everywhere = ("val", "folds", "fold", "normalise", "mean", "std", "denoise")
+    shared = (*everywhere, "wrong_labels", "cache", "grey", "download", "size", "resize", "fit", "crop_share")
     found: dict[str, set[str]] = {}
     for part in entries("data").values():
         for name in shared:

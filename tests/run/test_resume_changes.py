@@ -25,6 +25,7 @@ BASES = {
     "adam": ("optim.weight_decay=0.01",),
     "adamw": (),
     "lamb": (),
+    "muon": (),
     "rmsprop": ("optim.weight_decay=0.01",),
 }
 """What makes every other option of the optimizer possible."""

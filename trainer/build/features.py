@@ -95,8 +95,10 @@ class FrozenFeatures:
         what = self._what(model) if keeps else []
         for view in range(1 + self.views):
             path = path_of(self.keep.folder, [*what, *self._what_view(view)]) if keeps else None
-            features = read_features(path) if path else None
-            if features is None:
+            kept = read_features(path) if path else None
+            if kept is not None:
+                features = torch.from_numpy(kept)
+            else:
                 batches = interrupt.watch(self._counted(self.pictures.view(view)))
                 features = features_of(self.body(model), batches, self.body.precision.device)
                 origin = f"worked out in {time.perf_counter() - begun:.1f} s{_kept(path, features)}"
@@ -196,7 +198,7 @@ def _kept(path: Path | None, features: Tensor) -> str:
     if path is None:
         return ""
     try:
-        write_features(path, features)
+        write_features(path, features.numpy())
     except OSError as error:
         return f", but not kept ({path.parent}: {error.strerror})"
     return ", and kept for later runs"

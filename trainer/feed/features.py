@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from trainer.system import durable
 
 _SUFFIX = ".features"
 _SHA256 = 32
+Features = NDArray[np.float32]
 
 
 def features_folder(folder: Path) -> Path:
@@ -33,7 +33,7 @@ def path_of(folder: Path, what: Sequence[object]) -> Path:
     return features_folder(folder) / f"{name}{_SUFFIX}"
 
 
-def read_features(path: Path) -> Tensor | None:
+def read_features(path: Path) -> Features | None:
     """(N, D) float32; None where there are none, or they are not as they were written."""
     try:
         content = path.read_bytes()
@@ -44,12 +44,13 @@ def read_features(path: Path) -> Tensor | None:
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # `cache` tells when they were used last
-    return torch.from_numpy(np.load(io.BytesIO(array), allow_pickle=False))
+    features: Features = np.load(io.BytesIO(array), allow_pickle=False)
+    return features
 
 
-def write_features(path: Path, features: Tensor) -> None:
+def write_features(path: Path, features: Features) -> None:
     """Keeps them: the sha256 of what follows, and a .npy. Raises OSError if the disk does not take them."""
     array = io.BytesIO()
-    np.save(array, features.numpy(), allow_pickle=False)
+    np.save(array, features, allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     durable.replace(path, hashlib.sha256(array.getbuffer()).digest() + array.getbuffer())

@@ -42,7 +42,7 @@ def seconds_of(budget: str) -> float:
 def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> None:
     """Chooses epochs, and data.size where fewer than five epochs would fit. Raises ConfigError if not even one does.
 
-    begun: when the run began, by time.time(). The steps that are timed are those of this run, on a copy that is thrown
+    begun: when the run began, by time.monotonic(). The steps that are timed are those of this run, on a copy that is thrown
     away.
     """
     if not draft.is_free("epochs"):
@@ -52,9 +52,9 @@ def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> Non
     if (side := _smaller_side(draft, pace, end)) is not None:
         draft.choose("data.size", side, f"with more, {budget} would be too short for {_FEWEST_EPOCHS} epochs.")
         pace = _measured(draft, progress)
-    count = int((end - time.time() - pace.around) / pace.epoch)
+    count = int((end - time.monotonic() - pace.around) / pace.epoch)
     if count < 1:
-        around = time.time() - begun + pace.around
+        around = time.monotonic() - begun + pace.around
         raise ConfigError(
             f"budget: {budget} is too short for one epoch, which takes {pace.epoch:.0f} s, with {around:.0f} s for all "
             f"else. Give {ceil((around + pace.epoch) / 60)}min, or take fewer images: limit_train=N."
@@ -64,7 +64,7 @@ def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> Non
 
 def _smaller_side(draft: Draft, pace: Pace, end: float) -> int | None:
     """The largest side with which the fewest epochs fit, if the time of an epoch goes by its square; None to stay."""
-    left = end - time.time() - pace.around
+    left = end - time.monotonic() - pace.around
     share = max(0.0, left) / (_FEWEST_EPOCHS * pace.epoch)
     side = max(_SMALLEST_SIDE, int(pace.side * share**0.5) // _SIDE_STEP * _SIDE_STEP)
     has_size = "size" in draft.config.parts["data"].options and draft.is_free("data.size")

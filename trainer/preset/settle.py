@@ -10,6 +10,7 @@ from typing import Any
 from trainer.build.data import open_source
 from trainer.config import ROOMS, Config
 from trainer.data.limits import limited
+from trainer.errors import DataError, told
 from trainer.feed.pack import Progress
 from trainer.preset.budget import fit_into
 from trainer.preset.draft import Draft
@@ -70,7 +71,8 @@ def _chooses(config: Config) -> bool:
 
 def _pictures(config: Config) -> Pictures:
     source, settings = open_source(config), config.settings
-    taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
+    with told(source.losses, DataError):
+        taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     return Pictures(len(taken.train), source.size)
 
 
