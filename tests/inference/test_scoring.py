@@ -256,7 +256,7 @@ def test_the_most_confused_pairs_are_told_in_words():
         "dog taken for cat: 2 of 300 (less than 1%)",
         "dog taken for hen: 1 of 300 (less than 1%)",
     ]
-    assert most_confused(result, 100)[3:] == ["hen taken for dog: 1 of 10 (10 %)"]
+    assert most_confused(result, 100)[3:] == ["hen taken for dog: 1 of 10 (10%)"]
     assert most_confused(score(said(0, 1), np.array([0, 1]), PETS), 5) == []
 
 

@@ -42,7 +42,7 @@ def seconds_of(budget: str) -> float:
 def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> None:
     """Chooses epochs, and data.size where fewer than five epochs would fit. Raises ConfigError if not even one does.
 
-    begun: when the run began, by time.monotonic(). The steps that are timed are those of this run, on a copy that is thrown
+    begun: when the run began, by time.monotonic(). What is timed are steps of this run, on a copy that is thrown
     away.
     """
     if not draft.is_free("epochs"):
