@@ -54,12 +54,12 @@ def test_pairing_sees_a_difference_that_the_two_accuracies_alone_would_hide():
 def test_the_outcome_is_told_in_words():
     (one,) = differences(runs(500, 20, 4, 476))
     assert one.sentence == (
-        "outputs/a is 1.60 points of accuracy above outputs/b (95 % interval 0.70 to 2.60, 1,000 images): "
+        "outputs/a is 1.60 points of accuracy above outputs/b (95% interval 0.70 to 2.60, 1,000 images): "
         "the difference is more than noise (McNemar's test, p = 0.002)."
     )
     (other,) = differences(runs(500, 4, 7, 489))
     assert other.sentence == (
-        "outputs/b is 0.30 points of accuracy above outputs/a (95 % interval -0.30 to 1.00, 1,000 images): "
+        "outputs/b is 0.30 points of accuracy above outputs/a (95% interval -0.30 to 1.00, 1,000 images): "
         "the difference is not more than noise (McNemar's test, p = 0.549)."
     )
     (clear,) = differences(runs(500, 90, 4, 406))

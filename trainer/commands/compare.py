@@ -80,7 +80,7 @@ def _tell(found: Compared) -> None:
         answers = ", ".join(f"{name}: {answer}" for name, answer in zip(found.names, each.answers, strict=True))
         print(visible(f"  {each.path}: {each.label} ({answers})"))
     if len(found.disagreements) > _PATHS:
-        print(f"  and {len(found.disagreements) - _PATHS:,} more; the page shows {_PICTURES} of them")
+        print(f"  and {len(found.disagreements) - _PATHS:,} more")
 
 
 def _figures(found: Compared, place: int) -> tuple[str, ...]:

@@ -45,10 +45,10 @@ class Difference:
             which = f"each on {self.only_first:,} that the other gets wrong" if self.only_first else "on the same ones"
             return f"{self.first} and {self.second} are right on equally many of {self.images:,} images, {which}."
         better, worse, sign = (self.first, self.second, 1) if self.accuracy > 0 else (self.second, self.first, -1)
-        low, high = sorted(100 * sign * bound for bound in self.interval)
+        low, high = sorted(round(100 * sign * bound, 2) + 0.0 for bound in self.interval)  # + 0: no -0.00
         chance = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
         return (
-            f"{better} is {100 * abs(self.accuracy):.2f} points of accuracy above {worse} (95 % interval {low:.2f} to "
+            f"{better} is {100 * abs(self.accuracy):.2f} points of accuracy above {worse} (95% interval {low:.2f} to "
             f"{high:.2f}, {self.images:,} images): the difference is {'' if self.more_than_noise else 'not '}more than "
             f"noise (McNemar's test, {chance})."
         )

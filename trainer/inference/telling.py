@@ -129,8 +129,8 @@ def _calibration(scored: Scored) -> Iterator[str]:
         cure = "too sure" if scored.fitted.temperature > 1 else "not sure enough"
         before, after = f"{scored.fitted.nll_before:.4f}", f"{scored.fitted.nll_after:.4f}"
         yield (
-            f"{scored.fitted.sentence()}, makes up for that (it was {cure}): negative log-likelihood {before} before, "
-            f"{after} after, on the very images that it was fitted on; predict and export use it with calibrated=true"
+            f"{scored.fitted.sentence()}: it was {cure}. Negative log-likelihood {before} before, {after} after, on "
+            f"the very images that it was fitted on; predict and export use it with calibrated=true"
         )
     elif evaluation.temperature is not None:
         yield f"temperature {evaluation.temperature:.3f}, fitted on val before; it is not applied to these scores"

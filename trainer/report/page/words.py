@@ -115,9 +115,9 @@ def reading_of_calibration(scores: Scores) -> str:
     is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
     sentence = f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
     if scores.temperature is not None:
-        sentence += f" calibrated=true divides by a temperature of {scores.temperature:.2f}, which is to mend that."
+        sentence += f" calibrated=true divides its logits by a temperature of {scores.temperature:.2f}."
         if doubt := doubt_of_temperature(scores.temperature, images if scores.part == "validation" else None):
-            sentence += f" Do not rely on it: {doubt}."
+            sentence += f" Do not rely on that: {doubt}."
     return sentence
 
 
