@@ -15,6 +15,8 @@ from trainer.registry import REQUIRED
 from trainer.schema import BelowOne, Budget, Count, Positive, Whole
 from trainer.stored import effect
 
+OWN_PICTURES = ("folder", "table")
+"""The data parts that hold what the user brings: for them a whole recipe is chosen where little is said."""
 ROOMS = tuple(registry.REGISTRIES)
 GROUPS = (*ROOMS, "experiment")
 
@@ -143,7 +145,7 @@ def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
     parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in rooms}
     if settings:
         settings = replace(settings, epochs=1, early_stop=None) if _is_probe(parts) else settings
-        errors += _contradictions(settings)
+        errors += _contradictions(settings, epochs_are_known=not _chooses_epochs(settings, parts))
         errors += _contradicting_parts(settings, parts)
         errors += _wrongly_allowed(settings, plain)
     data = parts.get("data")
@@ -304,12 +306,19 @@ def _is_inside(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
-def _contradictions(settings: Settings) -> list[str]:
+def _chooses_epochs(settings: Settings, parts: Mapping[str, Choice | None]) -> bool:
+    """Whether a number of epochs that nobody has said is yet to be chosen."""
+    data = parts.get("data")
+    suits = settings.preset == "auto" and data is not None and data.name in OWN_PICTURES
+    return settings.epochs == Settings.epochs and (suits or settings.budget is not None)
+
+
+def _contradictions(settings: Settings, *, epochs_are_known: bool) -> list[str]:
     """Settings that are each right and cannot act together."""
     lines = []
     if settings.name is not None and not _is_inside(settings.name):
         lines.append(f"name: {settings.name!r} names no folder inside output. Choose that with output=FOLDER.")
-    if settings.early_stop is not None and settings.early_stop >= settings.epochs:
+    if epochs_are_known and settings.early_stop is not None and settings.early_stop >= settings.epochs:
         lines.append(
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
             f"Lower it, or raise epochs."

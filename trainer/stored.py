@@ -24,7 +24,7 @@ def effect(key: str, value: Any) -> Any:
 
 def renewed(stored: Mapping[str, Any], said: Collection[str] = ()) -> dict[str, Any]:
     """A config that a run has stored, as it is said today; said: keys that are said anew, and stay as they are."""
-    result = dict(stored)
+    result = {"preset": "none", **stored}  # of before there was a choice
     for key, before in NULL_MEANS.items():
         room, _, option = key.partition(".")
         if key not in said and isinstance(stored.get(room), Mapping) and stored[room].get(option) == before:

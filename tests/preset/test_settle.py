@@ -199,3 +199,76 @@ def test_a_budget_too_short_for_an_epoch_says_how_long_it_must_be(
 @pytest.mark.parametrize(("number", "power"), [(0.5, 16), (17, 16), (31.9, 16), (32, 32), (100, 64), (1e6, 128)])
 def test_batches_are_powers_of_two_within_their_bounds(number: float, power: int) -> None:
     assert _power_of_two(number, 16, 128) == power
+
+
+def test_a_config_of_before_there_were_presets_runs_as_it_stands(folder: Train, train: Train, tmp_path: Path) -> None:
+    assert folder("name=old", *QUICK, "preset=none").code == 0
+    path = tmp_path / "outputs" / "old" / "config.yaml"
+    before = "".join(line for line in path.read_text().splitlines(True) if not line.startswith(("preset:", "budget:")))
+    (tmp_path / "stored").mkdir()
+    (tmp_path / "stored" / "config.yaml").write_text(before)
+    again = train("--config-path", str(tmp_path / "stored"), "name=again", tiny=False)
+    assert again.code == 0, again.err
+    assert fingerprint(path.parent)["lines"] == fingerprint(tmp_path / "outputs" / "again")["lines"]
+
+
+def test_an_option_that_is_said_goes_with_the_part_that_is_chosen_if_that_has_it(folder: Train, tmp_path: Path) -> None:
+    assert folder("name=both", *QUICK, "optim.lr=0.02").code == 0
+    assert folder("name=own", *QUICK, "optim.eps=1e-7", "optim.beta1=0.8").code == 0
+    assert folder("name=other", *QUICK, "loss.gamma=1.0", "loss=focal").code == 0
+    both, own, other = (stored(tmp_path, name) for name in ("both", "own", "other"))
+    assert (both["optim"]["name"], both["optim"]["lr"]) == ("muon", 0.02)
+    assert (own["optim"]["name"], own["optim"]["beta1"]) == ("muon", 0.8)
+    assert (other["loss"]["name"], other["loss"]["gamma"]) == ("focal", 1.0)
+
+
+def test_what_is_said_of_training_keeps_a_probe_from_being_chosen(folder: Train, tmp_path: Path) -> None:
+    assert folder("name=before", *QUICK).code == 0
+    weights = f"model.weights={tmp_path / 'outputs/before/checkpoints/best.pt'}"
+    ended = folder("name=run", *QUICK, weights, "optim.lr=1e-4")
+    assert ended.code == 0, ended.err
+    config = stored(tmp_path, "run")
+    assert (config["finetune"]["name"], config["epochs"], config["optim"]["lr"]) == ("probe_first", 2, 1e-4)
+
+
+def test_a_choice_that_is_overruled_later_stays_overruled(folder: Train, train: Train, tmp_path: Path) -> None:
+    assert folder("name=run", *QUICK).code == 0
+    resume = f"resume={tmp_path / 'outputs/run'}"
+    assert train(resume, "epochs=3", "ema=0", "resume_allow=[ema]", tiny=False).code == 0
+    ended = train(resume, "epochs=4", tiny=False)
+    assert ended.code == 0, ended.err
+    assert stored(tmp_path, "run")["ema"] == 0
+
+
+def test_a_run_killed_before_it_has_said_what_it_is_chooses_again(folder: Train, tmp_path: Path) -> None:
+    assert folder("name=run", *QUICK).code == 0
+    path = tmp_path / "outputs" / "run"
+    for file in (*path.glob("checkpoints/*"), path / "run.json", path / "summary.json", path / "metrics.jsonl"):
+        file.unlink()
+    ended = folder("name=run", *QUICK, "resume=auto")
+    assert ended.code == 0, ended.err
+    assert stored(tmp_path, "run")["optim"]["name"] == "muon"
+
+
+def test_a_budget_said_to_a_run_that_goes_on_is_refused(folder: Train, train: Train, tmp_path: Path) -> None:
+    assert folder("name=run", *QUICK).code == 0
+    ended = train(f"resume={tmp_path / 'outputs/run'}", "budget=1h", tiny=False)
+    assert ended.code == 2
+    assert ended.err == "budget: it acts on a new run, and this one goes on. Say epochs=N.\n"
+
+
+def test_figures_of_colour_serve_grey_pictures_and_the_other_way(folder: Train, tmp_path: Path) -> None:
+    assert folder("name=colour", *QUICK, "data.mean=[0.3,0.4,0.5]", "data.std=[0.2,0.2,0.2]").code == 0
+    assert folder("name=grey", *QUICK, "data.grey=true", "data.mean=[0.3]", "data.std=[0.2]").code == 0
+    for name, other, words, mean in (("a", "colour", ("data.grey=true",), [0.4]), ("b", "grey", (), [0.3, 0.3, 0.3])):
+        weights = f"model.weights={tmp_path / 'outputs' / other / 'checkpoints/best.pt'}"
+        ended = folder(f"name={name}", *QUICK, weights, "finetune=none", *words)
+        assert ended.code == 0, ended.err
+        assert stored(tmp_path, name)["data"]["mean"] == pytest.approx(mean)
+
+
+def test_patience_is_held_against_the_epochs_that_are_chosen(folder: Train) -> None:
+    ended = folder("model=small_cnn", "model.widths=[4,8]", "early_stop=70")
+    assert ended.code == 2
+    assert ended.err.startswith("early_stop: 70 epochs without progress cannot happen in epochs=60.")
+    assert folder("model=small_cnn", "model.widths=[4,8]", "limit_train=4", "early_stop=10").code == 0

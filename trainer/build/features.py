@@ -146,13 +146,15 @@ def probe_of(probing: Probing, features: FrozenFeatures) -> Probe:
             "finetune.views: an image that aug.mixup or aug.cutmix has mixed with others is no view of its own, and is "
             "not kept. Set both to 0, or finetune.views."
         )
-    _, out = held_out(samples.keys, samples.labels, _HELD_OUT)
+    labelled = (samples.labels >= 0).nonzero().flatten()
+    keys = [samples.keys[place] for place in labelled.tolist()]
+    _, out = held_out(keys, samples.labels[labelled], _HELD_OUT)
     if not len(out):
         raise DataError(
             "finetune: a probe holds a fifth of the training images out to choose its L2 by, and no class has two. "
             "Add images, or use finetune=head_first."
         )
-    return Probe(features.body.layer, features, samples.labels, out, probing.alone)
+    return Probe(features.body.layer, features, samples.labels, labelled[out], probing.alone)
 
 
 def last_layer(model: nn.Module, images: Tensor) -> str:

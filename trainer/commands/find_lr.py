@@ -30,13 +30,13 @@ def run(config: Config) -> int:
             "find_lr: resume cannot act, since a run goes on at the rate it was begun with. "
             "Say the words of the run instead, or --config-path RUN_FOLDER."
         )
-    if config.is_probe:
-        raise ConfigError(
-            "find_lr: finetune=probe takes no steps, so there is no rate to find. Say finetune=probe_first, or none."
-        )
     with Screen() as screen:
-        settled = settle(config, screen.counting)
+        settled = settle(config, screen.counting, trains=False)
         config = settled.config
+        if config.is_probe:
+            raise ConfigError(
+                "find_lr: finetune=probe takes no steps, so there is no rate to find. Say finetune=probe_first or none."
+            )
         job = build(config, screen.counting)
         for note in (*settled.lines, *job.notes):
             screen.say(note)

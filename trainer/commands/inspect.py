@@ -21,7 +21,7 @@ def run_each(configs: Mapping[str, Config]) -> int:
     initialisation that looks at data (lsuv looks at training images) has not seen.
     """
     screen = Screen()
-    configs = {name: settle(config, screen.counting).config for name, config in configs.items()}
+    configs = {name: settle(config, screen.counting, trains=False).config for name, config in configs.items()}
     first = next(iter(configs.values()))
     job = build(first, screen.counting)
     images = next(iter(job.val_batches)).images.float()  # no autocast here

@@ -25,7 +25,7 @@ _POINTS = 1000
 def run(config: Config) -> int:
     """Writes the picture to output, if that is a .png, or else to output/preview.png. Returns 0."""
     screen = Screen()
-    settled = settle(config, screen.counting)
+    settled = settle(config, screen.counting, trains=False)
     config = settled.config
     few = replace(config, settings=replace(config.settings, workers=0))  # a few images alone
     job = build(few, screen.counting, trains=False)

@@ -11,7 +11,7 @@ from trainer.report.layers import print_layers
 def run(config: Config) -> int:
     """Prints the table. Nothing is trained, and nothing written."""
     screen = Screen()
-    config = settle(config, screen.counting).config
+    config = settle(config, screen.counting, trains=False).config
     job = build(config, screen.counting, trains=False)
     images = next(iter(job.val_batches)).images[:2].float()  # what is counted is counted per image
     size = " x ".join(map(str, images.shape[1:]))

@@ -59,9 +59,9 @@ def fit_layer(
     stays = torch.ones(len(labels), dtype=torch.bool)
     stays[held_out] = False
     layer = Linear(*(rows.new_zeros(len(criterion.class_weights), *sides) for sides in ((rows.shape[2],), ())))
-    tried = []
+    tried, kept = [], rows[:, stays]
     for l2 in strengths:
-        layer = minimise(rows[:, stays], labels[stays], criterion, l2, layer, _NEAR)
+        layer = minimise(kept, labels[stays], criterion, l2, layer, _NEAR)
         tried.append((float(loss_of(layer, rows[:1, held_out], labels[held_out], criterion)), l2, layer))
     held_out_loss, l2, layer = min(tried, key=lambda each: each[0])
     layer = minimise(rows, labels, criterion, l2, layer)

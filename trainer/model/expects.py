@@ -29,6 +29,8 @@ class Expects:
     fit: Fit | None
     origin: str
     """Who says so."""
+    fixed: bool = False
+    """Whether the network takes pictures of that size alone."""
 
 
 def expected(model: str, options: Mapping[str, Any]) -> Expects | None:
@@ -82,11 +84,14 @@ def _of_timm(config: Mapping[str, Any], origin: str) -> Expects:
         float(config.get("crop_pct", 0.875)),
         FITS.get(config.get("crop_mode", "center")),
         origin,
+        bool(config.get("fixed_input_size")),
     )
 
 
 def _of_torchvision(arch: str, name: str) -> Expects:
     """name: of an entry among torchvision's weights for the network."""
+    from trainer.model.backbone import SIZED  # torchvision comes with it
+
     entry = import_module("torchvision").models.get_model_weights(arch)[name]
     seen = entry.transforms()
     (size,), (resized,) = seen.crop_size, seen.resize_size
@@ -98,6 +103,7 @@ def _of_torchvision(arch: str, name: str) -> Expects:
         size / resized,
         "crop",
         f"torchvision's figures for {arch} {entry.name}",
+        arch.split("_")[0] in SIZED,
     )
 
 

@@ -9,14 +9,18 @@ from statistics import mean
 from trainer.build.training import Job, build
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import evaluate, steps_per_epoch, train_epoch
+from trainer.engine.probe import probe
 from trainer.errors import ConfigError
 from trainer.feed.pack import Progress
-from trainer.preset.draft import Draft
+from trainer.model.expects import expected
+from trainer.preset.draft import Draft, with_values
 
 _TIMED_SECONDS, _TIMED_STEPS = 5.0, 3
 """How long steps are timed at least; and how many of them, after the first, which warms up."""
 _CLOSING_SECONDS = 6.0
 """What the page, the pictures and the checkpoints of the end take."""
+_MANY = 1000
+"""Epochs of what is measured: in the last of so many all learns that ever will."""
 _FEWEST_EPOCHS = 5
 """With fewer, smaller pictures learn more."""
 _SIDE_STEP, _SMALLEST_SIDE = 32, 64
@@ -45,6 +49,8 @@ def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> Non
     begun: when the run began, by time.monotonic(). What is timed are steps of this run, on a copy that is thrown
     away.
     """
+    if draft.config.is_probe:
+        raise ConfigError("budget: finetune=probe takes no epochs, but what its pictures take once. Leave budget out.")
     if not draft.is_free("epochs"):
         raise ConfigError("budget: it chooses epochs, which are said too. Leave one of them out.")
     end = begun + seconds_of(budget)
@@ -67,18 +73,31 @@ def _smaller_side(draft: Draft, pace: Pace, end: float) -> int | None:
     left = end - time.monotonic() - pace.around
     share = max(0.0, left) / (_FEWEST_EPOCHS * pace.epoch)
     side = max(_SMALLEST_SIDE, int(pace.side * share**0.5) // _SIDE_STEP * _SIDE_STEP)
+    model = draft.config.parts["model"]
+    known = expected(model.name, model.options)
+    is_fixed = model.options.get("image_size") is not None or (known is not None and known.fixed)
     has_size = "size" in draft.config.parts["data"].options and draft.is_free("data.size")
-    return side if has_size and side < pace.side else None
+    return side if has_size and side < pace.side and not is_fixed else None
 
 
 def _measured(draft: Draft, progress: Progress) -> Pace:
     begun = time.perf_counter()
-    job = build(draft.config, progress)
-    built = time.perf_counter() - begun
+    job = build(with_values(draft.config, {"epochs": _MANY}), progress)
+    built = time.perf_counter() - begun + _seconds_of_a_probe(job)
     validation = _seconds_of_validation(job)
     tested = 0.0 if job.test_batches is None else validation * len(job.test_batches) / len(job.val_batches)
     epoch = _seconds_of_a_step(job) * steps_per_epoch(job.batches) + validation
     return Pace(epoch, built + tested + _CLOSING_SECONDS, job.about["preprocessing"]["size"])
+
+
+def _seconds_of_a_probe(job: Job) -> float:
+    """Of fitting the head before the first step, where a run does: the second time, for features may be kept."""
+    if job.recipe.probe is None:
+        return 0.0
+    probe(job.state, job.recipe.probe, job.recipe.criterion, Interrupt())
+    begun = time.perf_counter()
+    probe(job.state, job.recipe.probe, job.recipe.criterion, Interrupt())
+    return time.perf_counter() - begun
 
 
 def _seconds_of_a_step(job: Job) -> float:
@@ -98,8 +117,9 @@ def _seconds_of_a_step(job: Job) -> float:
 
 
 def _seconds_of_validation(job: Job) -> float:
-    few = list(islice(job.val_batches, _TIMED_STEPS))
-    evaluate(job.state.model, few[:1], job.recipe.criterion, job.recipe.precision)
+    """Decoding included, where images are decoded anew; the first batch warms up."""
+    count = min(_TIMED_STEPS, len(job.val_batches))
+    evaluate(job.state.model, islice(job.val_batches, 1), job.recipe.criterion, job.recipe.precision)
     begun = time.perf_counter()
-    evaluate(job.state.model, few, job.recipe.criterion, job.recipe.precision)
-    return (time.perf_counter() - begun) * len(job.val_batches) / len(few)
+    evaluate(job.state.model, islice(job.val_batches, count), job.recipe.criterion, job.recipe.precision)
+    return (time.perf_counter() - begun) * len(job.val_batches) / count

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
+import yaml
+
 from trainer import registry
-from trainer.config import ROOMS, Choice, Config, Settings, check, flat, nested
+from trainer.config import ROOMS, Config, Settings, check, conf_folder, flat, nested
 
 _DEFAULTS = asdict(Settings())
 
@@ -29,27 +32,32 @@ class Draft:
     def is_free(self, key: str) -> bool:
         """Whether it is ours to choose: no word on the command line says it, and no YAML file gives it another value.
 
-        'optim.lr' is one of the part that is chosen, or there is nothing to choose; 'optim' is the part itself, which
-        whoever has said one of its options has chosen too.
+        'optim.lr' is an option of the part that is chosen, 'optim' the part itself.
         """
         if key in self.chosen:
             return True
+        if key in self.config.said:
+            return False
         room, _, option = key.partition(".")
         if option:
-            known = _options(self.config, self.config.parts[room])
-            default = known[option].default if option in known else registry.REQUIRED
-            return key not in self.config.said and self.config.parts[room].options.get(option) == default
-        if room in ROOMS:
-            return not any(said.partition(".")[0] == room for said in self.config.said)
-        return key not in self.config.said and getattr(self.config.settings, key) == _DEFAULTS[key]
+            known = self._options(room)
+            return option in known and bool(self.value(key) == known[option].default)
+        return bool(self.value(key) == (_default_parts().get(room) if room in ROOMS else _DEFAULTS[key]))
 
     def choose(self, key: str, value: Any, reason: str = "") -> None:
         """The value, where nobody has said another; reason: a sentence."""
         self.choose_all({key: value}, reason)
 
     def choose_all(self, values: Mapping[str, Any], reason: str = "") -> None:
-        """The same for several at once, some of which may act together only."""
-        free = {key: value for key, value in values.items() if self.is_free(key) and self.value(key) != value}
+        """The same for several at once, some of which may act together only.
+
+        A part is not chosen where an option was said that it lacks: whoever said that means the part that has it.
+        """
+        free = {
+            key: value
+            for key, value in values.items()
+            if self.is_free(key) and self.value(key) != value and self._takes_what_is_said(key, value)
+        }
         if free:
             self.config = with_values(self.config, free)
             self.chosen |= free
@@ -57,30 +65,48 @@ class Draft:
 
     def value(self, key: str) -> Any:
         """What the config says of a key; for a room, the name of its part."""
-        room, _, option = key.partition(".")
-        if option:
-            return self.config.parts[room].options.get(option)
-        return self.config.parts[room].name if room in ROOMS else getattr(self.config.settings, key)
+        return value_of(self.config, key)
+
+    def _takes_what_is_said(self, room: str, part: Any) -> bool:
+        if room not in ROOMS:
+            return True
+        known = registry.entries(room, self.config.settings.plugins)[part].options
+        said = [key.partition(".")[2] for key in self.config.said if key.startswith(f"{room}.")]
+        return all(option in known for option in said)
+
+    def _options(self, room: str) -> dict[str, registry.Option]:
+        return registry.entries(room, self.config.settings.plugins)[self.config.parts[room].name].options
+
+
+def value_of(config: Config, key: str) -> Any:
+    """What a config says of a key; for a room, the name of its part."""
+    room, _, option = key.partition(".")
+    if option:
+        return config.parts[room].options.get(option)
+    return config.parts[room].name if room in ROOMS else getattr(config.settings, key)
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:
     """The config with other values, checked: {'epochs': 20, 'optim.lr': 0.1, 'model': 'xresnet18'}, say.
 
-    A part that is chosen begins with its own defaults.
+    A part that is chosen begins with its own defaults, but for what was said.
     """
     plain = flat(config.plain())
     for key, value in values.items():
         if key in ROOMS:
-            plain = {each: said for each, said in plain.items() if each.partition(".")[0] != key}
+            others = [each for each in plain if each.partition(".")[0] == key and each not in config.said]
+            plain = {each: said for each, said in plain.items() if each not in others}
             plain[f"{key}.name"] = value
         else:
             plain[key] = value
     return replace(check(nested(plain)), said=config.said)
 
 
-def _options(config: Config, choice: Choice) -> dict[str, registry.Option]:
-    room = next(room for room, each in config.parts.items() if each is choice)
-    return registry.entries(room, config.settings.plugins)[choice.name].options
+@cache
+def _default_parts() -> dict[str, str]:
+    """The part of each room where nothing is said: conf/config.yaml's."""
+    listed = yaml.safe_load((conf_folder() / "config.yaml").read_text(encoding="utf-8"))["defaults"]
+    return {room: name for each in listed if isinstance(each, dict) for room, name in each.items()}
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ import yaml
 from trainer.config import ROOMS, conf_folder
 from trainer.preset.draft import Draft
 
+_OF_TRAINING = ("epochs", "accumulate", "ema", "early_stop", "budget", "optim", "sched", "aug")
 _STEP = 32
 """Sides are chosen in multiples of it: what most networks halve their pictures down to."""
 
@@ -18,6 +19,10 @@ class Pictures:
 
     count: int
     side: int
+    fixed: bool = False
+    """Whether the network takes no other size."""
+    can_be_held_out: bool = True
+    """Whether some class has an image to spare, as a probe wants it."""
 
 
 def suit(draft: Draft, pictures: Pictures) -> None:
@@ -32,11 +37,17 @@ def suit(draft: Draft, pictures: Pictures) -> None:
     recipe = recipes["weights"]
     _enlarge_less(draft, recipe["enlarged"], pictures)
     few = recipe["few"]
-    if pictures.count < few["below"] and draft.is_free("finetune"):
+    is_few = pictures.count < few["below"] and pictures.can_be_held_out
+    if is_few and draft.is_free("finetune") and not _said_of_training(draft):
         _choose(draft, few["values"], f"{pictures.count} images are too few to teach the body anything but themselves.")
         return
     _choose(draft, recipe["values"], "what did best from trained weights (docs/presets.md).")
     _pace(draft, recipe, pictures)
+
+
+def _said_of_training(draft: Draft) -> list[str]:
+    """What is said of how the steps are taken: a probe takes none."""
+    return [key for key in draft.config.said if key.partition(".")[0] in _OF_TRAINING]
 
 
 def _choose(draft: Draft, values: dict[str, Any], reason: str) -> None:
@@ -66,7 +77,8 @@ def _pace(draft: Draft, recipe: dict[str, Any], pictures: Pictures) -> None:
 def _enlarge_less(draft: Draft, times: int, pictures: Pictures) -> None:
     """Smaller pictures than the weights saw, where ours are so small that most pixels would be made up."""
     seen, side = draft.value("data.size"), -(-times * pictures.side // _STEP) * _STEP
-    if seen is not None and side < seen and draft.config.parts["model"].options.get("image_size") is None:
+    built_for = draft.config.parts["model"].options.get("image_size")
+    if seen is not None and side < seen and built_for is None and not pictures.fixed:
         draft.choose("data.size", side, f"{times} times the pictures' own {pictures.side} pixels are enough.")
 
 

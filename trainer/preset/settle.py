@@ -8,18 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trainer.build.data import open_source
-from trainer.config import ROOMS, Config
+from trainer.config import OWN_PICTURES, ROOMS, Config
 from trainer.data.limits import limited
-from trainer.errors import DataError, told
+from trainer.errors import ConfigError, DataError, told
 from trainer.feed.pack import Progress
 from trainer.preset.budget import fit_into
-from trainer.preset.draft import Draft
+from trainer.preset.draft import Draft, with_values
 from trainer.preset.recipe import Pictures, suit
 from trainer.preset.views import as_the_weights_saw
 from trainer.records.folder import RunFolder, read_json
 from trainer.system.elapsed import start_of_run
-
-_OWN_PICTURES = ("folder", "table")
 
 
 @dataclass(frozen=True)
@@ -31,28 +29,36 @@ class Settled:
     """Each choice by its key, as run.json holds them."""
     lines: tuple[str, ...]
     """Each choice with its reason, for the user to read before the run."""
+    budget: str | None
+    """The time that the run was begun with, where epochs are chosen by one."""
 
 
-def settle(config: Config, progress: Progress) -> Settled:
-    """The config of a new run. Raises ConfigError, DataError or CheckpointError."""
+def settle(config: Config, progress: Progress, *, trains: bool = True) -> Settled:
+    """The config of a new run. Raises ConfigError, DataError or CheckpointError.
+
+    trains: whether its steps will be taken, so that a budget is worth measuring them.
+    """
     begun, settings, draft = start_of_run(), config.settings, Draft(config)
     if settings.preset == "auto":
         pictures = _pictures(config) if _chooses(config) else None
-        as_the_weights_saw(draft)
+        known = as_the_weights_saw(draft)
         if pictures is not None:
-            suit(draft, pictures)
-    if settings.budget is not None:
+            suit(draft, replace(pictures, fixed=known is not None and known.fixed))
+    if settings.budget is not None and trains:
         fit_into(draft, settings.budget, begun, progress)
-    return Settled(_done(draft.config), draft.chosen, draft.lines)
+    return Settled(_done(draft.config), draft.chosen, draft.lines, settings.budget)
 
 
 def settled_in(folder: RunFolder, config: Config, progress: Progress) -> Settled:
     """The same for the run in a folder: what it chose when it was begun stays, where nothing else is said now."""
-    kept = read_json(folder.about).get("chosen")
-    if not folder.holds_a_run:
+    about = read_json(folder.about)
+    if not folder.holds_a_run or ("chosen" not in about and not any(folder.checkpoints.glob("*.pt"))):
         return settle(config, progress)
-    kept = kept if isinstance(kept, dict) else {}
-    return Settled(as_before(config, kept), kept, ())
+    if config.settings.budget not in (None, about.get("budget")):
+        raise ConfigError("budget: it acts on a new run, and this one goes on. Say epochs=N.")
+    kept = about.get("chosen")
+    kept = kept if isinstance(kept, dict) else {}  # of before there was a choice
+    return Settled(as_before(config, kept), kept, (), about.get("budget"))
 
 
 def as_before(config: Config, chosen: Mapping[str, Any]) -> Config:
@@ -65,7 +71,7 @@ def as_before(config: Config, chosen: Mapping[str, Any]) -> Config:
 
 def _chooses(config: Config) -> bool:
     """Whether a whole recipe is to be chosen: for pictures of one's own, unless another recipe is."""
-    own = config.parts["data"].name in _OWN_PICTURES and "experiment" not in config.said
+    own = config.parts["data"].name in OWN_PICTURES and "experiment" not in config.said
     return own or "preset" in config.said
 
 
@@ -73,9 +79,9 @@ def _pictures(config: Config) -> Pictures:
     source, settings = open_source(config), config.settings
     with told(source.losses, DataError):
         taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
-    return Pictures(len(taken.train), source.size)
+    spare = taken.train.labels[taken.train.labels >= 0].bincount().max() > 1
+    return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare))
 
 
 def _done(config: Config) -> Config:
-    settings = replace(config.settings, preset="none", budget=None)
-    return replace(config, settings=settings)
+    return with_values(config, {"preset": "none", "budget": None})

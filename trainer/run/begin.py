@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import BEST, Checkpoints
+from trainer.preset.draft import value_of
 from trainer.preset.settle import Settled
 from trainer.records.about import environment, not_bit_exact
 from trainer.records.files import write_files
@@ -31,16 +32,22 @@ def begin(
     changed: what was changed if it goes on; None if it is new. anew: what begins anew, in whole sentences. words: what
     the run was told; None is the command line. settled: what it has chosen for itself.
     """
-    chosen = settled.chosen if settled else {}
+    chosen = {key: value_of(config, key) for key in settled.chosen} if settled else {}
     before = read_json(folder.about) if changed is not None else {}
     commands = [
         *before.get("commands", []),
         shlex.join(["python", "-m", "trainer", *(sys.argv[1:] if words is None else words)]),
     ]
-    about = {**job.about, **environment(), "commands": commands, "chosen": chosen}
+    about = {
+        **job.about,
+        **environment(),
+        "commands": commands,
+        "chosen": chosen,
+        "budget": settled.budget if settled else None,
+    }
     started = folder.config.exists()
+    write_json(folder.about, about)  # first: what was chosen must be there when the run is
     folder.write_config(config)
-    write_json(folder.about, about)
     write_files(folder.files, job.files)
     if job.left_out:
         replace_text(folder.left_out, "\n".join(job.left_out) + "\n")
