@@ -252,11 +252,11 @@ def test_the_most_confused_pairs_are_told_in_words():
     labels = np.array([0] * 100 + [1] * 300 + [2] * 10)
     result = score(said(*answers), labels, PETS)
     assert most_confused(result, 3) == [
-        "cat taken for dog: 12 of 100 (12 %)",
-        "dog taken for cat: 2 of 300 (less than 1 %)",
-        "dog taken for hen: 1 of 300 (less than 1 %)",
+        "cat taken for dog: 12 of 100 (12%)",
+        "dog taken for cat: 2 of 300 (less than 1%)",
+        "dog taken for hen: 1 of 300 (less than 1%)",
     ]
-    assert most_confused(result, 100)[3:] == ["hen taken for dog: 1 of 10 (10 %)"]
+    assert most_confused(result, 100)[3:] == ["hen taken for dog: 1 of 10 (10%)"]
     assert most_confused(score(said(0, 1), np.array([0, 1]), PETS), 5) == []
 
 
