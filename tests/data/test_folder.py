@@ -113,6 +113,7 @@ def test_dangling_and_looping_class_links_are_no_classes(tmp_path: Path) -> None
         (lambda root: None, "there is no folder"),
         (lambda root: root.write_text(""), "is neither a folder nor an archive"),
         (lambda root: root.mkdir(), "is empty"),
+        (lambda root: (root.mkdir(), (root / "x.txt").touch()), "has no folders in it"),
         (lambda root: fill(root / "cat"), "only one class folder, cat"),
         (lambda root: two_classes(root / "photos"), r"only one class.* Perhaps data.root=.*photos\?"),
         (lambda root: (fill(root / "cat"), fill(root / "dog", 0)), "only one class folder, cat.* left out 1 folders"),

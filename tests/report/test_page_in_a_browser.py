@@ -23,7 +23,8 @@ FLAGS = [
 WIDTHS = (390, 1280)
 LOOK = """<script>addEventListener("load", () => {
   const size = each => { const box = each.getBoundingClientRect(); return box.width > 0 && box.height > 0 };
-  const images = [...document.images], charts = [...document.querySelectorAll("svg")];
+  const drawn = each => getComputedStyle(each.parentElement).display != "none";  // bars are not, on a telephone
+  const images = [...document.images], charts = [...document.querySelectorAll("svg")].filter(drawn);
   parent.postMessage(JSON.stringify({
     width: innerWidth, images: images.length, charts: charts.length,
     broken: images.filter(each => !each.complete || !each.naturalWidth || !size(each)).length,
