@@ -50,7 +50,14 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that knows three colours: TMP/outputs/colours, trained on TMP/colours."""
     folder = tmp_path_factory.mktemp("coloured")
     draw(folder / "colours", 20)
-    data = ("data=folder", f"data.root={folder / 'colours'}", "data.size=12", "data.prepare=16", "data.cache=ram")
+    data = (
+        "preset=none",
+        "data=folder",
+        f"data.root={folder / 'colours'}",
+        "data.size=12",
+        "data.prepare=16",
+        "data.cache=ram",
+    )
     words = (*SMALL, "epochs=3", "optim.lr=0.02", "data.val=0.3", *data)
     assert main([f"output={folder / 'outputs'}", "name=colours", *words]) == 0
     return folder / "outputs" / "colours"
@@ -360,7 +367,14 @@ def test_hostile_class_names_survive_the_csv_and_run_nothing(train: Run, evaluat
     names = ["=1+1", "path", "a,\nb", "\x1b[31mred", "[bold]x"]
     for number, name in enumerate(names):
         draw(tmp_path / "odd", 6, (name,), first=10 * number)
-    words = ("data=folder", f"data.root={tmp_path / 'odd'}", "data.size=12", "data.cache=ram", "data.val=0.3")
+    words = (
+        "preset=none",
+        "data=folder",
+        f"data.root={tmp_path / 'odd'}",
+        "data.size=12",
+        "data.cache=ram",
+        "data.val=0.3",
+    )
     assert train(*SMALL, "name=x", *words, tiny=False).code == 0
     ended = evaluate(tmp_path / "outputs" / "x")
     assert ended.code == 0, ended.err
@@ -375,7 +389,14 @@ def test_no_escape_code_of_a_class_name_reaches_the_terminal(train: Run, evaluat
     """In a run's own lines, and in an error."""
     draw(tmp_path / "odd", 6, ("\x1b[31mred",))
     draw(tmp_path / "odd", 9, ("\x9bplain",))
-    words = ("data=folder", f"data.root={tmp_path / 'odd'}", "data.size=12", "data.cache=ram", "data.val=0.3")
+    words = (
+        "preset=none",
+        "data=folder",
+        f"data.root={tmp_path / 'odd'}",
+        "data.size=12",
+        "data.cache=ram",
+        "data.val=0.3",
+    )
     ended = train(*SMALL, "name=x", *words, "loss.class_weights=balanced", tiny=False)
     assert "\\x1b[31mred 1." in ended.out, "the class weights"
     draw(tmp_path / "other", 2, ("\x1b[2J",))
@@ -418,7 +439,7 @@ def test_what_cannot_be_scored_is_one_line_and_leaves_nothing(
 @pytest.mark.row(17)
 def test_a_set_that_has_changed_since_is_told(train: Run, evaluate: Run, tmp_path: Path) -> None:
     root = draw(tmp_path / "set", 10)
-    words = ("data=folder", f"data.root={root}", "data.size=12", "data.cache=ram", "data.val=0.3")
+    words = ("preset=none", "data=folder", f"data.root={root}", "data.size=12", "data.cache=ram", "data.val=0.3")
     train(*SMALL, "name=x", *words, tiny=False)
     folder = tmp_path / "outputs" / "x"
     assert "have changed" not in evaluate(folder).out

@@ -62,7 +62,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             noise = random.integers(-60, 60, (int(random.integers(17, 60)), int(random.integers(17, 60)), 3))
             pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / "colours" / name / f"{number}.png")
-    data = ("data=folder", f"data.root={folder / 'colours'}", "data.size=12", "data.cache=ram", "data.val=0.3")
+    data = (
+        "preset=none",
+        "data=folder",
+        f"data.root={folder / 'colours'}",
+        "data.size=12",
+        "data.cache=ram",
+        "data.val=0.3",
+    )
     given = ("data.crop_share=0.875", "data.mean=[0.4,0.5,0.6]", "data.std=[0.3,0.2,0.25]")
     assert main([f"output={folder}", "name=run", *RUN, *data, *given]) == 0
     return folder / "run"

@@ -63,7 +63,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in COLOURS:
         for number in range(16):
             picture(folder / "colours" / name / f"{number}.png", name, number)
-    data = ("data=folder", f"data.root={folder / 'colours'}", "data.size=12", "data.prepare=16", "data.cache=ram")
+    data = (
+        "preset=none",
+        "data=folder",
+        f"data.root={folder / 'colours'}",
+        "data.size=12",
+        "data.prepare=16",
+        "data.cache=ram",
+    )
     assert main([f"output={folder}", "name=run", *RUN, *data]) == 0
     return folder / "run"
 

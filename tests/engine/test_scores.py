@@ -181,7 +181,7 @@ def photos(tmp_path: Path) -> tuple[str, ...]:
             for number in range(count):
                 Image.new("RGB", (12, 12), (number * 9, 200 * label, 40)).save(folder / f"{number}.png")
     return ("data=folder", f"data.root={tmp_path / 'photos'}", "data.size=12", "model.widths=[4,8]", "batch_size=8",
-            "device=cpu", "precision=fp32", "name=x", "sched=constant")  # fmt: skip
+            "device=cpu", "precision=fp32", "name=x", "sched=constant", "preset=none")  # fmt: skip
 
 
 def test_of_epochs_that_get_all_of_a_small_validation_part_right_the_surest_is_best(
