@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ CLAIMED = Claim(93.3, 93.31, 93.36, seeds=3, epochs=5)
 VARIANTS = [(name, variant) for name, variants in recipes.VARIANTS.items() for variant in variants]
 
 
+@cache
 def config_of(name: str, *words: str) -> Config:
     needed = [f"{key}=FOLDER" for key in recipes.NEEDS.get(name, {})]
     return compose([f"experiment={name}", *needed, *words], Origin(conf_folder()))
