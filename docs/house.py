@@ -24,6 +24,7 @@ FLOORS = (
     ("records",),
     ("feed", "engine", "kernels"),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
+    ("task",),
 )
 
 

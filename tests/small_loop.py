@@ -13,6 +13,7 @@ from trainer.engine.loop import EpochReport, Plan, Recipe, fit
 from trainer.engine.metrics import Scores
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
+from trainer.task.single import SINGLE
 
 CPU = torch.device("cpu")
 
@@ -43,6 +44,8 @@ class Fixed:
 
 class Plain:
     """Cross-entropy, every sample with weight 1."""
+
+    task = SINGLE
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         return cross_entropy(logits.float(), targets, reduction="none")

@@ -15,8 +15,12 @@ from trainer.registry import REQUIRED
 from trainer.schema import BelowOne, Budget, Count, Positive, Whole
 from trainer.stored import effect
 
+_ONE_LABEL = ("cross_entropy", "mse", "l1")
+"""Losses that ask for the one class of a picture."""
 OWN_PICTURES = ("folder", "table")
 """The data parts that hold what the user brings: for them a whole recipe is chosen where little is said."""
+SCORES = {"single": "val_accuracy", "multi": "val_map"}
+"""The score of each task, by which epochs are selected and runs ranked where monitor says nothing."""
 ROOMS = tuple(registry.REGISTRIES)
 GROUPS = (*ROOMS, "experiment")
 
@@ -51,7 +55,7 @@ class Settings:
     save_every: Whole = 0
     keep_every: Whole = 0
     early_stop: Count | None = None
-    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    monitor: Literal["val_accuracy", "val_map", "val_loss"] | None = None
     report: bool = True
     plugins: list[str] = field(default_factory=list)
 
@@ -72,6 +76,11 @@ class Config:
     parts: dict[str, Choice]
     said: frozenset[str] = field(default=frozenset(), compare=False)
     """The keys that the command line says."""
+
+    @property
+    def monitor(self) -> str:
+        """What selects the best epoch and ranks runs."""
+        return self.settings.monitor or SCORES[self.parts["task"].name]
 
     @property
     def is_probe(self) -> bool:
@@ -113,9 +122,9 @@ HARMLESS_ON_RESUME = {
 """What may change when a run goes on: nothing here alters a step that was taken or will be taken, but for epochs,
 which may only be raised, and where the data are and how they are listed, behind which the fingerprint stands guard."""
 
-FIXED_ON_RESUME = ("model.name", "optim.name", "monitor")
-"""What resume_allow cannot free: another model has other weights, another optimizer another state, another monitor
-another idea of the best."""
+FIXED_ON_RESUME = ("task.name", "model.name", "optim.name", "monitor")
+"""What resume_allow cannot free: another task has other labels, another model other weights, another optimizer another
+state, another monitor another idea of the best."""
 
 
 def without_weights(config: Config) -> Config:
@@ -212,6 +221,7 @@ def _defaults(config: Config) -> dict[str, Any]:
     for room, choice in config.parts.items():
         options = registry.entries(room, config.settings.plugins)[choice.name].options
         plain[room] = {key: option.default for key, option in options.items() if option.default is not REQUIRED}
+    plain["task"] = {"name": "single", **plain.get("task", {})}  # of before there was a choice
     return {key: effect(key, value) for key, value in flat(plain).items() if key not in HARMLESS_ON_RESUME}
 
 
@@ -355,6 +365,7 @@ def _wrongly_allowed(settings: Settings, plain: Mapping[str, Any]) -> list[str]:
 def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
     """Parts that are each right and cannot act together."""
     lines = []
+    lines += _of_task(settings, parts)
     model, init, sched, finetune = (parts.get(room) for room in ("model", "init", "sched", "finetune"))
     weights = model.options.get("weights") if model else None
     if model and finetune and finetune.name != "none" and weights is None:
@@ -381,4 +392,35 @@ def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None])
                 f"sched.patience: early_stop={settings.early_stop} ends the run before the rate falls. "
                 f"Set early_stop={patience + 1} at least, or lower sched.patience."
             )
+    return lines
+
+
+def other_loss(loss: str, task: str) -> str:
+    """The line about a loss that asks for the labels of another task."""
+    if task == "multi":
+        return (
+            f"loss: {loss} asks for the one class of a picture, and with task=multi it may have several. "
+            f"Use loss=binary_cross_entropy or loss=focal."
+        )
+    return f"loss: {loss} does not learn what task={task} is about. Choose another one: loss=cross_entropy."
+
+
+def _of_task(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
+    """What the task cannot be scored by, and data that say that they have labels of another one."""
+    task, data, lines = parts.get("task"), parts.get("data"), list[str]()
+    if task is None:
+        return []
+    score = SCORES.get(task.name)
+    if settings.monitor not in (None, "val_loss", score):
+        lines.append(f"monitor: {settings.monitor} is no score of task={task.name}. Use {score}, val_loss or null.")
+    loss = parts.get("loss")
+    if task.name == "multi" and loss and loss.name in _ONE_LABEL:
+        lines.append(other_loss(loss.name, task.name))
+    labels = data.options.get("labels") if data else None
+    wanted = {"single": "one", "multi": "several"}.get(task.name)
+    if labels is not None and labels != wanted:
+        other = {"one": "single", "several": "multi"}[labels]
+        lines.append(
+            f"data.labels: {labels} is not what task={task.name} learns. Say task={other}, or data.labels={wanted}."
+        )
     return lines

@@ -66,6 +66,7 @@ class Registry:
         return self._builders[name]
 
 
+TASKS = Registry("task")
 DATA = Registry("data")
 AUGS = Registry("aug")
 MODELS = Registry("model")
@@ -75,7 +76,9 @@ OPTIMS = Registry("optim")
 SCHEDS = Registry("sched")
 FINETUNES = Registry("finetune")
 
-REGISTRIES = {registry.room: registry for registry in (DATA, AUGS, MODELS, INITS, LOSSES, OPTIMS, SCHEDS, FINETUNES)}
+REGISTRIES = {
+    registry.room: registry for registry in (TASKS, DATA, AUGS, MODELS, INITS, LOSSES, OPTIMS, SCHEDS, FINETUNES)
+}
 _ROOM_OF_VARIABLE = {name: value.room for name, value in globals().items() if isinstance(value, Registry)}
 
 

@@ -12,6 +12,7 @@ _UNSAID = {
     **{key: (None, meant) for key, meant in NULL_MEANS.items()},
     "data.normalise": ("auto", "mean_std"),  # without data.mean and data.std, which are compared for themselves
     "data.crop_share": (None, 1.0),
+    "monitor": (None, "val_accuracy"),  # of the task that there was before there was a choice
 }
 """An option's default that says nothing, and what it has the effect of."""
 
@@ -24,7 +25,7 @@ def effect(key: str, value: Any) -> Any:
 
 def renewed(stored: Mapping[str, Any], said: Collection[str] = ()) -> dict[str, Any]:
     """A config that a run has stored, as it is said today; said: keys that are said anew, and stay as they are."""
-    result = {"preset": "none", **stored}  # of before there was a choice
+    result = {"preset": "none", "task": {"name": "single"}, **stored}  # of before there was a choice
     for key, before in NULL_MEANS.items():
         room, _, option = key.partition(".")
         if key not in said and isinstance(stored.get(room), Mapping) and stored[room].get(option) == before:

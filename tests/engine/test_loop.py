@@ -134,7 +134,7 @@ def test_evaluation_gives_the_mean_over_samples_and_changes_nothing() -> None:
     logits = model.eval()(images).detach().double()
     log_probabilities = logits - logits.exp().sum(1, keepdim=True).log()
     assert scores.loss == pytest.approx(-log_probabilities[range(11), labels].mean().item(), rel=1e-6)
-    assert scores.accuracy == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
+    assert scores.score == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -175,10 +175,10 @@ def test_early_stop_ends_the_run_after_so_many_epochs_without_progress() -> None
 
 def test_the_best_epoch_is_the_one_with_the_best_monitored_score() -> None:
     state = begin(net(), lr=2.0)
-    observer = run(state, batches(4), recipe(), epochs=6, monitor="val_loss")
+    observer = run(state, batches(4), recipe(), epochs=6, by_loss=True)
     losses = [report.val.loss for report in observer.reports]
     assert state.best_epoch == losses.index(min(losses)) + 1
-    assert state.best == (-min(losses), observer.reports[state.best_epoch - 1].val.accuracy)
+    assert state.best == (-min(losses), observer.reports[state.best_epoch - 1].val.score)
     assert [step for step, is_best in observer.saves if is_best][-1] == state.best_step
 
 

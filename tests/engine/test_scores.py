@@ -81,7 +81,7 @@ def test_val_loss_is_the_mean_surprise_of_the_labels_for_every_loss_and_however_
     right = [row.index(max(row)) == label for row, label in zip(rows, known, strict=True)]
     assert found.images == len(known)
     assert found.loss == pytest.approx(math.fsum(surprises) / len(known) if known else 0.0, rel=1e-12, abs=1e-12)
-    assert found.accuracy == (sum(right) / len(known) if known else 0.0)
+    assert found.score == (sum(right) / len(known) if known else 0.0)
 
 
 def test_losses_of_every_kind_tell_the_same_val_loss_of_the_same_weights(train: Train, outputs: Path) -> None:
@@ -161,7 +161,7 @@ def test_equal_scores_are_told_apart_by_the_other_one_and_then_by_the_later_epoc
     with monkeypatch.context() as patch:
         patch.setattr(loop, "evaluate", lambda *_: Evaluation((pair := next(coming))[0], 0.5, pair[1] / 2, 8))
         state = begin(net())
-        observer = run(state, batches(1), recipe(), epochs=len(scored), monitor=monitor)
+        observer = run(state, batches(1), recipe(), epochs=len(scored), by_loss=monitor == "val_loss")
     ordered = [(right, -loss) if monitor == "val_accuracy" else (-loss, right) for loss, right in scored]
     best = max(range(len(ordered)), key=lambda epoch: (ordered[epoch], epoch))
     better = [epoch for epoch in range(len(ordered)) if all(ordered[epoch] > each for each in ordered[:epoch])]

@@ -13,7 +13,7 @@ from shared import Ended
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from trainer.engine.checkpoint import Checkpoints
-from trainer.engine.verdicts import Collector, Verdicts
+from trainer.task.single import Collector, Verdicts
 from trainer.inference.selected import figures, surest_mistakes
 
 CLASSES = ["ants", "bees", "wasps"]

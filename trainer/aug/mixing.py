@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from trainer.aug.boxes import inside
 from trainer.aug.policy import KeepMap
 from trainer.rng import Draws, hash_words
+from trainer.task.single import SINGLE
+from trainer.task.task import Task
 
 _CELLS = 4096
 
@@ -75,34 +76,34 @@ def partners(draws: Draws) -> Tensor:
     return partner
 
 
-def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor, task: Task = SINGLE) -> tuple[Tensor, Tensor]:
     """Images (B, C, S, S) and soft targets (B, C'), each with what it does not keep taken from its partner.
 
     keep: (B, 1, S, S) or (B, 1, 1, 1), in [0, 1]. A target keeps as much as its image does on average.
     """
     share = keep.mean(dim=(1, 2, 3))[:, None]
-    return images.lerp(images[partner], (1 - keep).to(images.dtype)), targets.lerp(targets[partner], 1 - share)
+    return images.lerp(images[partner], (1 - keep).to(images.dtype)), task.mixed(targets, partner, share)
 
 
 @dataclass(frozen=True)
 class Mixer:
-    """Batches with soft targets: float (B, C, S, S) and labels (B,) on the device -> such images, targets (B, classes).
+    """Batches with soft targets: float (B, C, S, S) and labels on the device -> such images, targets (B, classes).
 
-    Where there are several maps, each sample uses one of them, each as likely. A sample without a label (-1) is
-    neither mixed nor mixed in, and its target is zeros, which is 'ignored'.
+    Where there are several maps, each sample uses one of them, each as likely. A sample without a label is neither
+    mixed nor mixed in, and its target stays 'ignored'.
     """
 
     maps: tuple[KeepMap, ...]
     num_classes: int
+    task: Task = SINGLE
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         draws = replace(draws, samples=draws.samples.cpu())
         partner = partners(draws).to(labels.device)
-        labelled = labels >= 0
+        labelled = self.task.has_label(labels)
         both = (labelled & labelled[partner])[:, None, None, None]
         keep = torch.where(both, self._keep(draws, images.shape[-1], images.device), 1.0)
-        targets = one_hot(labels.clamp(min=0), self.num_classes).float() * labelled[:, None]
-        return blend(images, targets, keep, partner)
+        return blend(images, self.task.targets(labels, self.num_classes), keep, partner, self.task)
 
     def _keep(self, draws: Draws, size: int, device: torch.device) -> Tensor:
         chosen = (len(self.maps) * draws.uniform("aug.mix.map")).long().to(device)[:, None, None, None]

@@ -1,13 +1,15 @@
 """The pictures that a config names: decoded, kept, and ready to be gathered into batches."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.build.parts import build_part
 from trainer.config import Config
 from trainer.data.source import Samples, Source
+from trainer.errors import ConfigError
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
+from trainer.task.task import Task
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,24 @@ class Stores:
 
 
 def open_source(config: Config) -> Source:
-    """The data set: class names and samples; nothing is decoded yet. Raises ConfigError or DataError."""
-    source: Source = build_part(config, "data")
+    """The data set: class names and samples; nothing is decoded yet.
+
+    Raises ConfigError or DataError, also where its labels are not such as the task learns.
+    """
+    task: Task = build_part(config, "task")
+    source: Source = build_part(_with_labels(config, task), "data")
+    if reason := task.refuse(source.train.labels, len(source.classes)):
+        raise ConfigError(f"data={config.parts['data'].name}: {reason}")
     return source
+
+
+def _with_labels(config: Config, task: Task) -> Config:
+    """The config where a set that may have one label a picture or several has what the task learns."""
+    data = config.parts["data"]
+    if "labels" not in data.options or data.options["labels"] is not None:
+        return config
+    labels = {"single": "one", "multi": "several"}.get(task.name)
+    return replace(config, parts={**config.parts, "data": replace(data, options={**data.options, "labels": labels})})
 
 
 def open_parts(config: Config, source: Source, progress: Progress) -> Stores:

@@ -27,6 +27,7 @@ from trainer.finetune.probing import Probing
 from trainer.model.staged import evaluating
 from trainer.registry import MODELS
 from trainer.system import fault
+from trainer.task.task import Task
 
 _FORMAT = 1
 """Part of the names of kept files: to be raised when features come to be worked out otherwise."""
@@ -135,7 +136,7 @@ class FrozenFeatures:
             self.progress("Looking at images", done, total)
 
 
-def probe_of(probing: Probing, features: FrozenFeatures) -> Probe:
+def probe_of(probing: Probing, task: Task, features: FrozenFeatures) -> Probe:
     """The fit of the head.
 
     Raises ConfigError if its views would be mixed, and DataError if there are too few images to hold some out.
@@ -146,7 +147,7 @@ def probe_of(probing: Probing, features: FrozenFeatures) -> Probe:
             "finetune.views: an image that aug.mixup or aug.cutmix has mixed with others is no view of its own, and is "
             "not kept. Set both to 0, or finetune.views."
         )
-    labelled = (samples.labels >= 0).nonzero().flatten()
+    labelled = task.has_label(samples.labels).nonzero().flatten()
     keys = [samples.keys[place] for place in labelled.tolist()]
     _, out = held_out(keys, samples.labels[labelled], _HELD_OUT)
     if not len(out):

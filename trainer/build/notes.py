@@ -37,7 +37,8 @@ def rates(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
 def weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
     """The class weights in words, where classes count differently."""
     weights = criterion.class_weights
-    return (f"class weights: {shown(weights, source.classes)}",) if (weights != 1).any() else ()
+    words = f"{criterion.task.weights_in_words}: {shown(weights, source.classes)}"
+    return (words,) if (weights != 1).any() else ()
 
 
 def patience(plan: Plan) -> tuple[str, ...]:
@@ -56,9 +57,9 @@ def pace(steps: int) -> tuple[str, ...]:
     return (few,) if steps < _FEW_STEPS else ()
 
 
-def resolution(labels: Tensor) -> tuple[str, ...]:
-    """A note where validation has so few images that the scores of its epochs come in large steps."""
-    count = int((labels >= 0).sum())
+def resolution(labelled: Tensor) -> tuple[str, ...]:
+    """A note where validation has so few images that the scores of its epochs come in large steps. labelled: (N,)."""
+    count = int(labelled.sum())
     if count >= _FINE:
         return ()
     if not count:

@@ -1,7 +1,7 @@
 """From a config to a run that is ready to start: the one file that knows every room."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from trainer.build.features import BodyOf, FrozenFeatures, Pictures, last_layer,
 from trainer.build.model import build_model, choose_blend, choose_kernels
 from trainer.build.notes import idle, on_data, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
-from trainer.config import Config, Settings, beyond_device
+from trainer.config import Config, Settings, beyond_device, other_loss
 from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
 from trainer.data.listing import listing
@@ -41,6 +41,7 @@ from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
 from trainer.sched.schedule import Schedule, last_rise
 from trainer.system.garbage import begin_collecting
+from trainer.task.task import Task
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def _assembled(
     transform = preprocessing.transform(
         policy, device=device, channels_last=settings.channels_last, dtype=precision.dtype, blend=blend
     )
-    batches = _batches(config, train, policy, len(source.classes), to_device, transform)
+    task: Task = build_part(config, "task")
+    mix = Mixer(policy.mix, len(source.classes), task) if policy.mix else None
+    batches = _batches(config, train, policy, mix, to_device, transform)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     first = next(iter(train.gather(batches.orders(0)[:1])))  # shuffled: a set may lie in the order of its classes
     looked_at = transform(to_device(first)).float()  # before the run, and so without autocast
@@ -108,19 +111,19 @@ def _assembled(
     new_head = renew_head(model, config.parts["model"].options, source.classes)
     if len(train) // len(batches) == 1:
         check_single(model, looked_at[:1])
-    criterion: Criterion = build_part(config, "loss", train.labels, source.classes)
+    criterion = _criterion(config, task, train.labels, source.classes)
     if policy.mix and not config.is_probe:
         _check_mixing(config, criterion, batches.batch_size)
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
     optimizer = build_part(config, "optim", model)
     schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
-    plan = _plan(settings, schedule, steps_per_epoch(batches))
+    plan = _plan(config, schedule, steps_per_epoch(batches))
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
     probe = None
     if trains and isinstance(finetune, Probing):
         pictures = Pictures(taken.train, in_order(train), batches, preprocessing)
         body = BodyOf(last_layer(model, looked_at[:2]), precision, used.name)
-        probe = probe_of(finetune, FrozenFeatures(config, pictures, finetune.views, body, source.keep, progress))
+        probe = probe_of(finetune, task, FrozenFeatures(config, pictures, finetune.views, body, source.keep, progress))
 
     return Job(
         state=State.begin(
@@ -148,7 +151,7 @@ def _assembled(
             *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
             *(() if config.is_probe else (*rates(optimizer), *patience(plan), *pace(steps_per_epoch(batches)))),
-            *resolution(val.labels),
+            *resolution(task.has_label(val.labels)),
             *weights(criterion, source),
         ),
         files=listing(source),
@@ -161,7 +164,7 @@ def _batches(
     config: Config,
     train: Store,
     policy: Policy,
-    num_classes: int,
+    mix: Mixer | None,
     to_device: Callable[[Tensor], Tensor],
     transform: Callable[..., Tensor],
 ) -> TrainBatches:
@@ -175,7 +178,7 @@ def _batches(
         upload=to_device,
         transform=transform,
         item=policy.item,
-        mix=Mixer(policy.mix, num_classes) if policy.mix else None,
+        mix=mix,
     )
 
 
@@ -222,18 +225,27 @@ def _recipe(
     )
 
 
-def _plan(settings: Settings, schedule: Schedule, steps: int) -> Plan:
+def _plan(config: Config, schedule: Schedule, steps: int) -> Plan:
     """steps: of an epoch."""
+    settings = config.settings
     rise = 0 if settings.early_stop is None else last_rise(schedule, settings.epochs * steps)
     return Plan(
         settings.epochs,
-        settings.monitor,
+        config.monitor == "val_loss",
         settings.early_stop,
         settings.log_every,
         settings.save_every,
         settings.keep_every,
         rising_epochs=rise // steps + 1 if rise else 0,
     )
+
+
+def _criterion(config: Config, task: Task, labels: Tensor, classes: Sequence[str]) -> Criterion:
+    """The loss. Raises ConfigError if it asks for another task's labels."""
+    criterion: Criterion = build_part(config, "loss", labels, classes)
+    if criterion.task.name != task.name:
+        raise ConfigError(other_loss(config.parts["loss"].name, task.name))
+    return replace(criterion, task=task)
 
 
 def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None:

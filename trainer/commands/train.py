@@ -13,7 +13,6 @@ from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
 from trainer.engine.metrics import Evaluation
-from trainer.engine.verdicts import Verdicts, verdicts_in
 from trainer.errors import (
     CheckpointError,
     ConfigError,
@@ -25,7 +24,7 @@ from trainer.errors import (
     first_line,
     told,
 )
-from trainer.inference.selected import figures
+from trainer.inference.judges import judge_of
 from trainer.preset.settle import settled_in
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
@@ -41,6 +40,7 @@ from trainer.run.memory import advised
 from trainer.run.pictures import draw_page
 from trainer.run.resume import go_on, refuse_changes
 from trainer.system import fault
+from trainer.task.task import Task, Verdicts
 
 
 def run(config: Config) -> int:
@@ -127,15 +127,16 @@ def _run(
             screen.say(_finished(folder, config, ends))
             return
         begin(folder, config, job, screen, *changes)
-    count = partial(figures, classes=job.about["classes"])
+    task = job.recipe.criterion.task
+    count = partial(judge_of(task).figures, classes=job.about["classes"])
     conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, count)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
-            write_json(folder.summary, conclude(error=error, verdicts=_best_verdicts(folder)))
+            write_json(folder.summary, conclude(error=error, verdicts=_best_verdicts(folder, task)))
         raise
-    verdicts = _best_verdicts(folder)
+    verdicts = _best_verdicts(folder, task)
     summary = conclude(test=test, verdicts=verdicts)
     write_json(folder.summary, summary)
     _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves))
@@ -154,10 +155,10 @@ def _try_to_draw(screen: Screen, picture: Path, draw: Callable[[], object]) -> N
         screen.say(f"{picture} was not drawn ({type(error).__name__}: {first_line(error)}). All else is there.")
 
 
-def _best_verdicts(folder: RunFolder) -> Verdicts | None:
+def _best_verdicts(folder: RunFolder, task: Task) -> Verdicts | None:
     """What the best weights answered in validation; None where there are none yet, or of an earlier release."""
     checkpoints = Checkpoints(folder.checkpoints)
-    return verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
+    return task.verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
 def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:
@@ -194,7 +195,7 @@ def _attempt(
         images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
     with MetricsFile(folder.metrics) as metrics:
-        witness = Witness(pace, checkpoints, metrics, screen)
+        witness = Witness(pace, job.recipe.criterion.task, checkpoints, metrics, screen)
         try:
             if config.settings.on_nonfinite == "rollback" and not job.state.step:
                 witness.save_what_is_not_saved(job.state)  # to go back to

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from trainer.contradictions import of_other_channels
 from trainer.data.decode import Frame
 from trainer.data.denoise import denoised
 from trainer.data.keep import Keep
-from trainer.data.source import Figures, Samples, Source
+from trainer.data.source import Figures, Samples, Source, images_of_each
 from trainer.data.splits import cross_validate, validate_on
 from trainer.data.wrong_labels import mislabelled
 from trainer.errors import ConfigError, DataError, some
@@ -96,9 +94,8 @@ def assemble(
 
 def _alone(classes: Sequence[str], train: Samples, val: Samples) -> list[str]:
     """A line on the classes with a single image, where images are divided: it trains, and nothing validates them."""
-    counts = torch.bincount(train.labels[train.labels >= 0], minlength=len(classes)).tolist()
-    validated = set(val.labels.tolist())
-    alone = [name for label, name in enumerate(classes) if counts[label] == 1 and label not in validated]
+    trained, validated = (images_of_each(part.labels, len(classes)).tolist() for part in (train, val))
+    alone = [name for name, count, other in zip(classes, trained, validated, strict=True) if count == 1 and not other]
     count = f"{len(alone)} of {len(classes)}"
     return [f"Classes with a single image, which trains and never validates: {some(alone)} ({count})."] if alone else []
 

@@ -17,6 +17,7 @@ from trainer.data.assemble import Wishes, assemble
 from trainer.data.decode import Frame, decode, short_side
 from trainer.data.keep import Keep
 from trainer.data.marks import Marks, sample
+from trainer.data.several import Several, tensor_of
 from trainer.data.source import Samples, Source
 from trainer.data.unreadable import unreadable_in_words
 from trainer.errors import DataError, told, visible
@@ -34,10 +35,22 @@ _FIT_IN_WORDS = {
 class File(NamedTuple):
     """One image file: its class (None: ignored in the loss), its path below the root, bytes, and marks of change."""
 
-    label: str | None
+    label: str | Several | None
     key: str
     num_bytes: int
     changed: Marks
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """The classes that it is known to be of."""
+        if isinstance(self.label, Several):
+            return self.label.shown
+        return frozenset() if self.label is None else frozenset([self.label])
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all is known of its label or labels."""
+        return self.label.unknown == frozenset() if isinstance(self.label, Several) else self.label is not None
 
 
 @dataclass
@@ -163,20 +176,28 @@ def readable(name: str) -> str:
 
 
 def _samples(files: Files, classes: tuple[str, ...], side: int, frame: Frame) -> FileSamples:
-    index_of: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
-    labels = torch.tensor([index_of.get(image.label, -1) for image in files.images])
+    labels = _labels(files, classes)
     keys = [image.key for image in files.images]
     num_bytes, changed = [image.num_bytes for image in files.images], [image.changed for image in files.images]
     return FileSamples(files.root, keys, labels, num_bytes, changed, side, frame)
 
 
+def _labels(files: Files, classes: Sequence[str]) -> Tensor:
+    """As Samples has them."""
+    said = [image.label for image in files.images]
+    if any(isinstance(label, Several) for label in said):
+        return tensor_of([label if isinstance(label, Several) else None for label in said], classes)
+    index_of = {name: index for index, name in enumerate(classes)}
+    return torch.tensor([index_of.get(str(label), -1) if label is not None else -1 for label in said])
+
+
 def _check_filled(files: Files, classes: Sequence[str], unreadable: Mapping[File, str]) -> None:
     """Raises DataError if a class has no image to learn it from."""
-    filled = {image.label for image in files.images}
+    filled = {name for image in files.images for name in image.shown}
     missing = [name for name in classes if name not in filled]
     if not missing:
         return
-    lost = Counter(_kind(files, image, said) for image, said in unreadable.items() if image.label in missing)
+    lost = Counter(_kind(files, image, said) for image, said in unreadable.items() if image.shown & set(missing))
     if lost:
         kinds = "; ".join(f"{kind}: {count}" for kind, count in lost.most_common())
         raise DataError(
@@ -193,7 +214,7 @@ def _lacking(part: str, files: Files, classes: Sequence[str]) -> list[str]:
     """The line that says of which classes a part has no images to judge by. Raises DataError if it has none at all."""
     if not files.images:
         raise DataError(f"{files.root} has no images for the {part} part. Add some, or remove it.")
-    filled = {image.label for image in files.images}
+    filled = {name for image in files.images for name in image.shown}
     missing = [name for name in classes if name not in filled]
     return [f"The {part} part has no images of {names(missing)}, so it tells nothing of them."] if missing else []
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import cos, pi, radians, sin
 from random import Random
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ def glyphs(
     mean: list[Level] | None = None,
     std: list[UpToOne] | None = None,
     wrong_labels: BelowOne = 0.0,
+    labels: Literal["one", "several"] | None = None,
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
@@ -65,12 +66,14 @@ def glyphs(
     """Coloured digits and letters, drawn at random pose on cluttered backgrounds; never downloads anything.
 
     Each image is a function of (seed, part, index), drawn when it is asked for. The test part is a fifth as large as
-    the training part. Raises DataError if there are fewer than two images a class.
+    the training part. labels: 'several' draws two or three characters, of as many classes, in a picture. Raises
+    DataError if there are fewer than two images a class.
     """
     if images < 2 * classes:
         raise DataError(f"data.images={images}: {classes} classes need at least {2 * classes} images.")
-    train = _Drawn(classes, images, size, grey, seed, "train")
-    test = _Drawn(classes, max(1, images // 5), size, grey, seed, "test")
+    drawn = _DrawnTogether if labels == "several" else _Drawn
+    train = drawn(classes, images, size, grey, seed, "train")
+    test = drawn(classes, max(1, images // 5), size, grey, seed, "test")
     parts = {"train": train, "test": test}
     wishes, keep = (
         Wishes(val, folds, fold, normalise, mean, std, denoise, wrong_labels),
@@ -103,10 +106,14 @@ class _Drawn:
         return (1 if self.grey else 3), self.size, self.size
 
     def image(self, index: int) -> Tensor:
-        picture = draw(CHARACTERS[index % self.classes], self.size, Random(self._words[index]))
+        picture = self.picture(index, Random(self._words[index]))
         if self.grey:
             return torch.from_numpy(np.array(picture.convert("L")))[None]
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+    def picture(self, index: int, rng: Random) -> Image.Image:
+        """In RGB."""
+        return draw(CHARACTERS[index % self.classes], self.size, rng)
 
     def digest(self) -> bytes:
         drawn = self.image(0).numpy().tobytes()  # another release of Pillow may draw otherwise
@@ -123,6 +130,38 @@ class _Drawn:
         """The seed of each image."""
         words: list[int] = hash_words(torch.arange(self.count), self.seed, "glyphs", self.part).tolist()
         return [word % 2**64 for word in words]  # Random takes a number and its negative for the same
+
+
+@dataclass(frozen=True)
+class _DrawnTogether(_Drawn):
+    """The images of one part, each with two or three characters, of which none is there twice."""
+
+    @cached_property
+    def labels(self) -> Tensor:
+        shown = torch.zeros(self.count, self.classes, dtype=torch.int8)
+        for index, word in enumerate(self._words):
+            shown[index, self._chosen(Random(word))] = 1
+        return shown
+
+    def picture(self, index: int, rng: Random) -> Image.Image:
+        return draw_together([CHARACTERS[label] for label in self._chosen(rng)], self.size, rng)
+
+    def _chosen(self, rng: Random) -> list[int]:
+        return rng.sample(range(self.classes), min(rng.choice((2, 3)), self.classes))
+
+
+def draw_together(characters: Sequence[str], size: int, rng: Random) -> Image.Image:
+    """One picture, size x size in RGB, of several small characters around its middle, and clutter."""
+    ground = _colour(rng)
+    picture = _background(ground, size, rng)
+    _lines_and_dots(picture, rng.randrange(4), rng)
+    first = rng.uniform(0, 2 * pi)
+    for place, character in enumerate(characters):
+        angle, radius = first + 2 * pi * place / len(characters), size * rng.uniform(0.24, 0.3)
+        shift = (radius * cos(angle), radius * sin(angle))
+        mask = _pose(_stencil(character, size), rng, scale=rng.uniform(0.42, 0.55), shift=shift)
+        picture.paste(_contrasting(ground, rng), mask=mask)
+    return picture
 
 
 def draw(character: str, size: int, rng: Random) -> Image.Image:

@@ -1,9 +1,10 @@
 """How many images of each part are used."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from trainer.data.source import Samples, Source
+from trainer.data.source import Samples, Source, images_of_each
 from trainer.data.splits import limit
 from trainer.errors import DataError, some
 
@@ -40,14 +41,18 @@ def _left_without(source: Source, taken: Source) -> list[str]:
         "limit_val": (source.val, taken.val),
         **({"limit_test": (source.test, taken.test)} if source.test and taken.test else {}),
     }
-    lost = {
-        name: sorted({*whole.labels.tolist()} - {*used.labels.tolist(), -1}) for name, (whole, used) in pairs.items()
-    }
+    lost = {name: _lost(whole, used, source.classes) for name, (whole, used) in pairs.items()}
     return [
-        f"{name} leaves {len(labels)} of the {len(source.classes)} classes without any: "
-        f"{some([source.classes[label] for label in labels])}"
-        for name, labels in lost.items()
-        if labels
+        f"{name} leaves {len(names)} of the {len(source.classes)} classes without any: {some(names)}"
+        for name, names in lost.items()
+        if names
+    ]
+
+
+def _lost(whole: Samples, used: Samples, classes: Sequence[str]) -> list[str]:
+    before, now = (images_of_each(part.labels, len(classes)).tolist() for part in (whole, used))
+    return [
+        name for name, some_before, some_now in zip(classes, before, now, strict=True) if some_before and not some_now
     ]
 
 

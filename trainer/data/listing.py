@@ -8,6 +8,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from trainer.data.denoise import Denoised
 from trainer.data.files import FileSamples
 from trainer.data.source import Samples, Source, Subset
@@ -20,11 +22,11 @@ _TAIL = 4096
 
 
 class Listed(NamedTuple):
-    """A file of a set: its name below the root of its part, its class (-1: ignored), and its length."""
+    """A file of a set: its name below the root of its part, its classes (None: ignored), and its length."""
 
     root: Path
     name: str
-    label: int
+    classes: tuple[int, ...] | None
     num_bytes: int
 
     @property
@@ -32,7 +34,7 @@ class Listed(NamedTuple):
         return self.root / self.name
 
 
-Sides = dict[int, list[Listed]]
+Sides = dict[Hashable, list[Listed]]
 """Files by the side they are on: of two parts, or of several classes."""
 
 
@@ -45,9 +47,19 @@ def files_of(samples: Samples) -> list[Listed]:
         return [whole[index] for index in samples.indices.tolist()] if whole else []
     if not isinstance(samples, FileSamples):
         return []
-    labels = samples.labels.tolist()
-    columns = zip(samples.keys, labels, samples.num_bytes, strict=True)
-    return [Listed(samples.root, key, label, num_bytes) for key, label, num_bytes in columns]
+    columns = zip(samples.keys, _classes_of_each(samples.labels), samples.num_bytes, strict=True)
+    return [Listed(samples.root, key, classes, num_bytes) for key, classes, num_bytes in columns]
+
+
+def _classes_of_each(labels: Tensor) -> list[tuple[int, ...] | None]:
+    """The classes of each image; None where nothing is known of it."""
+    if labels.ndim == 1:
+        return [(label,) if label >= 0 else None for label in labels.tolist()]
+    known = (labels >= 0).any(dim=1).tolist()
+    found: list[list[int]] = [[] for _ in known]
+    for image, label in (labels > 0).nonzero().tolist():
+        found[image].append(label)
+    return [tuple(each) if is_known else None for each, is_known in zip(found, known, strict=True)]
 
 
 def listing(source: Source) -> dict[str, str]:
@@ -57,7 +69,8 @@ def listing(source: Source) -> dict[str, str]:
     result = {}
     for each in found:
         name = f"{each.root.name}/{each.name}" if several else each.name
-        result[name] = f"{source.classes[each.label] if each.label >= 0 else 'ignored'}, {each.num_bytes} bytes"
+        classes = "ignored" if each.classes is None else " | ".join(source.classes[label] for label in each.classes)
+        result[name] = f"{classes or 'no label'}, {each.num_bytes} bytes"
     return dict(sorted(result.items()))
 
 
@@ -101,8 +114,8 @@ def in_two_classes(source: Source) -> list[str]:
     """A line where training images of several classes are the same, byte for byte; looked for as in two parts."""
     by_class: Sides = defaultdict(list)
     for each in files_of(source.train):
-        if each.label >= 0:
-            by_class[each.label].append(each)
+        if each.classes is not None:
+            by_class[each.classes].append(each)
     found, all_seen = _twins(by_class)
     if not found:
         return []

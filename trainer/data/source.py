@@ -20,7 +20,10 @@ class Samples(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """(N,) int64, each an index into the source's classes, or -1 for 'ignored in the loss'."""
+        """(N,) int64, each an index into the source's classes, or -1 for 'ignored in the loss'.
+
+        Of several labels a picture (N, classes) int8: 1, 0, or -1 for 'unknown'.
+        """
 
     @property
     def keys(self) -> Sequence[str]:
@@ -108,6 +111,13 @@ class Subset:
         return hashlib.sha256(whole + self.indices.to(torch.int64).numpy().tobytes()).digest()
 
 
+def images_of_each(labels: Tensor, num_classes: int) -> Tensor:
+    """(C,) int64: how many images are of each class. labels: as Samples has them."""
+    if labels.ndim == 2:
+        return (labels > 0).sum(dim=0)
+    return torch.bincount(labels[labels >= 0], minlength=num_classes)
+
+
 class Figures(NamedTuple):
     """What is subtracted from x / 255 and what that is divided by, one number a channel."""
 
@@ -146,12 +156,16 @@ class Source:
         """Raises DataError for a label that is no class, whoever has read it."""
         for samples in (self.train, self.val, *([self.test] if self.test is not None else [])):
             labels = samples.labels
-            wrong = ((labels < -1) | (labels >= len(self.classes))).nonzero().flatten().tolist()
+            most = len(self.classes) - 1 if labels.ndim == 1 else 1
+            assert labels.ndim == 1 or labels.shape[1] == len(self.classes), labels.shape
+            out_of_range = (labels < -1) | (labels > most)
+            wrong = out_of_range.reshape(len(labels), -1).any(dim=1).nonzero().flatten().tolist()
             if wrong:
                 more = f", and {len(wrong) - 1} more are out of range" if len(wrong) > 1 else ""
+                known = f"With {most + 1} classes a label is 0 to {most}, or -1 to be ignored"
                 raise DataError(
-                    f"Image {samples.keys[wrong[0]]} has the label {int(labels[wrong[0]])}{more}. With "
-                    f"{len(self.classes)} classes a label is 0 to {len(self.classes) - 1}, or -1 to be ignored: "
+                    f"Image {samples.keys[wrong[0]]} has the label {labels[wrong[0]].tolist()}{more}. "
+                    f"{known if labels.ndim == 1 else 'Of several labels each is 1, 0, or -1 for unknown'}: "
                     f"mend the data part."
                 )
 

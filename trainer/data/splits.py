@@ -8,10 +8,12 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.data.source import Samples, Subset
+from trainer.data.source import Samples, Subset, images_of_each
+from trainer.data.stratify import divided
 from trainer.errors import DataError
 from trainer.system.exact import exact
 
@@ -20,13 +22,17 @@ def held_out(keys: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor,
     """The indices that stay and those held out, both ascending, int64.
 
     A class of n gives n * share, to the nearest whole number and of a half to the even one, at least 1 and at most
-    n - 1; a class of one image gives none.
+    n - 1; a class of one image gives none. labels: as Samples has them; of several, each gives about as many.
     """
     order = _hash_order(keys, "held out")
+    if labels.ndim == 2:
+        quotas = [_quota(count, share) for count in images_of_each(labels, labels.shape[1]).tolist()]
+        taken = _divided(labels, order, quotas, _quota(len(labels), share))
+        return (taken == 0).nonzero().flatten(), taken.nonzero().flatten()
     ranks, counts = _ranks(labels, order)
     sizes, size_of = torch.unique(counts, return_inverse=True)
-    quotas = torch.tensor([min(max(round(exact(share) * size), 1), size - 1) for size in sizes.tolist()])
-    out = ranks < quotas[size_of]
+    quota_of_size = torch.tensor([_quota(size, share) for size in sizes.tolist()])
+    out = ranks < quota_of_size[size_of]
     return (~out).nonzero().flatten(), out.nonzero().flatten()
 
 
@@ -34,9 +40,12 @@ def fold_of(keys: Sequence[str], labels: Tensor, folds: int) -> Tensor:
     """(N,) int64: the fold, from 0 to folds - 1, that each sample validates in; -1 for the only one of its class.
 
     The folds are as equal as can be, altogether and in every class: no two differ by more than one. Were the only
-    sample of a class to validate, nothing would train for it.
+    sample of a class to validate, nothing would train for it. labels: as Samples has them; of several, every label is
+    divided as evenly as that of the others allows.
     """
     order = _hash_order(keys, "folds")
+    if labels.ndim == 2:
+        return _folds_of_several(labels, order, folds)
     _, members, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
     grouped = order[torch.argsort(members[order], stable=True)]  # class by class, each in the order of its hashes
     grouped = grouped[sizes[members[grouped]] > 1]
@@ -58,6 +67,10 @@ def limit(samples: Samples, count: int, setting: str, everything: str = "null") 
     if count == len(samples):
         return samples
     order = _hash_order(samples.keys, "limit")
+    if samples.labels.ndim == 2:
+        wanted = images_of_each(samples.labels, samples.labels.shape[1]) * (count / len(samples))
+        chosen = _divided(samples.labels, order, wanted.tolist(), count) == 1
+        return Subset(samples, chosen.nonzero().flatten())
     ranks, counts = _ranks(samples.labels, order)
     parts_taken = (ranks / counts)[order]  # how much of its class is taken when the sample is: 0 for the first of each
     chosen = order[torch.argsort(parts_taken, stable=True)[:count]]
@@ -99,6 +112,36 @@ def cross_validate(folds: int, fold: int, train: Samples) -> tuple[Samples, Samp
     stay, out = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
     note = f"Fold {fold} of {folds} validates: {len(out):,} of {len(train):,} training images (the same every time)."
     return Subset(train, stay), Subset(train, out), note
+
+
+def _quota(count: int, share: float) -> int:
+    """How many of so many are held out."""
+    return max(0, min(max(round(exact(share) * count), 1), count - 1))
+
+
+def _divided(labels: Tensor, order: Tensor, wanted: Sequence[float], count: int) -> Tensor:
+    """(N,) int64: 1 for the count images, of each label as many as wanted, that are taken; 0 for those that stay.
+
+    labels: (N, C).
+    """
+    has = (labels > 0).numpy()
+    quotas = np.stack([has.sum(axis=0) - np.array(wanted), np.array(wanted)])
+    return torch.from_numpy(divided(has, order.numpy(), quotas, np.array([len(labels) - count, count])))
+
+
+def _folds_of_several(labels: Tensor, order: Tensor, folds: int) -> Tensor:
+    """As fold_of, of labels (N, C); -1 for an image that is the only one with one of its labels."""
+    has = (labels > 0).numpy()
+    shared = np.logical_not(has[:, has.sum(axis=0) == 1].any(axis=1))
+    count = int(shared.sum())
+    sizes = np.array([count // folds + (fold < count % folds) for fold in range(folds)])
+    quotas = np.tile(has[shared].sum(axis=0) / folds, (folds, 1))
+    places = np.flatnonzero(shared)
+    within = np.cumsum(shared) - 1  # the places among those that are divided
+    ranked = within[[index for index in order.tolist() if shared[index]]]
+    result = np.full(len(labels), -1, dtype=np.int64)
+    result[places] = divided(has[shared], ranked, quotas, sizes)
+    return torch.from_numpy(result)
 
 
 def _hash_order(keys: Sequence[str], purpose: str) -> Tensor:

@@ -3,8 +3,9 @@
 import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +16,10 @@ from trainer.data.keep import Keep
 from trainer.data.lookup import Lookup
 from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
+from trainer.data.several import Cells, Several, check_separator, never_shown, not_asked_for
 from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
-from trainer.errors import DataError, did_you_mean, told
+from trainer.errors import ConfigError, DataError, did_you_mean, told
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
@@ -45,6 +47,9 @@ def table(
     label: str | list[str] | None = None,
     split: str | None = None,
     ignore: str | None = None,
+    labels: Literal["one", "several"] | None = None,
+    separator: str | None = None,
+    several_rows: bool = False,
     size: Count | None = None,
     prepare: Count | None = None,
     resize: Resize = "bilinear",
@@ -66,8 +71,10 @@ def table(
     """Your own images as a table lists them: a path and a label a row, and a part if there is a column.
 
     Paths start at root, or at the table's folder where root is None, or in folders below if all lie there; they may
-    lack their ending. Raises DataError with the row if the table has not these columns, lists a file with two labels
-    or in two parts, a file that is not there, or, to validate or test on, a label that no training row has.
+    lack their ending. labels 'several': a picture has those of a column for each, of one column in which something
+    separates them, or of several rows. Raises DataError with the row if the table has not these columns, lists a file
+    with two labels or in two parts, a file that is not there, or, to validate or test on, a label that no training row
+    has.
     """
     source = Path(file).expanduser()
     base = Path(root).expanduser() if root else source.parent
@@ -75,8 +82,12 @@ def table(
     said = [name for name in (path, *([label] if isinstance(label, str) else label or []), split) if name]
     listed = with_header(source, sheet, lookup, said)
     columns = choose(listed, lookup, path, label, split)
-    found, left_out = _rows(listed, columns, lookup, on_error)
-    rows, notes = _distinct(found, base, source)
+    for option, is_said in (("separator", separator is not None), ("several_rows", several_rows)):
+        if is_said and labels != "several":
+            raise not_asked_for(option)
+    read = _reader(listed, columns, separator, ignore) if labels == "several" else partial(_label, listed, columns)
+    found, left_out = _rows(listed, columns, lookup, read, on_error)
+    rows, notes = _distinct(found, base, source, unites=several_rows)
     if val == "none" and all(row.part != "train" for row in rows):  # to be scored, whatever part they are of
         rows = [replace(row, part="train") for row in rows]
     parts = _parts(rows, base, ignore)
@@ -87,7 +98,10 @@ def table(
     if not _is_plain(listed, columns, lookup):
         notes.insert(0, in_words(listed, sheet, columns, lookup))
     with told(notes, DataError):
-        _check_parts(parts, source, ignore, least=1 if val == "none" else 2)
+        least = 1 if val == "none" or labels == "several" else 2
+        _check_parts(parts, source, ignore, least)
+        if labels == "several":
+            notes += _several_told(parts["train"], listed, columns, source)
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
@@ -101,7 +115,7 @@ class _Row:
 
     number: int
     key: str
-    label: str
+    label: str | Several
     part: str
 
     @property
@@ -117,7 +131,11 @@ def _is_plain(listed: Table, columns: Columns, lookup: Lookup) -> bool:
 
 
 def _rows(
-    listed: Table, columns: Columns, lookup: Lookup, on_error: Literal["stop", "skip"]
+    listed: Table,
+    columns: Columns,
+    lookup: Lookup,
+    read: Callable[[Line], str | Several],
+    on_error: Literal["stop", "skip"],
 ) -> tuple[list[_Row], list[tuple[_Row, str]]]:
     """The rows with a file and a label, and those without, each with the reason; these are refused but under skip."""
     part_of = _part_of(listed, columns)
@@ -132,7 +150,7 @@ def _rows(
             left_out.append((_Row(line.number, "", "", ""), "has not as many fields as the first line"))
             continue
         path = line.cells[columns.path].strip()
-        label = _label(listed, columns, line)
+        label = read(line)
         part = "train" if columns.split is None else part_of[line.cells[columns.split].strip()]
         row = _Row(line.number, path, label, part)
         keys = lookup.find(path)
@@ -185,10 +203,32 @@ def _label(listed: Table, columns: Columns, line: Line) -> str:
             hot.append(listed.names[column])
     if len(hot) > 1:
         raise DataError(
-            f"{listed.source}, line {line.number}: 1 in several columns, {names(hot)}. Several labels a picture cannot "
-            "be learnt yet. Say which column holds the one label: data.label=COLUMN"
+            f"{listed.source}, line {line.number}: 1 in several columns, {names(hot)}. Several labels a picture are "
+            "learnt with task=multi; or say which column holds the one label: data.label=COLUMN"
         )
     return hot[0] if hot else ""
+
+
+def _reader(
+    listed: Table, columns: Columns, separator: str | None, ignore: str | None
+) -> Callable[[Line], str | Several]:
+    """What reads the labels of a row, where a picture may have several."""
+    if len(columns.label) == 1:
+        check_separator(listed.source, listed.cells(columns.label[0]), separator)
+    elif separator is not None:
+        raise ConfigError("data.separator: it acts within one column of labels, and there are several. Leave it out.")
+    label_names = [listed.names[column] for column in columns.label]
+    return Cells(listed.source, columns.label, label_names, separator, ignore).labels
+
+
+def _several_told(train: Files, listed: Table, columns: Columns, source: Path) -> list[str]:
+    """How many labels the training pictures have, in a line. Raises DataError for a column that none of them has."""
+    if len(columns.label) > 1:
+        never_shown(source, [listed.names[column] for column in columns.label], train.classes)
+    counts = [len(image.shown) for image in train.images]
+    without = counts.count(0)
+    none = f"; {without:,} of {len(counts):,} have none" if without else ""
+    return [f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}."]
 
 
 def _several(listed: Table, row: _Row, keys: Sequence[str], lookup: Lookup) -> str:
@@ -223,17 +263,26 @@ def _refused(
     return f"{listed.source}, line {row.number}: {what}{again}. Fill it in.{leave}"
 
 
-def _distinct(rows: list[_Row], base: Path, source: Path) -> tuple[list[_Row], list[str]]:
-    """The rows without those that say the same again of a file, however they write its path; and the note on these."""
+def _distinct(rows: list[_Row], base: Path, source: Path, *, unites: bool) -> tuple[list[_Row], list[str]]:
+    """The rows without those that say the same again of a file, however they write its path; and the note on these.
+
+    unites: rows of one file say its labels together.
+    """
     first: dict[str, _Row] = {}
     for row in rows:
-        before = first.setdefault(os.path.realpath(base / row.key), row)
+        path = os.path.realpath(base / row.key)
+        before = first.setdefault(path, row)
+        if unites and isinstance(before.label, Several) and isinstance(row.label, Several):
+            first[path] = before = replace(before, label=before.label | row.label)
+            row = replace(row, label=before.label)
         for what, old, new in (("labels", before.label, row.label), ("parts", before.part, row.part)):
             if old != new:
                 raise DataError(
                     f"{source}: {row.key} is listed with two {what}, {old} in line {before.number} and {new} in line "
-                    f"{row.number}. Remove one."
+                    f"{row.number}. Remove one{', or say data.several_rows=true' * isinstance(old, Several)}."
                 )
+    if unites:
+        return list(first.values()), []
     again = len(rows) - len(first)
     return list(first.values()), [f"{source}: left out {again} rows that say what another says."] if again else []
 
@@ -243,11 +292,11 @@ def _parts(rows: list[_Row], base: Path, ignore: str | None) -> dict[str, Files]
     parts: dict[str, Files] = {}
     for row in sorted(rows, key=lambda row: row.key):
         about = (base / row.key).stat()
-        label = None if row.label == ignore else row.label
+        label = None if ignore is not None and row.label == ignore else row.label
         file = File(label, row.key, about.st_size, marks(about))
         parts.setdefault(row.part, Files(base, ())).images.append(file)
     for files in parts.values():
-        files.classes = tuple(sorted({image.label for image in files.images if image.label is not None}))
+        files.classes = tuple(sorted({label for image in files.images for label in image.shown}))
     return parts
 
 
@@ -264,6 +313,6 @@ def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None, leas
                 f"{source}: the {part} rows have labels that no training row has: {names(unknown)}."
                 f"{did_you_mean(unknown[0], classes)} Mend them, or add such rows to the training part."
             )
-    if ignore is not None and all(image.label is not None for files in parts.values() for image in files.images):
+    if ignore is not None and all(image.is_known for files in parts.values() for image in files.images):
         hint = did_you_mean(ignore, classes)
         raise DataError(f"data.ignore={ignore}: no row of {source} has this label.{hint} Leave data.ignore out.")

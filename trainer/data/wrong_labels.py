@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.source import ArraySamples, Samples, Subset
+from trainer.errors import ConfigError
 from trainer.rng import seed_of
 
 _WORDS = 2**63
@@ -16,8 +17,10 @@ def mislabelled(samples: Samples, share: float, num_classes: int) -> tuple[Sampl
     """The samples, of which about this share have the label of another class, each as likely; and a note of it.
 
     Which ones, and of which class, is a function of each sample's key alone: a larger share keeps the wrong labels of
-    a smaller one. Of two classes and more.
+    a smaller one. Of two classes and more. Raises ConfigError where a picture has several labels.
     """
+    if samples.labels.ndim == 2:
+        raise ConfigError("data.wrong_labels: they are planted where a picture has one label. Leave it out.")
     labels = samples.labels.tolist()
     given = [_given(key, label, share, num_classes) for key, label in zip(samples.keys, labels, strict=True)]
     count = sum(one != other for one, other in zip(given, labels, strict=True))

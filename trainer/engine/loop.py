@@ -14,11 +14,10 @@ from trainer.engine.average import follow
 from trainer.engine.device import ahead
 from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.metrics import Evaluation, Scores, evaluation_of, scores_of, sums_of, surprise, zero_sums
+from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of, sums_of
 from trainer.engine.precision import Precision
 from trainer.engine.probe import Probe, Probed, probe
 from trainer.engine.state import State
-from trainer.engine.verdicts import Collector
 from trainer.errors import DivergedError
 from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
@@ -28,7 +27,7 @@ from trainer.system import fault
 
 
 class Batch(Protocol):
-    """images: (B, C, H, W) float, normalised; labels: (B,) int64, -1 for ignored; both on the device.
+    """images: (B, C, H, W) float, normalised; labels: as the task has them; both on the device.
 
     targets: what the training loss is told: the labels, or where samples were mixed, soft ones, (B, classes).
     """
@@ -71,7 +70,8 @@ class Plan:
     often to keep the weights for good (in epochs; 0 = never)."""
 
     epochs: int
-    monitor: str = "val_accuracy"
+    by_loss: bool = False
+    """Whether the best epoch is the one of the least val_loss, and not that of the highest score."""
     early_stop: int | None = None
     log_every: int = 50
     save_every: int = 0
@@ -212,7 +212,7 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
             torch.autograd.backward(state.scaler.scale(share))
             loss += share.detach()
             weights = recipe.criterion.weights(batch.targets)
-            sums = sums + sums_of(losses.detach(), weights, logits.detach(), batch.labels)
+            sums = sums + sums_of(losses.detach(), weights, logits.detach(), batch.labels, recipe.criterion.task)
         finite, norm = note(state, loss, parameters, whole=_wants_norm(state, recipe))
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
@@ -241,14 +241,10 @@ def answered(model: nn.Module, batches: Iterable[Batch], precision: Precision) -
 @torch.no_grad()
 def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Evaluation:
     """The scores of batches and logits, summed on the device."""
-    sums = zero_sums(device)
-    surprises, collector = torch.zeros_like(sums[0]), Collector()
+    evaluating = Evaluating(criterion, device)
     for batch, logits in answers:
-        losses = criterion.losses(logits, batch.labels)
-        sums += sums_of(losses, criterion.weights(batch.labels), logits, batch.labels)
-        surprises += surprise(logits, batch.labels, sums.dtype)
-        collector.add(logits, batch.labels)
-    return evaluation_of(sums, surprises, collector.read())
+        evaluating.add(logits, batch.labels)
+    return evaluating.read()
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
@@ -322,7 +318,7 @@ def _end_epoch(state: State, val: Evaluation, plan: Plan) -> tuple[bool, bool]:
     """
     state.epoch += 1
     state.sums, state.logged_sums = torch.zeros_like(state.sums), torch.zeros_like(state.sums)
-    scores = (val.accuracy, -val.loss) if plan.monitor == "val_accuracy" else (-val.loss, val.accuracy)
+    scores = (-val.loss, val.score) if plan.by_loss else (val.score, -val.loss)
     is_best = not is_far_off(state) and (state.best is None or scores >= state.best)
     is_better = is_best and scores != state.best
     if is_best:

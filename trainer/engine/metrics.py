@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from trainer.engine.verdicts import Verdicts
+from trainer.loss.criterion import Criterion
+from trainer.task.task import Task, Verdicts
 
 NUM_SUMS = 4
 
 
 @dataclass(frozen=True)
 class Scores:
-    """loss: mean over the samples, by their weights. accuracy: share in [0, 1] of the labelled samples."""
+    """loss: mean over the samples, by their weights. score: the task's step_score, a share in [0, 1]."""
 
     loss: float
-    accuracy: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Evaluation:
     loss: float
     """Mean cross-entropy of the labelled samples, in nats, whatever is trained on: so it compares any two runs.
 
-    No smoothing and no weights; of the softmax of the logits as they are, which are the probabilities of a prediction.
+    No smoothing and no weights; of the probabilities of a prediction. Of several labels a picture, of each label.
     """
     objective: float
     """What training makes small, its smoothing and weights included."""
-    accuracy: float
-    """Share in [0, 1] of the labelled samples."""
+    score: float
+    """The task's, a share in [0, 1] of the labelled samples: accuracy, say."""
     images: int
     """Labelled samples."""
     verdicts: Verdicts | None = field(default=None, compare=False, repr=False)
@@ -44,28 +44,38 @@ def zero_sums(device: torch.device) -> Tensor:
     return torch.zeros(NUM_SUMS, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
 
 
-def sums_of(losses: Tensor, weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """(NUM_SUMS,): loss, weight, correct and labelled samples of one batch. Shapes (B,), (B,), (B, C), (B,)."""
-    labelled = labels >= 0
-    correct = (logits.argmax(1) == labels) & labelled
-    return torch.stack([losses.sum(), weights.sum(), correct.sum(), labelled.sum()])
-
-
-def surprise(logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """The sum of the labelled samples' cross-entropy, worked out in this type. Shapes (B, C), (B,)."""
-    return cross_entropy(logits.to(dtype), labels, ignore_index=-1, reduction="sum")
+def sums_of(losses: Tensor, weights: Tensor, logits: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """(NUM_SUMS,): loss, weight, and the two sums of the task's tally over one batch. losses, weights: (B,)."""
+    return torch.stack([losses.sum(), weights.sum(), *task.tally(logits, labels)])
 
 
 def scores_of(sums: Tensor, empty: float = 0.0) -> Scores:
     """Reads the sums from the device. empty: what a set without a single label scores."""
-    loss, weight, correct, labelled = sums.tolist()
-    return Scores(loss / weight if weight else empty, correct / labelled if labelled else empty)
+    loss, weight, right, counted = sums.tolist()
+    return Scores(loss / weight if weight else empty, right / counted if counted else empty)
 
 
-def evaluation_of(sums: Tensor, surprises: Tensor, verdicts: Verdicts | None = None) -> Evaluation:
-    """Reads the sums, and that of the cross-entropies, from the device. Without a single label all scores are 0."""
-    scores, images = scores_of(sums), int(sums[3])
-    return Evaluation(float(surprises) / images if images else 0.0, scores.loss, scores.accuracy, images, verdicts)
+class Evaluating:
+    """Takes the answers batch by batch and never waits for the device; what they come to is read at the end."""
+
+    def __init__(self, criterion: Criterion, device: torch.device) -> None:
+        self._criterion, self._collector = criterion, criterion.task.collector()
+        self._sums = zero_sums(device)
+        self._surprise = torch.zeros_like(self._sums[:2])
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Shapes (B, C), and those of the task's labels."""
+        task, losses = self._criterion.task, self._criterion.losses(logits, labels)
+        self._sums += sums_of(losses, self._criterion.weights(labels), logits, labels, task)
+        self._surprise += task.surprise(logits, labels, self._sums.dtype)
+        self._collector.add(logits, labels)
+
+    def read(self) -> Evaluation:
+        """Without a single label all scores are 0."""
+        scores, verdicts = scores_of(self._sums), self._collector.read()
+        nats, counted = self._surprise.tolist()
+        score = self._criterion.task.score_of(scores.score, verdicts)
+        return Evaluation(nats / counted if counted else 0.0, scores.loss, score, verdicts.images, verdicts)
 
 
 def same_loss(loss: float | None, objective: float | None) -> bool:

@@ -32,7 +32,7 @@ class Probe:
     features: Callable[[nn.Module, Interrupt], Features]
     """Of a model with the weights that the run begins with."""
     labels: Tensor
-    """(N,) of the training images."""
+    """Of the N training images."""
     held_out: Tensor
     """(M,) those of the images by which L2 is chosen."""
     alone: bool
@@ -62,5 +62,6 @@ def probe(state: State, how: Probe, criterion: Criterion, interrupt: Interrupt) 
         last = model.get_submodule(how.layer)
         last.load_state_dict({"weight": fitted.layer.weight, "bias": fitted.layer.bias})
     logits = fitted.layer(features.views[0].double())
-    sums = sums_of(criterion.losses(logits, how.labels), criterion.weights(how.labels), logits, how.labels)
+    losses, weights = criterion.losses(logits, how.labels), criterion.weights(how.labels)
+    sums = sums_of(losses, weights, logits, how.labels, criterion.task)
     return Probed(fitted, features, sums.to(state.sums))

@@ -19,7 +19,7 @@ class Batch:
     images: Tensor
     """(B, C, S, S), of the type that autocast computes in: float32, bfloat16 or float16."""
     labels: Tensor
-    """(B,) int64, the samples' own: for the accuracy."""
+    """(B, …), the samples' own, as the task has them: for the score."""
     targets: Tensor
     """What the loss is told: the labels, or where samples were mixed, soft ones, (B, classes) float."""
     indices: Tensor

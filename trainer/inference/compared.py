@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.engine.checkpoint import Checkpoints
-from trainer.engine.verdicts import verdicts_in
 from trainer.errors import CheckpointError
 from trainer.inference.comparison import Difference, differences, disagreements
 from trainer.inference.spreadsheet import unescaped
 from trainer.report.page.facts import RunFacts, Scores
 from trainer.report.page.settings import differing
+from trainer.task.single import SINGLE
 
 _KNOWN_COLUMNS = 4
 """path, label, prediction and probability, in this order; then the classes."""
@@ -133,7 +133,7 @@ def _validated(facts: RunFacts) -> Answered | None:
     """What the best weights answered in validation, image by image."""
     checkpoints = Checkpoints(facts.folder.checkpoints)
     try:
-        answers = verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
+        answers = SINGLE.verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
     except CheckpointError:
         return None
     if answers is None:

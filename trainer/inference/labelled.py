@@ -177,7 +177,7 @@ def _other(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
 
 
 def _checked(run: SavedRun, data: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
-    return replace(run, stored={**run.stored, **settings, "data": data}).config(["data"])
+    return replace(run, stored={**run.stored, **settings, "data": data}).config(["task", "data"])
 
 
 def _stored_data(run: SavedRun) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.engine.verdicts import Verdicts
 from trainer.inference.calibration import reliability
+from trainer.task.single import Verdicts
 
 _WIDEST = 100
 """Classes up to which the whole confusion matrix is told: of more, only the pairs that are confused most often."""

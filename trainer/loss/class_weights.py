@@ -16,7 +16,7 @@ _SHOWN = 10
 def class_weights(
     choice: str | dict[str, float], labels: Tensor, classes: Sequence[str], option: str = "class_weights"
 ) -> Tensor:
-    """(C,) float32, ones for 'none'. labels: (N,) of the training set, -1 not counted.
+    """(C,) float32, ones for 'none'. labels: (N,) of the training set, -1 not counted; for (N, C) see positive_weights.
 
     'balanced': in inverse proportion to the class's share. 'effective': to its effective number of samples
     (1 - beta^n) / (1 - beta) (Cui et al. 2019, "Class-balanced loss", section 3.3). Both have mean 1 over the samples,
@@ -25,6 +25,8 @@ def class_weights(
     """
     if isinstance(choice, dict):
         return _named(choice, classes, option)
+    if labels.ndim == 2:
+        return positive_weights(choice, labels)
     counts = torch.bincount(labels[labels >= 0].cpu(), minlength=len(classes)).double()
     if choice == "balanced":
         rarity = 1 / counts
@@ -36,6 +38,23 @@ def class_weights(
     present = counts > 0
     mean = (counts * rarity)[present].sum() / counts.sum()
     return torch.where(present, rarity / mean, 1.0).to(torch.float32)
+
+
+def positive_weights(choice: str, labels: Tensor) -> Tensor:
+    """(C,) float32: how much a picture with each label counts beside one without it; ones for 'none'.
+
+    labels: (N, C) of the training set: 1, 0, or -1, which is not counted. 'balanced': as many times as there are
+    pictures without the label for each one with it, which then weigh the same in all (torch's BCEWithLogitsLoss calls
+    it pos_weight). 'effective': the same of their effective numbers (Cui et al. 2019). 1 where no picture has a label.
+    """
+    positive, negative = (((labels == value).sum(dim=0).cpu().double()) for value in (1, 0))
+    if choice == "none":
+        return torch.ones(labels.shape[1])
+    if choice == "effective":
+        positive, negative = (1 - _BETA**count for count in (positive, negative))
+    else:
+        assert choice == "balanced", choice
+    return torch.where((positive > 0) & (negative > 0), negative / positive, 1.0).to(torch.float32)
 
 
 def shown(weights: Tensor, classes: Sequence[str]) -> str:

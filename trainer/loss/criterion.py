@@ -6,8 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from trainer.task.single import SINGLE
+from trainer.task.task import Task
+
 PerSample = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(logits (B, C), targets (B, C) that sum to one or are all zero, class weights (C,)) -> losses (B,)."""
+"""(logits (B, C), targets (B, C), class weights (C,)) -> losses (B,). Targets of one label sum to one, or to zero where
+it is ignored; of several each is 0 to 1, or -1 where it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +19,9 @@ class Criterion:
     """Losses and weights of single samples; the loss of a step is the sum of the one over the sum of the other.
 
     Both sums run over the whole optimizer step, however many micro-batches it is made of, so that accumulation gives
-    exactly the big batch's loss. Targets are labels (B,), -1 for ignored, or soft labels (B, C), a row of zeros for
-    ignored: an ignored sample has loss 0 and weight 0. Labels of num_classes and above are for the data room to refuse.
+    exactly the big batch's loss. Targets are labels, or soft labels (B, C), as the task has them; of one label a
+    picture (B,), -1 for ignored, or a row of zeros: an ignored sample has loss 0 and weight 0. Labels that are no
+    class are for the data room to refuse.
     """
 
     per_sample: PerSample
@@ -30,6 +35,9 @@ class Criterion:
     So it is for a proper scoring rule (Gneiting and Raftery 2007, section 2): cross-entropy, or a squared difference.
     """
 
+    task: Task = SINGLE
+    """What a label is."""
+
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(B,), class weights included; in float32 at least, whatever the logits' type."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -38,8 +46,8 @@ class Criterion:
         return self.per_sample(logits, self._soft(targets).to(logits.dtype), self.class_weights.to(logits.dtype))
 
     def weights(self, targets: Tensor) -> Tensor:
-        """(B,) float32: the weight of the label's class; of soft labels, the expected one."""
-        return (self._soft(targets) * self.class_weights).sum(dim=1)
+        """(B,) float32, as the task has them: the weight of the label's class, say."""
+        return self.task.weights(self._soft(targets), self.class_weights)
 
     def to(self, device: torch.device) -> "Criterion":
         """The same on another device."""
@@ -47,10 +55,7 @@ class Criterion:
         return replace(self, class_weights=self.class_weights.to(device), logit_weights=logit_weights)
 
     def _soft(self, targets: Tensor) -> Tensor:
-        if targets.ndim == 2:
-            return targets.to(torch.float32)
-        classes = torch.arange(len(self.class_weights), device=targets.device)
-        return (targets[:, None] == classes).to(torch.float32)
+        return self.task.targets(targets, len(self.class_weights))
 
 
 def reduce(losses: Tensor, total_weight: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 from trainer.build.data import open_source
 from trainer.config import OWN_PICTURES, ROOMS, Config
 from trainer.data.limits import limited
+from trainer.data.source import images_of_each
 from trainer.errors import ConfigError, DataError, told
 from trainer.feed.pack import Progress
 from trainer.preset.budget import fit_into
@@ -79,7 +80,7 @@ def _pictures(config: Config) -> Pictures:
     source, settings = open_source(config), config.settings
     with told(source.losses, DataError):
         taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
-    spare = taken.train.labels[taken.train.labels >= 0].bincount().max() > 1
+    spare = images_of_each(taken.train.labels, len(source.classes)).max() > 1
     return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare))
 
 

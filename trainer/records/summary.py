@@ -4,18 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.config import Config
+from trainer.config import SCORES, Config
 from trainer.engine.loop import Plan, stale_epochs
 from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
-from trainer.engine.verdicts import Verdicts
 from trainer.errors import TrainerError
 from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
+from trainer.task.task import Verdicts
 
 Figures = Callable[[Verdicts | None], dict[str, Any]]
 """What is told of verdicts, class by class, as plain data."""
-_SCORES = ("train_loss", "train_accuracy", "val_loss", "val_objective", "val_accuracy")
 
 
 def summarise(
@@ -36,14 +35,16 @@ def summarise(
     error: what ended the run early.
     """
     epochs = [line for line in read_metrics(metrics) if line["kind"] == "epoch"]
+    score = SCORES[config.parts["task"].name].removeprefix("val_")
     train_seconds = sum(line["train_seconds"] for line in epochs)
     images = sum(line["images_per_second"] * line["train_seconds"] for line in epochs)
     return {
         **ending(error),
-        "monitor": config.settings.monitor,
+        "task": config.parts["task"].name,
+        "monitor": config.monitor,
         "best": _scores(epochs, state.best_epoch),
         "last": _scores(epochs, state.epoch),
-        "test": {**_plain(test), **figures(test.verdicts)} if test else None,
+        "test": {**_plain(test, score), **figures(test.verdicts)} if test else None,
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
@@ -59,13 +60,21 @@ def summarise(
     }
 
 
-def _plain(scores: Evaluation) -> dict[str, Any]:
-    """The scores without the verdicts image by image."""
-    kept = ("loss", "objective", "accuracy", "images")
-    return {key: getattr(scores, key) for key in kept}
+def _plain(test: Evaluation, score: str) -> dict[str, Any]:
+    """The scores without the verdicts image by image; score: what the task calls its own."""
+    return {"loss": test.loss, "objective": test.objective, score: test.score, "images": test.images}
 
 
 def _scores(epochs: list[dict[str, Any]], epoch: int) -> dict[str, Any] | None:
     """Epoch, step and scores of one epoch; None where there is no such epoch."""
     found = [line for line in epochs if line["epoch"] == epoch]
-    return {key: found[-1][key] for key in ("epoch", "step", *_SCORES)} if found else None
+    return (
+        {key: value for key, value in found[-1].items() if key in ("epoch", "step") or _is_score(key)}
+        if found
+        else None
+    )
+
+
+def _is_score(key: str) -> bool:
+    """train_loss, val_map and the like."""
+    return key.startswith(("train_", "val_")) and not key.endswith("_seconds")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.config import Config
+from trainer.config import SCORES, Config
 from trainer.engine.checkpoint import BEST
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import same_loss
@@ -14,6 +14,7 @@ from trainer.errors import visible
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import of_training
 from trainer.report.page.words import no_better
+from trainer.task.task import Task
 
 _FEW_CLASSES = 4
 _LONG_NAME = 40
@@ -47,15 +48,15 @@ def _classes(names: Sequence[str]) -> str:
     return f"{len(names)} classes ({', '.join([*shown, *(['…'] if len(names) > len(shown) else [])])})"
 
 
-def epoch_line(report: EpochReport, epochs: int, images_per_second: float) -> str:
+def epoch_line(report: EpochReport, task: Task, epochs: int, images_per_second: float) -> str:
     """One line an epoch, the same for a terminal and a log file."""
     seconds, val = report.train_seconds + report.val_seconds, report.val
     objective = "" if same_loss(val.loss, val.objective) else f" objective {_loss(val.objective)}"
     lr = f"  lr {report.lr:.2e}" if report.lr else ""  # a fit has none
     return (
         f"epoch {report.epoch:>{len(str(epochs))}}/{epochs}"
-        f"  train loss {_loss(report.train.loss)} accuracy {report.train.accuracy:6.2%}"
-        f"  val loss {_loss(val.loss)}{objective} accuracy {val.accuracy:6.2%}"
+        f"  train loss {_loss(report.train.loss)} {task.step_score} {report.train.score:6.2%}"
+        f"  val loss {_loss(val.loss)}{objective} {task.score} {val.score:6.2%}"
         f"{lr}  {images_per_second:,.0f} images/s  {seconds:.1f} s{'  best' if report.is_best else ''}"
     )
 
@@ -84,7 +85,8 @@ def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
     elif summary["test"]:
         test = summary["test"]
         images = f"{test['images']:,} image{'s' * (test['images'] != 1)}"
-        lines.append(f"test accuracy {test['accuracy']:.2%} on {images}, measured once, with the weights of that epoch")
+        score = SCORES[summary.get("task", "single")].removeprefix("val_")
+        lines.append(f"test {score} {test[score]:.2%} on {images}, measured once, with the weights of that epoch")
     if left_out := summary["skipped_steps"]:
         lines.append(f"{left_out} step{'s' * (left_out > 1)} left out: loss or gradient not finite")
     if rollbacks := summary["rollbacks"]:
@@ -111,7 +113,7 @@ def _loss(value: float) -> str:
 
 
 def _score(monitor: str, value: float) -> str:
-    return f"{value:.2%}" if monitor.endswith("accuracy") else f"{value:.4f}"
+    return f"{value:.4f}" if monitor == "val_loss" else f"{value:.2%}"
 
 
 def _numbers(values: Sequence[float]) -> str:

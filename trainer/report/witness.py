@@ -11,11 +11,11 @@ from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import Scores
 from trainer.engine.probe import Probed
 from trainer.engine.state import State
-from trainer.engine.verdicts import Verdicts
 from trainer.records.kept import kept_name
 from trainer.records.metrics import MetricsFile
 from trainer.report.console import Screen
 from trainer.report.sentences import epoch_line, probe_line
+from trainer.task.task import Task, Verdicts
 
 _TOLERATED = 2
 """Saves in a row that may fail before the run ends: room may be made meanwhile."""
@@ -35,8 +35,9 @@ class Pace:
 class Witness:
     """Is told by the loop, and tells the files and the screen."""
 
-    def __init__(self, pace: Pace, checkpoints: Checkpoints, metrics: MetricsFile, screen: Screen) -> None:
+    def __init__(self, pace: Pace, task: Task, checkpoints: Checkpoints, metrics: MetricsFile, screen: Screen) -> None:
         self._pace = pace
+        self._task = task
         self._checkpoints = checkpoints
         self._metrics = metrics
         self._screen = screen
@@ -58,11 +59,12 @@ class Witness:
         self._screen.say(probe_line(probed))
 
     def logged(self, state: State, scores: Scores, lr: float) -> None:
-        values = {"loss": scores.loss, "accuracy": scores.accuracy, "lr": lr}
+        name = self._task.step_score
+        values = {"loss": scores.loss, name: scores.score, "lr": lr}
         steps = self._pace.steps // self._pace.epochs
         about = {"steps_per_epoch": steps, "seconds": self._seconds()}
         self._metrics.append("step", state.step, state.epoch + 1, **about, **values)
-        self._bar.move(state.step, numbers=f"loss {scores.loss:.4f} accuracy {scores.accuracy:.2%} lr {lr:.2e}")
+        self._bar.move(state.step, numbers=f"loss {scores.loss:.4f} {name} {scores.score:.2%} lr {lr:.2e}")
 
     def epoch(self, report: EpochReport) -> None:
         images_per_second = report.images / report.train_seconds
@@ -73,17 +75,17 @@ class Witness:
             report.epoch,
             seconds=self._seconds(),
             train_loss=report.train.loss,
-            train_accuracy=report.train.accuracy,
+            **{f"train_{self._task.step_score}": report.train.score},
             val_loss=report.val.loss,
             val_objective=report.val.objective,
-            val_accuracy=report.val.accuracy,
+            **{f"val_{self._task.score}": report.val.score},
             lr=report.lr,
             best=report.is_best,
             train_seconds=report.train_seconds,
             val_seconds=report.val_seconds,
             images_per_second=images_per_second,
         )
-        self._screen.say(epoch_line(report, self._pace.epochs, images_per_second))
+        self._screen.say(epoch_line(report, self._task, self._pace.epochs, images_per_second))
 
     def save(self, state: State, *, is_best: bool) -> None:
         """Saves the state, or tells that the disk does not take it. Raises SaveError the third time in a row."""

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from trainer.build.training import Job
 from trainer.engine.checkpoint import Checkpoints
-from trainer.engine.verdicts import Verdicts
 from trainer.feed.batches import EvalBatches, one_by_one
 from trainer.feed.store import Store
 from trainer.feed.stream import StreamedStore
@@ -20,6 +19,8 @@ from trainer.report.page.facts import facts_of
 from trainer.report.page.pictures import Mistake, Pictures, Sample, drawn, write_pictures
 from trainer.report.page.write import write_run_page
 from trainer.rng import Draws
+from trainer.task.single import Verdicts as OfSingle
+from trainer.task.task import Verdicts
 
 _SAMPLES = 6
 
@@ -40,12 +41,13 @@ def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None) 
 def pictures_of(job: Job, part: str, answers: Verdicts | None) -> Pictures:
     """The pictures for the page. part: validation | test; answers: those of the weights that the model holds, on it."""
     batches = job.test_batches if part == "test" else job.val_batches
-    mistakes = () if answers is None or batches is None else _mistakes(job, batches, answers)
+    is_told = isinstance(answers, OfSingle) and batches is not None
+    mistakes = _mistakes(job, batches, answers) if is_told else ()  # type: ignore[arg-type]
     headings, samples = _samples(job)
     return Pictures(headings, samples, part, mistakes)
 
 
-def _mistakes(job: Job, batches: EvalBatches, answers: Verdicts) -> tuple[Mistake, ...]:
+def _mistakes(job: Job, batches: EvalBatches, answers: OfSingle) -> tuple[Mistake, ...]:
     places = surest_mistakes(answers, MOST)
     if not places:
         return ()

@@ -68,9 +68,9 @@ def run_many(jobs: Jobs) -> int:
 
     with _composed_once():
         hand_to_hydra([*jobs.words_in(folder), *_QUIET, "hydra.sweep.subdir=${hydra.job.num}"], job)
-    print_table(folder, settings.monitor)
+    print_table(folder, jobs.first.monitor)
     if settings.report:
-        print_page(folder, settings.monitor)
+        print_page(folder, jobs.first.monitor)
     if not failed:
         return 0
     print(

@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trainer.config import SCORES
 from trainer.errors import CheckpointError, TrainerError
 from trainer.records.folder import RunFolder, read_json, replace_text
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
-_SCORES = ("val_accuracy", "val_loss", "val_objective")
-"""Of the best epoch. Runs are ranked by one of the first two, and where that is the same by the other."""
+_LOSSES = ("val_loss", "val_objective")
+"""Of the best epoch, beside the task's score. Runs are ranked by that or by the first of these, of equals by both."""
 _WIDE = 240
 """Characters: a log file has no width of its own."""
 _SIDE_BY_SIDE = 8
@@ -35,8 +36,9 @@ def print_table(folder: Path, monitor: str) -> None:
     """
     runs = ranked(folder, monitor)
     keys = _varying(runs)
-    rows = [_row(rank, run, monitor, keys) for rank, run in enumerate(runs, 1)]
-    header = [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:], *(score for score in _SCORES if score != monitor)]
+    scores = (_score_of(runs), *_LOSSES)
+    rows = [_row(rank, run, scores, keys) for rank, run in enumerate(runs, 1)]
+    header = [*_COLUMNS[:2], monitor, *keys, *_COLUMNS[2:], *(score for score in scores if score != monitor)]
     _show(rows, header, f"{folder}, best {monitor} first", folder / "results.csv")
     if not _validated_alike(runs):
         print("These runs were not all validated on the same images: their scores compare only as far as those do.")
@@ -107,9 +109,15 @@ def _validated_alike(runs: list[dict[str, Any]]) -> bool:
 
 def _place(scores: Mapping[str, float | None], monitor: str) -> tuple[tuple[bool, float], ...]:
     """What sorts the best monitored score first, and none last; where it is the same, the best of the other."""
-    accuracy, loss = scores.get("val_accuracy"), scores.get("val_loss")
-    place = (accuracy is None, -(accuracy or 0.0)), (loss is None, loss or 0.0)
-    return place if monitor == "val_accuracy" else place[::-1]
+    name = next((name for name in SCORES.values() if name in scores), None)
+    score, loss = scores.get(name or monitor), scores.get("val_loss")
+    place = (score is None, -(score or 0.0)), (loss is None, loss or 0.0)
+    return place[::-1] if monitor == "val_loss" else place
+
+
+def _score_of(runs: list[dict[str, Any]]) -> str:
+    """What the task of the runs calls its score."""
+    return SCORES[next((run["task"] for run in runs if "task" in run), "single")]
 
 
 def _mean(scores: list[float | None]) -> float | None:
@@ -123,12 +131,12 @@ def _varying(runs: list[dict[str, Any]]) -> list[str]:
     return [key for key in keys if len({run["said"].get(key) for run in runs}) > 1]
 
 
-def _row(rank: int, run: dict[str, Any], monitor: str, keys: list[str]) -> dict[str, str]:
+def _row(rank: int, run: dict[str, Any], scores: Sequence[str], keys: list[str]) -> dict[str, str]:
     score, best = run["score"], run.get("best") or {}
     return {
         "rank": str(rank) if score is not None else "-",
         "run": run["run"],
-        **{key: f"{best[key]:.4f}" if best.get(key) is not None else "-" for key in _SCORES},
+        **{key: f"{best[key]:.4f}" if best.get(key) is not None else "-" for key in scores},
         **{key: run["said"].get(key, "") for key in keys},
         "status": "done" if run.get("status") == "finished" else "FAILED",
         "best_epoch": str(best.get("epoch", "-")),

@@ -167,7 +167,9 @@ def of_evaluation(data: Mapping[str, Any], folder: Path) -> Scores:
 
 def of_training(summary: Mapping[str, Any], classes: tuple[str, ...] = ()) -> list[Scores]:
     """What the run itself counted, on its test part and in validation."""
-    found = []
+    found: list[Scores] = []
+    if summary.get("task", "single") != "single":
+        return found
     test, best = summary.get("test"), summary.get("best")
     if test:
         found.append(_counted("test", test, test["images"], test["accuracy"], classes))

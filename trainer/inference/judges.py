@@ -1,0 +1,25 @@
+"""How answers are judged and told, task by task: the one place where a verb or a page asks for it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from trainer.inference import selected, several
+from trainer.task.task import Task
+
+
+class Judge(Protocol):
+    """What is told of the answers of a task."""
+
+    def figures(self, answers: Any, classes: Sequence[str]) -> dict[str, Any]:
+        """Plain data for summary.json, class by class; nothing in any of it where the answers are None."""
+
+    def surest_mistakes(self, answers: Any, most: int) -> list[int]:
+        """Images that were answered wrongly, as places in their part, surest first."""
+
+
+_JUDGES: dict[str, Judge] = {"single": selected, "multi": several}
+
+
+def judge_of(task: Task | str) -> Judge:
+    """The judge of a task, or of the one with this name."""
+    return _JUDGES[task if isinstance(task, str) else task.name]

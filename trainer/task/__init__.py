@@ -1,0 +1,1 @@
+"""What a label is: how answers are scored by it, and which score selects."""

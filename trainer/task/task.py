@@ -1,0 +1,85 @@
+"""What every task part returns: what a label is, in one place.
+
+The loop, the losses and the mixing know nothing of labels but what a task tells them. A task of another kind, detection
+say, is one more file here, and one more folder that tells its answers in `inference/`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Verdicts(Protocol):
+    """What a model has answered in an evaluation, image by image, in the order of their part; on the CPU."""
+
+    @property
+    def images(self) -> int:
+        """Those that have a label."""
+
+    def plain(self) -> dict[str, Tensor]:
+        """As best.pt holds them."""
+
+
+class Collector(Protocol):
+    """Takes answers batch by batch, and never waits for the device."""
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Shapes (B, C), and those of the labels."""
+
+    def read(self) -> Verdicts:
+        """All of them, read from the device."""
+
+
+class Task(Protocol):
+    """What a label is. Labels lie on the device as the samples have them; targets are what a loss is told."""
+
+    @property
+    def name(self) -> str:
+        """The part's name in conf/task."""
+
+    @property
+    def score(self) -> str:
+        """The share in [0, 1] by which epochs are selected and runs are ranked: accuracy, say. Records have val_…"""
+
+    @property
+    def step_score(self) -> str:
+        """The share in [0, 1] that is told of training, since it is a ratio of sums. Records have train_…"""
+
+    @property
+    def weights_in_words(self) -> str:
+        """What the criterion's class weights are of."""
+
+    def refuse(self, labels: Tensor, num_classes: int) -> str | None:
+        """Why labels of this shape are no labels of the task, and what to do; None where they are."""
+
+    def has_label(self, labels: Tensor) -> Tensor:
+        """(N,) bool: which images tell anything."""
+
+    def targets(self, labels: Tensor, num_classes: int) -> Tensor:
+        """(B, C) float32, of labels or of what are targets already."""
+
+    def weights(self, targets: Tensor, class_weights: Tensor) -> Tensor:
+        """(B,) float32: what the sample's loss is divided by, summed over a step."""
+
+    def mixed(self, targets: Tensor, partner: Tensor, share: Tensor) -> Tensor:
+        """The targets of samples of which a share, (B, 1), is their own, and the rest their partner's."""
+
+    def tally(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Two sums over the batch, whose ratio is the step_score."""
+
+    def surprise(self, logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+        """(2,): the sum of plain cross-entropy in nats, worked out in this type, and what it is divided by."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(B, C) of (B, C)."""
+
+    def collector(self) -> Collector:
+        """One for an evaluation."""
+
+    def score_of(self, ratio: float, verdicts: Verdicts) -> float:
+        """The score of an evaluation whose tallies have this ratio."""
+
+    def verdicts_in(self, saved: Mapping[str, Any]) -> Verdicts | None:
+        """Those that a best.pt holds; None where it has none of this task."""
