@@ -69,6 +69,7 @@ class Multi:
     """From which probability on a label is answered; None: by its F1 on the validation part."""
 
     name = "multi"
+    labels = "several"
     score = "map"
     step_score = "f1"
     weights_in_words = "a picture with the label counts, beside one without it"
