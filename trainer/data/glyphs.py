@@ -89,6 +89,7 @@ class _Drawn:
     grey: bool
     seed: int
     part: str
+    groups = None
 
     @property
     def labels(self) -> Tensor:

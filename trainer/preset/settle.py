@@ -9,6 +9,7 @@ from typing import Any
 
 from trainer.build.data import open_source
 from trainer.config import OWN_PICTURES, ROOMS, Config
+from trainer.data.groups import can_be_held_out
 from trainer.data.limits import limited
 from trainer.errors import ConfigError, DataError, told
 from trainer.feed.pack import Progress
@@ -80,6 +81,8 @@ def _pictures(config: Config) -> Pictures:
     with told(source.losses, DataError):
         taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     spare = taken.train.labels[taken.train.labels >= 0].bincount().max() > 1
+    groups = taken.train.groups
+    spare = spare and (groups is None or can_be_held_out(groups, taken.train.labels))
     return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare))
 
 
