@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,13 @@ def test_every_patient_validates_in_one_fold(tmp_path: Path) -> None:
     assert sorted(itertools.chain(*found)) == [f"{number:02d}" for number in range(10)]
 
 
+def test_an_archive_is_divided_as_the_folder_that_is_in_it(tmp_path: Path) -> None:
+    root = patients(tmp_path / "photos")
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path, "photos")
+    packed = folder(root=archive, group=PATIENT, cache_dir=str(tmp_path / "cache"))
+    assert sorted(packed.val.keys) == sorted(folder(root=str(root), group=PATIENT).val.keys)
+
+
 def test_without_groups_the_division_stays_what_it_was(tmp_path: Path) -> None:
     source = folder(root=str(patients(tmp_path)), val=0.2)
     keys = sorted([*source.train.keys, *source.val.keys])
@@ -242,7 +250,7 @@ def test_a_group_in_two_parts_that_are_given_is_named(run: Callable[..., Ended],
     ended = run(tmp_path / "set", f"data.group={PATIENT}")
     assert ended.code == 0, ended.err
     assert (
-        "2 of the 2 validation groups are training groups too, which flatters the validation scores: 00, 01"
+        "In both training and validation: 2 of the 2 validation groups, which flatters the validation scores: 00, 01"
         in ended.out
     )
 

@@ -82,8 +82,8 @@ def _pictures(config: Config) -> Pictures:
         taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     spare = taken.train.labels[taken.train.labels >= 0].bincount().max() > 1
     groups = taken.train.groups
-    spare = spare and (groups is None or can_be_held_out(groups, taken.train.labels))
-    return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare))
+    may = groups is None or can_be_held_out(groups, taken.train.labels)
+    return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare) and may)
 
 
 def _done(config: Config) -> Config:
