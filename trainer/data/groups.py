@@ -24,7 +24,7 @@ _WORTH_A_CHANGE = 0.01
 def groups_held_out(groups: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """The indices that stay and those held out, both ascending, int64: whole groups, about share of every class.
 
-    Of every class a group stays, and one is held out if one can be spared: what would take all of some class away stays.
+    Of every class a group stays, and one is held out if one can be spared: what would take all of a class away stays.
     """
     members, counts = counted(groups, labels)
     part = _placed(counts, [1 - share, share], may_take_all=[True, False])
@@ -91,8 +91,8 @@ def in_words(source: Source) -> list[str]:
     for one, other in combinations(found, 2):
         if both := sorted(found[one].keys() & found[other].keys()):
             lines.append(
-                f"In both {one} and {other}: {len(both):,} of the {len(found[other]):,} {other} groups, which flatters the "
-                f"{other} scores: {some(both)}"
+                f"In both {one} and {other}: {len(both):,} of the {len(found[other]):,} {other} groups, which flatters "
+                f"the {other} scores: {some(both)}"
             )
     return lines
 
