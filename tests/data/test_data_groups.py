@@ -99,28 +99,28 @@ def test_a_share_is_within_one_groups_size_of_the_best_that_whole_groups_allow(c
         assert ours <= best + max((each / total).max() for each in counts.values()) + 1e-12
 
 
-@settings(max_examples=50)
-@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(2, 6))
-def test_folds_are_as_even_as_those_of_scikit_learn(seed: int, folds: int, classes: int) -> None:
-    rng = np.random.default_rng(seed)
-    likely = rng.dirichlet(np.ones(classes), 40)
-    sizes = rng.integers(1, 30, 40)
-    labels = np.concatenate([rng.choice(classes, size, p=p) for size, p in zip(sizes, likely, strict=True)])
-    groups = np.repeat([f"p{number}" for number in range(40)], sizes)
-    ours = fold_of_groups(groups.tolist(), torch.from_numpy(labels), folds).numpy()
-    theirs = np.empty_like(ours)
-    with warnings.catch_warnings(action="ignore"):  # of classes with fewer images than folds
-        for fold, (_, places) in enumerate(StratifiedGroupKFold(folds).split(labels, labels, groups)):
-            theirs[places] = fold
+def unevenness(labels: np.ndarray, fold_of: np.ndarray) -> float:
+    """The mean over the classes of the standard deviation of what each fold has of one."""
+    has = [[(labels[fold_of == fold] == each).sum() for each in np.unique(labels)] for fold in np.unique(fold_of)]
+    share = np.array(has)
+    return float((share / share.sum(0)).std(0).mean())
 
-    def unevenness(fold_of: np.ndarray) -> float:
-        """The mean over the classes of the standard deviation of what each fold has of one."""
-        share = np.array(
-            [[(labels[fold_of == fold] == each).sum() for each in range(classes)] for fold in range(folds)]
-        )
-        return float((share / share.sum(0)).std(0).mean())
 
-    assert unevenness(ours) <= unevenness(theirs) + 0.02
+def test_folds_are_as_even_as_those_of_scikit_learn() -> None:
+    ours, theirs = [], []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        folds, classes = rng.integers(2, 6), rng.integers(2, 7)
+        likely, sizes = rng.dirichlet(np.ones(classes), 40), rng.integers(1, 30, 40)
+        labels = np.concatenate([rng.choice(classes, size, p=p) for size, p in zip(sizes, likely, strict=True)])
+        groups = np.repeat([f"p{number}" for number in range(40)], sizes)
+        ours.append(unevenness(labels, fold_of_groups(groups.tolist(), torch.from_numpy(labels), folds).numpy()))
+        found = np.empty_like(labels)
+        with warnings.catch_warnings(action="ignore"):  # of classes with fewer images than folds
+            for fold, (_, places) in enumerate(StratifiedGroupKFold(folds).split(labels, labels, groups)):
+                found[places] = fold
+        theirs.append(unevenness(labels, found))
+    assert np.mean(ours) <= np.mean(theirs) and np.subtract(ours, theirs).max() < 0.03
 
 
 @given(drawn(), SHARES, st.randoms(use_true_random=False))
