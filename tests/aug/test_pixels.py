@@ -11,6 +11,7 @@ from trainer.aug.custom import custom
 from trainer.aug.policy import Levels
 from trainer.aug.transform import Transform
 from trainer.rng import Draws
+from trainer.size import square
 
 BLACK_AND_WHITE = Levels(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 NOT_ROUND = Levels(torch.tensor([-2.0, -1.0, 0.5])[:, None, None], torch.tensor([2.0, 1.0, 4.5])[:, None, None])
@@ -110,7 +111,7 @@ def test_a_large_rectangle_lies_within_the_picture(aspect_free):
 
 def test_a_box_holds_the_pixels_whose_centres_lie_in_it():
     edges = [torch.tensor([value]) for value in (0.2, -0.5, 0.71, 0.35)]
-    mask = inside(*edges, 10, torch.device("cpu"))[0, 0]
+    mask = inside(*edges, square(10), torch.device("cpu"))[0, 0]
     wanted = torch.zeros(10, 10, dtype=torch.bool)
     wanted[:3, 2:7] = True  # centres at 0.05, 0.15, 0.25 down, and 0.25 to 0.65 across
     assert torch.equal(mask, wanted)
@@ -134,10 +135,10 @@ def test_a_stage_does_the_same_bits_to_a_sample_alone_and_in_any_batch(name, siz
 def test_salt_and_pepper_are_black_and_white_after_the_normalisation_too():
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     images = torch.full((50, 3, 16, 16), 100, dtype=torch.uint8)
-    seen = Transform(custom(salt_pepper=0.5), 16, mean, std)(images, draws_of(50))
+    seen = Transform(custom(salt_pepper=0.5), square(16), mean, std)(images, draws_of(50))
     levels = seen * torch.tensor(std)[:, None, None] + torch.tensor(mean)[:, None, None]
     expected = torch.tensor([0.0, 100 / 255, 1.0])
     assert (levels[..., None] - expected).abs().amin(dim=-1).max() < 1e-6
     assert all((levels - each).abs().min() < 1e-6 for each in expected)
-    plain = Transform(custom(salt_pepper=0.5), 16, mean, std)(images)  # in evaluation nothing of it happens
+    plain = Transform(custom(salt_pepper=0.5), square(16), mean, std)(images)  # in evaluation nothing of it happens
     assert plain.flatten(2).std(dim=2).max() < 1e-6

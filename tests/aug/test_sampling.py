@@ -21,6 +21,7 @@ from trainer.aug.sampling import blend_steps, blended
 from trainer.aug.transform import Transform
 from trainer.data.decode import Frame, framed
 from trainer.rng import Draws
+from trainer.size import square
 
 SIZE, NUM_PICTURES = 64, 24
 TURNED = custom(rotate=10.0, zoom=1.1, shift=0.06)
@@ -31,7 +32,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 def transform(policy: Policy, size: int, channels: int = 3, **options: object) -> Transform:
-    return Transform(policy, size, (0.4,) * channels, (0.2,) * channels, **options)  # type: ignore[arg-type]
+    return Transform(policy, square(size), (0.4,) * channels, (0.2,) * channels, **options)  # type: ignore[arg-type]
 
 
 def fixed(*matrices: Tensor) -> GeometryMap:
@@ -99,7 +100,7 @@ def pictures(exponent: float) -> Iterator[Image.Image]:
 
 
 def kept_at(side: int, exponent: float) -> Tensor:
-    return torch.stack([framed(picture, "", Frame(side)) for picture in pictures(exponent)])
+    return torch.stack([framed(picture, "", Frame(square(side))) for picture in pictures(exponent)])
 
 
 def detail(images: Tensor) -> float:
@@ -144,10 +145,12 @@ def test_a_blend_is_the_convolution_in_double_precision() -> None:
 
 def test_an_image_as_large_as_it_is_seen_is_sharpened_and_a_larger_one_softened_the_more_the_larger() -> None:
     identity = mirroring(1, 1)[None]
-    steps = [blend_steps(identity, (kept, kept), (kept, kept), 128).item() for kept in (128, 144, 160, 176, 192)]
+    steps = [
+        blend_steps(identity, (kept, kept), (kept, kept), square(128)).item() for kept in (128, 144, 160, 176, 192)
+    ]
     assert steps == [-7, 25, 14, 11, 8]
     half, more = (mirroring(factor, factor)[None] for factor in (0.5, 1.2))
-    magnified, shrunk = (blend_steps(each, (160, 160), (160, 160), 128).item() for each in (half, more))
+    magnified, shrunk = (blend_steps(each, (160, 160), (160, 160), square(128)).item() for each in (half, more))
     assert magnified < 0 and 8 <= shrunk < 14  # as if it had been kept at 80, and at 192
 
 
@@ -162,7 +165,7 @@ def test_any_map_of_any_image_has_a_blend_whose_sums_fit(
 ) -> None:
     matrix, most = torch.tensor([*values, 1.0], dtype=torch.float64).view(1, 3, 3), int(1.5 * size)
     kept, source = (height, width), (max(1, min(height, most)), max(1, min(width, most)))
-    steps = blend_steps(matrix, kept, source, size).item()
+    steps = blend_steps(matrix, kept, source, square(size)).item()
     assert steps == int(steps) and (8 <= steps <= 124 or -124 <= steps <= -1)
 
 

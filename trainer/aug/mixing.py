@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 from trainer.aug.boxes import inside
 from trainer.aug.policy import KeepMap
 from trainer.rng import Draws, hash_words
+from trainer.size import Size
 
 _CELLS = 4096
 
@@ -21,7 +22,7 @@ def mixup(concentration: float) -> KeepMap:
     """
     draw = beta(concentration)
 
-    def keep(draws: Draws, size: int, device: torch.device) -> Tensor:
+    def keep(draws: Draws, size: Size, device: torch.device) -> Tensor:
         share = draw(draws.uniform("aug.mixup").double())
         return torch.maximum(share, 1 - share).to(device, torch.float32)[:, None, None, None]
 
@@ -29,10 +30,13 @@ def mixup(concentration: float) -> KeepMap:
 
 
 def cutmix(concentration: float) -> KeepMap:
-    """Keep all but a square about a random place, of an area drawn from Beta(a, a) (Yun et al. 2019, section 3.1)."""
+    """Keep all but a part about a random place, of an area drawn from Beta(a, a) (Yun et al. 2019, section 3.1).
+
+    The part has the picture's proportions: it is a square of a square.
+    """
     draw = beta(concentration)
 
-    def keep(draws: Draws, size: int, device: torch.device) -> Tensor:
+    def keep(draws: Draws, size: Size, device: torch.device) -> Tensor:
         half = draw(draws.uniform("aug.cutmix.area").double()).sqrt() / 2
         x, y = draws.uniform("aug.cutmix.x"), draws.uniform("aug.cutmix.y")
         return 1 - inside(x - half, y - half, x + half, y + half, size, device).float()
@@ -76,9 +80,9 @@ def partners(draws: Draws) -> Tensor:
 
 
 def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (B, C, S, S) and soft targets (B, C'), each with what it does not keep taken from its partner.
+    """Images (B, C, H, W) and soft targets (B, C'), each with what it does not keep taken from its partner.
 
-    keep: (B, 1, S, S) or (B, 1, 1, 1), in [0, 1]. A target keeps as much as its image does on average.
+    keep: (B, 1, H, W) or (B, 1, 1, 1), in [0, 1]. A target keeps as much as its image does on average.
     """
     share = keep.mean(dim=(1, 2, 3))[:, None]
     return images.lerp(images[partner], (1 - keep).to(images.dtype)), targets.lerp(targets[partner], 1 - share)
@@ -86,7 +90,7 @@ def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor) -> tup
 
 @dataclass(frozen=True)
 class Mixer:
-    """Batches with soft targets: float (B, C, S, S) and labels (B,) on the device -> such images, targets (B, classes).
+    """Batches with soft targets: float (B, C, H, W) and labels (B,) on the device -> such images, targets (B, classes).
 
     Where there are several maps, each sample uses one of them, each as likely. A sample without a label (-1) is
     neither mixed nor mixed in, and its target is zeros, which is 'ignored'.
@@ -100,11 +104,11 @@ class Mixer:
         partner = partners(draws).to(labels.device)
         labelled = labels >= 0
         both = (labelled & labelled[partner])[:, None, None, None]
-        keep = torch.where(both, self._keep(draws, images.shape[-1], images.device), 1.0)
+        keep = torch.where(both, self._keep(draws, Size(*images.shape[-2:]), images.device), 1.0)
         targets = one_hot(labels.clamp(min=0), self.num_classes).float() * labelled[:, None]
         return blend(images, targets, keep, partner)
 
-    def _keep(self, draws: Draws, size: int, device: torch.device) -> Tensor:
+    def _keep(self, draws: Draws, size: Size, device: torch.device) -> Tensor:
         chosen = (len(self.maps) * draws.uniform("aug.mix.map")).long().to(device)[:, None, None, None]
         keep = self.maps[0](draws, size, device)
         for number, draw in enumerate(self.maps[1:], start=1):

@@ -80,7 +80,7 @@ def _pictures(config: Config) -> Pictures:
     with told(source.losses, DataError):
         taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     spare = taken.train.labels[taken.train.labels >= 0].bincount().max() > 1
-    return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare))
+    return Pictures(len(taken.train), source.size.side, can_be_held_out=bool(spare))
 
 
 def _done(config: Config) -> Config:
