@@ -16,7 +16,7 @@ from trainer.feed.store import ResidentStore, StreamedStore
 from trainer.loss.criterion import reduce
 from trainer.registry import LOSSES
 from trainer.rng import Draws
-from trainer.size import square
+from trainer.size import Size, square
 
 CPU = torch.device("cpu")
 KINDS = {"mixup": (mixup(0.4),), "cutmix": (cutmix(1.0),), "both": (mixup(0.4), cutmix(1.0))}
@@ -236,3 +236,18 @@ def test_a_batch_of_one_stays_as_it_is():
     seen, targets = Mixer(KINDS["both"], 3)(images, torch.tensor([2]), draws_of(1))
     torch.testing.assert_close(seen, images)
     torch.testing.assert_close(targets, torch.tensor([[0.0, 0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("size", [Size(24, 40), Size(50, 20)])
+def test_cutmix_replaces_the_share_of_a_rectangle_that_its_label_tells(size):
+    draws, classes = draws_of(200), torch.arange(200)
+    numbered = torch.arange(200.0)[:, None, None, None].expand(-1, 1, *size)  # each image is its own number all over
+    seen, targets = Mixer((cutmix(1.0),), 200)(numbered, classes, draws)
+    replaced = (seen != numbered).double().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(1 - targets[classes, classes].double(), replaced, rtol=0, atol=1e-6)
+    area, x, y = (draws.uniform(f"aug.cutmix.{name}").double() for name in ("area", "x", "y"))
+    half = area.sqrt() / 2
+    whole = (torch.minimum(x, y) > half) & (torch.maximum(x, y) < 1 - half)  # not cut off at an edge
+    assert whole.sum() > 20
+    apart = (replaced - area)[whole].abs()
+    assert (apart <= (half * 2)[whole] * (1 / size.height + 1 / size.width) + 1 / math.prod(size)).all()

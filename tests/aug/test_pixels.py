@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainer.aug import pixels
 from trainer.aug.boxes import inside
@@ -11,7 +13,7 @@ from trainer.aug.custom import custom
 from trainer.aug.policy import Levels
 from trainer.aug.transform import Transform
 from trainer.rng import Draws
-from trainer.size import square
+from trainer.size import Size, square
 
 BLACK_AND_WHITE = Levels(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 NOT_ROUND = Levels(torch.tensor([-2.0, -1.0, 0.5])[:, None, None], torch.tensor([2.0, 1.0, 4.5])[:, None, None])
@@ -142,3 +144,22 @@ def test_salt_and_pepper_are_black_and_white_after_the_normalisation_too():
     assert all((levels - each).abs().min() < 1e-6 for each in expected)
     plain = Transform(custom(salt_pepper=0.5), square(16), mean, std)(images)  # in evaluation nothing of it happens
     assert plain.flatten(2).std(dim=2).max() < 1e-6
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_a_box_in_a_rectangle_holds_what_a_loop_over_its_pixels_finds(height, width):
+    left, top, right, bottom = (torch.tensor([value]) for value in (0.2, -0.5, 0.71, 0.35))
+    mask = inside(left, top, right, bottom, Size(height, width), torch.device("cpu"))[0, 0]
+    for row in range(height):
+        for column in range(width):
+            across, down = (column + 0.5) / width, (row + 0.5) / height
+            sure = min(abs(across - 0.2), abs(across - 0.71), abs(down - 0.35)) > 1e-6
+            assert not sure or bool(mask[row, column]) == (0.2 <= across < 0.71 and -0.5 <= down < 0.35)
+
+
+def test_the_erased_share_of_a_rectangle_is_that_of_a_square():
+    seen = pixels.erase(1.0, 0.4)(torch.full((300, 3, 24, 40), 9.0), draws_of(300), BLACK_AND_WHITE)
+    areas = (seen != 9.0).any(dim=1).double().mean(dim=(1, 2))
+    wanted = draws_of(300).uniform("aug.erase.area", 0.02, 0.4)
+    torch.testing.assert_close(areas, wanted.double(), rtol=0, atol=0.09)
+    assert areas.mean().item() == pytest.approx(wanted.mean().item(), abs=0.01)

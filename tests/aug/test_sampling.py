@@ -21,7 +21,7 @@ from trainer.aug.sampling import blend_steps, blended
 from trainer.aug.transform import Transform
 from trainer.data.decode import Frame, framed
 from trainer.rng import Draws
-from trainer.size import square
+from trainer.size import PlainSize, Size, size_of, square
 
 SIZE, NUM_PICTURES = 64, 24
 TURNED = custom(rotate=10.0, zoom=1.1, shift=0.06)
@@ -31,8 +31,8 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-def transform(policy: Policy, size: int, channels: int = 3, **options: object) -> Transform:
-    return Transform(policy, square(size), (0.4,) * channels, (0.2,) * channels, **options)  # type: ignore[arg-type]
+def transform(policy: Policy, size: PlainSize, channels: int = 3, **options: object) -> Transform:
+    return Transform(policy, size_of(size), (0.4,) * channels, (0.2,) * channels, **options)  # type: ignore[arg-type]
 
 
 def fixed(*matrices: Tensor) -> GeometryMap:
@@ -61,11 +61,11 @@ def test_an_image_that_stays_in_place_is_its_validation_image_bit_for_bit(
 @given(
     st.integers(4, 40),
     st.integers(4, 40),
-    st.integers(4, 24),
+    st.tuples(st.integers(4, 24), st.integers(4, 24)),
     st.lists(st.sampled_from([(1, 1), (-1, 1), (1, -1), (-1, -1), None]), min_size=1, max_size=5),
 )
 def test_mirrored_images_are_bit_for_bit_those_of_validation_whatever_lies_beside_them(
-    height: int, width: int, size: int, signs: list[tuple[int, int] | None]
+    height: int, width: int, size: tuple[int, int], signs: list[tuple[int, int] | None]
 ) -> None:
     turned = geometry.rotation(torch.tensor([9.0], dtype=torch.float64), width / height)[0]
     matrices = [turned if each is None else mirroring(*each) for each in signs]
@@ -185,3 +185,11 @@ def test_noise_that_is_told_apart_in_training_is_told_apart_in_validation(
         assert ended.code == 0, ended.err
         last = lines_of(tmp_path / "outputs" / f"noise-{prepare}" / "metrics.jsonl", "epoch")[-1]
         assert float(str(last["val_accuracy"])) > 0.9, prepare
+
+
+def test_a_rectangle_is_sharpened_as_the_square_with_as_many_pixels() -> None:
+    turned = geometry.rotation(torch.tensor([7.0], dtype=torch.float64), 1.0)
+    for scale in (1, 1.25):
+        of_square = blend_steps(turned, (round(80 * scale),) * 2, (round(80 * scale),) * 2, square(80))
+        kept = (round(40 * scale), round(160 * scale))
+        assert (blend_steps(turned, kept, kept, Size(40, 160)) - of_square).abs() <= 1  # of 14; with 128, of 9

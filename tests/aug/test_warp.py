@@ -17,7 +17,7 @@ from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform
 from trainer.aug.warp import warp
 from trainer.rng import Draws
-from trainer.size import square
+from trainer.size import Size, square
 
 ANGLES, FACTORS, ASPECTS = st.floats(-180, 180), st.floats(0.2, 5), st.floats(0.25, 4)
 BILINEAR = InterpolationMode.BILINEAR
@@ -293,3 +293,63 @@ def test_a_crop_has_the_aspect_that_its_options_say_beside_that_of_a_wide_image(
     whole = (width < 1) & (height < 1)
     ratios = (width / height)[whole]
     assert whole.sum() > 2000 and 0.5 - 1e-6 <= ratios.min() < 0.52 and 1.9 < ratios.max() <= 2 + 1e-6
+
+
+RECTANGLES = [Size(24, 40), Size(44, 26)]
+
+
+def landscape(size):
+    """Smooth noise in the shape of the size, (1, 3, height, width) in [0, 255]."""
+    coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    return 255 * F.interpolate(coarse, size, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+@pytest.mark.parametrize("size", RECTANGLES)
+@pytest.mark.parametrize(
+    ("angle", "factor", "right", "down"), [(20.0, 1.0, 0, 0), (-35.0, 1.2, 2, -3), (0.0, 0.9, 3, 1)]
+)
+def test_a_rectangle_is_turned_zoomed_and_shifted_as_torchvision_does_it(size, angle, factor, right, down):
+    image, aspect = landscape(size), size.width / size.height
+    matrix = geometry.rotation(one(angle), aspect) @ geometry.scaling(one(1 / factor), one(1 / factor))
+    matrix = matrix @ geometry.translation(one(-2 * right / size.width), one(-2 * down / size.height))
+    theirs = reference.affine(image, -angle, [right, down], factor, [0.0], BILINEAR)
+    torch.testing.assert_close(inside(warp(image, matrix, size), 10), inside(theirs, 10), rtol=0, atol=0.05)
+    others = reference.affine(image, angle + 5, [right, down], factor, [0.0], BILINEAR)
+    assert not torch.allclose(inside(warp(image, matrix, size), 10), inside(others, 10), atol=1.0)
+
+
+@pytest.mark.parametrize("size", RECTANGLES)
+def test_a_rectangle_slants_as_torchvision_does_it(size):
+    image, aspect = landscape(size), size.width / size.height
+    ours = warp(image, geometry.shearing(one(0.2), one(-0.1), aspect), size)
+    degrees = [math.degrees(math.atan(each)) for each in (0.2, -0.1)]
+    theirs = reference.affine(image, 0.0, [0, 0], 1.0, degrees, BILINEAR)
+    torch.testing.assert_close(inside(ours, 9), inside(theirs, 9), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("size", [Size(60, 100), Size(96, 64)])
+@pytest.mark.parametrize("angle", [12.0, -45.0, 90.0])
+def test_a_square_that_is_turned_in_a_rectangle_stays_the_square_that_pillow_turns(size, angle):
+    pixels = numpy.zeros(size, dtype=numpy.uint8)
+    row, column = size.height // 2, size.width // 2
+    pixels[row - 14 : row + 14, column - 14 : column + 14] = 255
+    theirs = torch.from_numpy(numpy.array(Image.fromarray(pixels).rotate(angle, Image.Resampling.BILINEAR)))
+    image, aspect = torch.from_numpy(pixels)[None, None].float(), size.width / size.height
+    turned = warp(image, geometry.rotation(one(angle), aspect), size, "zeros")[0, 0]
+    assert (turned - theirs).abs().max() <= 2
+    sheared = warp(image, geometry.rotation(one(angle), 1.0), size, "zeros")[0, 0]
+    assert (sheared - theirs).abs().max() > 100
+
+
+@given(st.integers(2, 40), st.integers(2, 40))
+def test_the_identity_leaves_every_bit_of_a_rectangle_and_mirroring_only_moves_them(height, width):
+    image = landscape(Size(height, width))
+    matrices = torch.cat([geometry.scaling(one(x), one(y)) for x, y in ((1.0, 1.0), (-1.0, 1.0), (1.0, -1.0))])
+    seen = warp(image.expand(3, -1, -1, -1).contiguous(), matrices, Size(height, width))
+    assert torch.equal(seen, torch.cat([image, image.flip(3), image.flip(2)]))
+
+
+def test_a_crop_without_another_aspect_has_the_proportions_of_the_picture():
+    matrices = geometry.crop(0.8, 1.0)(Draws(0, 0, torch.arange(100)), 40 / 24)
+    torch.testing.assert_close(matrices[:, 0, 0], matrices[:, 1, 1])
+    assert matrices[:, 0, 0].min() < 0.6

@@ -14,7 +14,8 @@ from torchvision.transforms import v2 as tv  # type: ignore[import-untyped]
 
 from trainer.data.decode import Frame, decode, framed, short_side
 from trainer.errors import DataError
-from trainer.size import square
+from trainer.schema import Fit
+from trainer.size import Size, square
 
 RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)  # 1 x 2
 
@@ -283,3 +284,54 @@ def test_nearest_takes_pixels_of_the_file_itself_from_a_jpeg_too(tmp_path: Path)
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
 def test_every_fit_takes_any_shape(tmp_path: Path, size: tuple[int, int], fit: Any) -> None:
     assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(square(16), fit=fit)).shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize("size", [(200, 60), (60, 200), (164, 48), (40, 24), (9, 7)])
+@pytest.mark.parametrize("seen", [Size(48, 80), Size(40, 24)])
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_and_fit_of_a_rectangle_is_pillows(method: Any, seen: Size, size: tuple[int, int]) -> None:
+    picture, resampling, (height, width) = scene(*size), METHODS[method], seen
+    across, down = min(size[0], size[1] * width / height), min(size[1], size[0] * height / width)
+    left, top = (size[0] - across) // 2, (size[1] - down) // 2  # from a whole pixel on
+    expected = {
+        "crop": picture.resize((width, height), resampling, box=(left, top, left + across, top + down)),
+        "squish": picture.resize((width, height), resampling),
+    }
+    contained = ImageOps.contain(picture, (width, height), resampling)
+    expected["pad"] = Image.new("RGB", (width, height))
+    expected["pad"].paste(contained, ((width - contained.width) // 2, (height - contained.height) // 2))
+    for fit, image in expected.items():
+        ours = framed(picture, "", Frame(seen, resize=method, fit=fit)).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
+        assert np.array_equal(ours, np.array(image)), fit
+
+
+def test_the_crop_of_a_rectangle_lies_in_the_middle_and_has_its_proportions() -> None:
+    y, x = np.meshgrid(np.arange(120.0), np.arange(240.0), indexing="ij")
+    ramps = Image.fromarray(np.stack([x, 2 * y, 0 * x], axis=2).astype(np.uint8))
+    seen = framed(ramps, "", Frame(Size(48, 80))).float()  # 200 of 240 pixels across, all of 120 down
+    assert seen[0, 0].tolist() == pytest.approx((20 + (np.arange(80) + 0.5) * 2.5 - 0.5).tolist(), abs=0.6)
+    assert seen[1, :, 0].tolist() == pytest.approx((2 * ((np.arange(48) + 0.5) * 2.5 - 0.5)).tolist(), abs=1.1)
+    share = framed(ramps, "", Frame(Size(48, 80), crop_share=0.5)).float()
+    assert share[0, 0].tolist() == pytest.approx((70 + (np.arange(80) + 0.5) * 1.25 - 0.5).tolist(), abs=0.6)
+
+
+def test_a_photograph_on_its_side_keeps_its_detail_in_a_rectangle(tmp_path: Path) -> None:
+    waves = 127.5 + 100 * np.sin(np.arange(512) * (np.pi / 8))
+    picture, exif = Image.fromarray(np.tile(waves, (512, 1)).astype(np.uint8)), Image.Exif()
+    exif[0x0112] = 6
+    frame = Frame(Size(64, 256), grey=True, fit="squish")
+    upright = framed(picture.transpose(Image.Transpose.ROTATE_270), "", frame).float()
+    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95, exif=exif), frame).float()
+    assert (jpeg - upright).abs().max() <= 4 and frame.draft == 256
+
+
+@pytest.mark.parametrize("fit", ["crop", "squish", "pad"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
+def test_any_picture_becomes_a_rectangle(size: tuple[int, int], fit: Fit) -> None:
+    assert framed(Image.new("RGB", size), "", Frame(Size(12, 30), fit=fit)).shape == (3, 12, 30)
+
+
+def test_a_rectangle_has_stores_of_its_own() -> None:
+    frames = [Frame(Size(16, 24)), Frame(Size(24, 16)), Frame(square(16)), Frame(square(24))]
+    assert repr(frames[0]) == "Frame(side=[16, 24], grey=False, resize='bilinear', fit='crop')"
+    assert len(set(map(repr, frames))) == 4
