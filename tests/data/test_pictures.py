@@ -177,10 +177,10 @@ def test_a_run_in_grey_takes_lossless_jpegs_and_lab_tiffs(train: Callable[..., E
 def test_a_grey_that_a_deep_png_calls_transparent_is_white(tmp_path: Path, side: int | None) -> None:
     values = np.repeat(np.array([[0, 1000, 65535, 1000]], np.uint16), 4, axis=0)
     Image.fromarray(values).save(tmp_path / "a.png", transparency=1000)
-    assert decode(tmp_path / "a.png", Frame(square(side), grey=True))[0, 0].tolist() == [0, 255, 255, 255]
+    assert decode(tmp_path / "a.png", Frame(side and square(side), grey=True))[0, 0].tolist() == [0, 255, 255, 255]
 
 
-@pytest.mark.parametrize("step", ["_to_eight_bits", "_flat", "_square"])
+@pytest.mark.parametrize("step", ["_to_eight_bits", "_flat", "_fitted"])
 def test_whatever_fails_on_the_way_to_the_pixels_is_the_images_own_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

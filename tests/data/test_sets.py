@@ -20,6 +20,7 @@ from trainer.data.mnist import mnist
 from trainer.errors import DataError
 from trainer.registry import entries
 from trainer.schema import conform
+from trainer.size import square
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -30,7 +31,7 @@ def test_idx_files_are_found_raw_or_zipped_in_both_layouts(tmp_path: Path, zippe
     images = torch.stack([source.train.image(index) for index in range(40)])
     assert torch.equal(images[:, 0], torch.from_numpy(arrays["train-images-idx3-ubyte"]))
     assert source.val.labels.tolist() == arrays["t10k-labels-idx1-ubyte"].tolist()
-    assert source.classes[9] == "Ankle boot" and source.size == 28 and source.channels == 1
+    assert source.classes[9] == "Ankle boot" and source.size == square(28) and source.channels == 1
 
 
 def test_mnist_holds_out_a_share_and_keeps_the_test_part(tmp_path: Path) -> None:

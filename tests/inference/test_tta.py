@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainer.inference.tta import prepared_size, probabilities
-from trainer.size import square
+from trainer.size import Size, square
 
 
 def _from_the_left_edge(pixels: Tensor) -> Tensor:
@@ -57,3 +57,17 @@ def test_an_answer_does_not_depend_on_the_pictures_beside_it(picture: Tensor) ->
     other = 255 - picture
     together = probabilities(_from_the_left_edge, torch.cat([picture, other]), square(8), "crops")
     assert together[0] == pytest.approx(probabilities(_from_the_left_edge, picture, square(8), "crops")[0], abs=1e-12)
+
+
+def test_crops_of_a_rectangle_are_its_centre_and_its_corners() -> None:
+    size, seen = Size(7, 14), list[Tensor]()
+    assert prepared_size(size, "crops") == Size(8, 16)
+    large = torch.arange(128, dtype=torch.uint8).view(1, 1, 8, 16)
+
+    def noted(pixels: Tensor) -> Tensor:
+        seen.append(pixels)
+        return torch.zeros(1, 2)
+
+    probabilities(noted, large, size, "crops")
+    assert [tuple(each.shape[-2:]) for each in seen] == [size] * 10
+    assert [each[0, 0, 0, 0].item() for each in seen[::2]] == [1, 0, 2, 16, 18]
