@@ -197,3 +197,12 @@ def test_shared_options_have_one_type_and_default() -> None:
     for name in everywhere:
         assert all(name in part.options for part in entries("data").values())
     assert all(("fit" in part.options) == ("crop_share" in part.options) for part in entries("data").values())
+
+
+def test_drawn_characters_lie_all_over_a_rectangle() -> None:
+    source = glyphs(images=40, size=[24, 40])
+    assert (source.size, source.train.shape) == ((24, 40), (3, 24, 40))
+    images = torch.stack([source.train.image(index) for index in range(30)]).float()
+    assert images.shape == (30, 3, 24, 40)
+    varied = images.std(dim=0).mean(dim=0)
+    assert varied.min() > 20  # no part of it is always the same
