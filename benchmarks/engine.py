@@ -67,7 +67,7 @@ def bare_loop(model: nn.Module, pair: Pair) -> Callable[[int], int]:
     return run
 
 
-def engine_over_bare(name: str, size: int, *, kernels: bool = False, device: str = "auto") -> Ratio:
+def engine_over_bare(name: str, size: int, *, kernels: bool = False, device: str = "auto", rounds: int = 7) -> Ratio:
     """images/s of the engine over those of the bare loop, both fed with one resident batch.
 
     Of the same layers: what the loop itself costs. kernels: ours with the kernels that a run uses on a CPU.
@@ -91,4 +91,4 @@ def engine_over_bare(name: str, size: int, *, kernels: bool = False, device: str
         return sum(train_epoch(state, batches, recipe, Interrupt()))
 
     bare = bare_loop(model, pair)
-    return in_turn(engine, lambda: bare(STEPS), turns=TURNS)
+    return in_turn(engine, lambda: bare(STEPS), rounds, TURNS)

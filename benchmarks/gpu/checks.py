@@ -89,7 +89,7 @@ def _resumes(place: Place) -> None:
 
 
 def _ahead(place: Place) -> None:
-    steps = 24 if place.small else 200
+    steps = 12 if place.small else 200
     words = (f"epochs={steps // 6}", "aug=strong", "accumulate=1")
     ahead = place.train("ahead", *words)
     with patch.object(loop, "ahead", _one_by_one):
