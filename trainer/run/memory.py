@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from trainer.build.training import Job
 from trainer.config import Config
-from trainer.engine.device import ran_out_of_memory
 from trainer.errors import TrainerError
 from trainer.size import size_of
+from trainer.system.device_errors import ran_out_of_memory
 
 
 @contextmanager
