@@ -18,8 +18,9 @@ from shared import Ended
 from trainer.cli.main import main
 from trainer.records.folder import RunFolder
 from trainer.report.page.charts import BOTTOM, LEFT, RIGHT, TOP, Line, line_chart, matrix, reliability_bars
-from trainer.report.page.facts import RunFacts, Scores
+from trainer.report.page.facts import RunFacts
 from trainer.report.page.pictures import Mistake, Pictures, drawn, read_pictures, write_pictures
+from trainer.report.page.scores import Scores
 from trainer.report.page.settings import differing, unlike_defaults
 from trainer.report.page.words import reading_of_curves, small_print, verdict
 from trainer.report.page.write import write_run_page

@@ -71,6 +71,9 @@ class Multi:
     name = "multi"
     score = "map"
     step_score = "f1"
+    score_in_words = "mean average precision"
+    step_score_in_words = "F1"
+    right_in_words = "exact match"
     weights_in_words = "a picture with the label counts, beside one without it"
 
     def refuse(self, labels: Tensor, num_classes: int) -> str | None:

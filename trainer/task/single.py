@@ -64,6 +64,7 @@ class Single:
     name = "single"
     score = "accuracy"
     step_score = "accuracy"
+    score_in_words = step_score_in_words = right_in_words = "accuracy"
     weights_in_words = "class weights"
 
     def refuse(self, labels: Tensor, num_classes: int) -> str | None:

@@ -48,6 +48,18 @@ class Task(Protocol):
         """The share in [0, 1] that is told of training, since it is a ratio of sums. Records have train_…"""
 
     @property
+    def score_in_words(self) -> str:
+        """Its name, where people read."""
+
+    @property
+    def step_score_in_words(self) -> str:
+        """Its name, where people read."""
+
+    @property
+    def right_in_words(self) -> str:
+        """The name of the share of the images that are answered right in all."""
+
+    @property
     def weights_in_words(self) -> str:
         """What the criterion's class weights are of."""
 
