@@ -94,10 +94,7 @@ def no_better(scores: Scores) -> str:
     if not chance or scores.score - chance > _HARDLY * (1 - chance) or scores.score == 1:
         return ""
     how = "no better" if scores.score <= chance else "hardly better"
-    return (
-        f"It finds the pictures of a label {how} than chance: its mean average precision is {scores.score:.1%}, and a "
-        f"random order has {chance:.1%}."
-    )
+    return f"It finds the pictures of a label {how} than chance, whose {TASK.score_in_words} would be {chance:.1%}."
 
 
 def meaning(scores: Scores) -> list[str]:
