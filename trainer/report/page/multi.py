@@ -40,7 +40,7 @@ TERMS: Sequence[tuple[str, str]] = (
 )
 EXPECT = "a mean average precision of "
 SPOKE_FOR = "the label that is wrong"
-RIGHT, IS_RIGHT = "there", "the label is there"
+RIGHT = IS_RIGHT = "the label is there"
 
 _HARDLY = 0.1
 """A share of the way from a random order to a perfect one that is hardly more than luck."""

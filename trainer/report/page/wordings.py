@@ -23,7 +23,7 @@ class Wording(Protocol):
     """What the map beside a mistake is of."""
     RIGHT: str
     IS_RIGHT: str
-    """What the bars of a reliability diagram count, in a word and in a clause."""
+    """What the bars of a reliability diagram count, in short and as a clause."""
 
     def of_evaluation(self, data: Mapping[str, Any], folder: Path) -> Scores:
         """What an evaluation.json tells. Raises KeyError, TypeError or ValueError if it is none."""
