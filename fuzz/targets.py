@@ -223,6 +223,7 @@ class _Decoded:
     """Forty small images that have to be decoded."""
 
     whole: Samples
+    groups = None
 
     @property
     def labels(self) -> torch.Tensor:

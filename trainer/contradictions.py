@@ -1,12 +1,13 @@
 """Options of a data part that are each right and cannot act together, as far as they alone tell it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def contradicting(data: Mapping[str, Any]) -> list[str]:
     """One line for each contradiction among the options of a data part."""
-    return [*_of_folds(data), *_of_sizes(data), *_of_figures(data)]
+    return [*_of_folds(data), *_of_groups(data), *_of_sizes(data), *_of_figures(data)]
 
 
 def of_other_channels(figures: Sequence[float], channels: int) -> list[str]:
@@ -35,6 +36,27 @@ def _of_folds(data: Mapping[str, Any]) -> list[str]:
         return [f"data.fold: {fold} is out of range. With data.folds={folds} it is 0 to {folds - 1}."]
     if val is not None:
         return [f"data.val: {val} cannot act with data.folds={folds}, where a fold validates. Leave one of them out."]
+    return []
+
+
+def _of_groups(data: Mapping[str, Any]) -> list[str]:
+    """A pattern that names no groups; of a table it is a column, which only the table can tell."""
+    pattern = data.get("group")
+    if not isinstance(pattern, str) or "file" in data:
+        return []
+    try:
+        count = re.compile(pattern).groups
+    except re.error as error:
+        return [
+            f"data.group: '{pattern}' is no regular expression: {error.msg}, at character {(error.pos or 0) + 1}. Mend "
+            f"it, or write \\ before a character that is meant itself."
+        ]
+    if count == 0:
+        return [f"data.group: '{pattern}' needs parentheses around what names the group, such as '({pattern})'."]
+    if count > 1:
+        return [
+            f"data.group: '{pattern}' has {count} pairs of parentheses. One may name the group; begin others with ?:"
+        ]
     return []
 
 

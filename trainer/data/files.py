@@ -33,12 +33,13 @@ _FIT_IN_WORDS = {
 
 
 class File(NamedTuple):
-    """One image file: its class (None: ignored in the loss), its path below the root, bytes, and marks of change."""
+    """One image file: its class (None: ignored in the loss), path below the root, bytes, marks of change, and group."""
 
     label: str | Several | None
     key: str
     num_bytes: int
     changed: Marks
+    group: str | None = None
 
     @property
     def shown(self) -> frozenset[str]:
@@ -90,6 +91,7 @@ class FileSamples:
     changed: Sequence[Marks]
     side: int
     frame: Frame
+    groups: Sequence[str] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -179,7 +181,8 @@ def _samples(files: Files, classes: tuple[str, ...], side: int, frame: Frame) ->
     labels = _labels(files, classes)
     keys = [image.key for image in files.images]
     num_bytes, changed = [image.num_bytes for image in files.images], [image.changed for image in files.images]
-    return FileSamples(files.root, keys, labels, num_bytes, changed, side, frame)
+    groups = [image.group for image in files.images if image.group is not None] or None  # of all, or of none
+    return FileSamples(files.root, keys, labels, num_bytes, changed, side, frame, groups)
 
 
 def _labels(files: Files, classes: Sequence[str]) -> Tensor:

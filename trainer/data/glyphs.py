@@ -92,6 +92,7 @@ class _Drawn:
     grey: bool
     seed: int
     part: str
+    groups = None
 
     @property
     def labels(self) -> Tensor:

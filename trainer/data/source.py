@@ -30,6 +30,10 @@ class Samples(Protocol):
         """(N,) names that stay the same wherever the data lies: they decide splits and the fingerprint."""
 
     @property
+    def groups(self) -> Sequence[str] | None:
+        """(N,) names, as lasting as keys, of what the images of one name share and no two parts may; None: nothing."""
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
 
@@ -52,6 +56,7 @@ class ArraySamples:
     pixels: Tensor
     labels: Tensor
     keys: Sequence[str]
+    groups: Sequence[str] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -90,6 +95,11 @@ class Subset:
     def keys(self) -> Sequence[str]:
         keys = self.whole.keys
         return [keys[index] for index in self.indices.tolist()]
+
+    @property
+    def groups(self) -> Sequence[str] | None:
+        groups = self.whole.groups
+        return None if groups is None else [groups[index] for index in self.indices.tolist()]
 
     @property
     def shape(self) -> tuple[int, int, int]:

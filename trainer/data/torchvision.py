@@ -128,6 +128,7 @@ class TorchvisionSamples:
     labels: Tensor
     side: int
     frame: Frame
+    groups = None
 
     @property
     def keys(self) -> Sequence[str]:

@@ -28,7 +28,7 @@ _KEEPING = ("data.cache", "data.cache_dir", "data.cache_limit")
 """Words on where decoded images are kept, which say nothing of what they are."""
 _PREPARED = ("size", "prepare", "resize", "fit", "crop_share", "grey", "denoise", "normalise", "mean", "std")
 """Options by which pictures are prepared: always as the run's were."""
-_DIVIDED = ("val", "folds", "fold", "ignore")
+_DIVIDED = ("val", "folds", "fold", "group", "ignore")
 """Options of the training that mean nothing to other pictures, all of which are scored."""
 
 
