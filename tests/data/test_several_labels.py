@@ -163,6 +163,11 @@ def test_words_that_contradict_the_task_are_refused_in_one_line(said: Said, word
     assert ended.code == 2 and told in ended.err and ended.err.count("\n") == 1
 
 
+def test_a_loss_that_takes_no_mixed_labels_is_refused_with_one_that_does(said: Said) -> None:
+    ended = said(LISTS, "data.separator=|", "loss=focal", "aug.mixup=0.2")
+    assert ended.code == 2 and ended.err.endswith("or choose another loss: loss=binary_cross_entropy.\n")
+
+
 def test_class_folders_have_one_label_a_picture(train: Callable[..., Ended], photos: Path) -> None:
     for name in ("cat", "dog"):
         (photos / "set" / name).mkdir(parents=True)

@@ -14,10 +14,12 @@ from sklearn.metrics import average_precision_score
 
 from trainer.cli.main import main
 from trainer.records.folder import RunFolder
+from trainer.registry import entries
 from trainer.report.page.facts import RunFacts
 from trainer.report.page.multi import caption, no_better, of_counts, of_evaluation
 from trainer.report.page.pictures import Mistake, read_pictures
 from trainer.report.page.settings import unlike_defaults
+from trainer.report.page.wordings import wording_of
 from trainer.report.page.words import small_print, verdict
 from trainer.report.samples import labels_in_words, mixture_in_words, of_many_classes
 
@@ -60,6 +62,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("data.images=200", "task=multi", "aug.mixup=0.5", "name=x", "report=true")
     assert main([f"output={outputs}", *TINY, *words]) == 0
     return outputs / "x"
+
+
+@pytest.mark.parametrize("name", sorted(entries("task")))
+def test_a_page_has_words_for_every_task(name: str) -> None:
+    assert wording_of(name).TASK.name == name
 
 
 def test_the_page_tells_label_by_label_what_a_run_with_several_labels_is_worth(run: Path) -> None:

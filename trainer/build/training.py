@@ -253,7 +253,7 @@ def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None
     if not criterion.takes_soft_targets:
         raise ConfigError(
             f"aug.mixup, aug.cutmix: mixed images have mixed labels, which loss '{config.parts['loss'].name}' cannot "
-            f"take. Set both to 0, or choose another loss: loss=cross_entropy."
+            f"take. Set both to 0, or choose another loss: loss={criterion.task.usual_loss}."
         )
     if batch_size < 2:
         raise ConfigError("aug.mixup, aug.cutmix: a batch of one image has none to mix it with. Raise batch_size.")

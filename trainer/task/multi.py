@@ -70,6 +70,7 @@ class Multi:
 
     name = "multi"
     labels = "several"
+    usual_loss = "binary_cross_entropy"
     score = "map"
     step_score = "f1"
     score_in_words = "mean average precision"

@@ -63,6 +63,7 @@ class Single:
 
     name = "single"
     labels = "one"
+    usual_loss = "cross_entropy"
     score = "accuracy"
     step_score = "accuracy"
     score_in_words = step_score_in_words = right_in_words = "accuracy"

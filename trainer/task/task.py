@@ -44,6 +44,10 @@ class Task(Protocol):
         """one | several: what a data part that knows both is asked for."""
 
     @property
+    def usual_loss(self) -> str:
+        """The loss part that suits it, mixed labels included."""
+
+    @property
     def score(self) -> str:
         """The share in [0, 1] by which epochs are selected and runs are ranked: accuracy, say. Records have val_…"""
 
