@@ -45,7 +45,10 @@ EVALUATION: dict[str, Any] = {
             "threshold": 0.3,
         },
     },
-    "reliability": [{"low": 0.0, "high": 0.5, "images": 80, "confidence": 0.375, "accuracy": 0.375}],
+    "reliability": [
+        {"low": 0.0, "high": 0.5, "images": 60, "confidence": 0.3, "accuracy": 0.2},
+        {"low": 0.5, "high": 1.0, "images": 20, "confidence": 0.7, "accuracy": 0.8},
+    ],
     "intervals": {"map": [0.81, 0.93]},
     "mistakes": [
         {"path": "a.jpg", "labels": ["cat", "dog"], "label": "dog", "is_there": True, "probability": 0.03},
@@ -111,7 +114,7 @@ def test_the_page_is_drawn_again_from_records_with_what_an_evaluation_says(run: 
     assert "It gets every label right on 24 of 40 test pictures; it most often sees “dog” where it is not." in text
     assert "expect a mean average precision of 81.0 to 93.0% (95%)" in text
     assert "cat and dog: dog missed, 3% sure of it" in text and "no label: cat said too, 97% sure of it" in text
-    assert "Its probabilities are about right: on average it is 38% sure of a label, and 38% are there." in text
+    assert "It is too unsure: on average 70% sure whether a label is there, and right in 80%." in text
 
 
 def test_the_sentence_says_how_often_every_label_is_right_and_what_is_wrong_most_often(tmp_path: Path) -> None:

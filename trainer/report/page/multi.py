@@ -40,12 +40,11 @@ TERMS: Sequence[tuple[str, str]] = (
 )
 EXPECT = "a mean average precision of "
 SPOKE_FOR = "the label that is wrong"
+SURE_OF, BELOW = " whether a label is there", "its probability is too high"
 RIGHT = IS_RIGHT = "the label is there"
 
 _HARDLY = 0.1
 """A share of the way from a random order to a perfect one that is hardly more than luck."""
-_CLOSE = 0.1
-"""A share by which probabilities are hardly wrong."""
 
 
 def of_evaluation(data: Mapping[str, Any], folder: Path) -> Scores:
@@ -113,11 +112,13 @@ def chosen(config: Mapping[str, Any]) -> str:
     return "The best epoch was" if is_said else "The best epoch and the thresholds of the labels were"
 
 
-def calibration(scores: Scores, sure: float) -> str:
-    """Whether it is as sure as it is right. sure: on average."""
-    there = sum(count * (share or 0.0) for _, _, count, _, share in scores.bins) / sum(each[2] for each in scores.bins)
-    is_it = "about right" if abs(sure - there) < _CLOSE * there else "too high" if sure > there else "too low"
-    return f"Its probabilities are {is_it}: on average it is {sure:.0%} sure of a label, and {there:.0%} are there."
+def sure_and_right(scores: Scores) -> tuple[float, float]:
+    """How sure it is on average whether a label is there or not, and how often it is right in that."""
+    told = [(count, yes, there) for _, _, count, yes, there in scores.bins if yes is not None and there is not None]
+    decisions = [(count, yes, there) if yes >= 0.5 else (count, 1 - yes, 1 - there) for count, yes, there in told]
+    labels = sum(count for count, _, _ in decisions)
+    sure, right = (sum(each[0] * each[place] for each in decisions) / labels for place in (1, 2))
+    return sure, right
 
 
 def alternative(mistake: Mistake) -> str:

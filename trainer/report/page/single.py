@@ -28,6 +28,7 @@ TABLE = ClassTable(
 TERMS: Sequence[tuple[str, str]] = ()
 EXPECT = ""
 SPOKE_FOR = "its answer"
+SURE_OF, BELOW = "", "it is too sure"
 RIGHT, IS_RIGHT = "right", "it is right"
 
 _LUCK = 1.25
@@ -115,11 +116,10 @@ def chosen(config: Mapping[str, Any]) -> str:
     return "The best epoch was"
 
 
-def calibration(scores: Scores, sure: float) -> str:
-    """Whether it is as sure as it is right. sure: on average."""
-    gap = sure - scores.accuracy
-    is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
-    return f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
+def sure_and_right(scores: Scores) -> tuple[float, float]:
+    """How sure it is of its answers on average, and how often they are right."""
+    images = sum(each[2] for each in scores.bins)
+    return sum(count * (sure or 0.0) for _, _, count, sure, _ in scores.bins) / images, scores.accuracy
 
 
 def alternative(mistake: Mistake) -> str:

@@ -21,9 +21,13 @@ class Wording(Protocol):
     """What more scores mean, where that is said."""
     SPOKE_FOR: str
     """What the map beside a mistake is of."""
+    SURE_OF: str
+    """Of what it is sure, where it is not of its answer."""
     RIGHT: str
     IS_RIGHT: str
     """What the bars of a reliability diagram count, in short and as a clause."""
+    BELOW: str
+    """What is wrong where they end below what was promised."""
 
     def of_evaluation(self, data: Mapping[str, Any], folder: Path) -> Scores:
         """What an evaluation.json tells. Raises KeyError, TypeError or ValueError if it is none."""
@@ -43,8 +47,8 @@ class Wording(Protocol):
     def chosen(self, config: Mapping[str, Any]) -> str:
         """What was chosen on the validation images, up to the verb."""
 
-    def calibration(self, scores: Scores, sure: float) -> str:
-        """Whether it is as sure as it is right. sure: on average."""
+    def sure_and_right(self, scores: Scores) -> tuple[float, float]:
+        """How sure it is on average, and how often it is right. There are bins of a reliability diagram."""
 
     def alternative(self, mistake: Mistake) -> str:
         """What is read where the picture of a mistake cannot be seen."""

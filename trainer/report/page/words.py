@@ -98,8 +98,10 @@ def reading_of_calibration(scores: Scores, wording: Wording) -> str:
     images = sum(count for _, _, count, _, _ in scores.bins)
     if not images:
         return ""
-    sure = sum(count * (confidence or 0.0) for _, _, count, confidence, _ in scores.bins) / images
-    sentence = wording.calibration(scores, sure)
+    sure, right = wording.sure_and_right(scores)
+    gap = sure - right
+    is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
+    sentence = f"It is {is_it}: on average {sure:.0%} sure{wording.SURE_OF}, and right in {right:.0%}."
     if scores.temperature is not None:
         sentence += f" calibrated=true divides its logits by a temperature of {scores.temperature:.2f}."
         if doubt := doubt_of_temperature(scores.temperature, images if scores.part == "validation" else None):
