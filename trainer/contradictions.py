@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer.size import kept_at, size_of, square
+
 
 def contradicting(data: Mapping[str, Any]) -> list[str]:
     """One line for each contradiction among the options of a data part."""
@@ -61,18 +63,41 @@ def _of_groups(data: Mapping[str, Any]) -> list[str]:
 
 
 def _of_sizes(data: Mapping[str, Any]) -> list[str]:
-    """Images that would be kept smaller than the model sees them, and a share of what is seen as a whole."""
-    size, prepare, share, lines = data.get("size"), data.get("prepare"), data.get("crop_share"), []
-    if isinstance(size, int) and isinstance(prepare, int) and prepare < size:
-        lines.append(
-            f"data.prepare: {prepare} pixels are fewer than data.size={size}. Give {size} at least, or leave it out."
-        )
+    """Images that would be kept otherwise than the model sees them, and a share of what is seen as a whole."""
+    size, prepare, share = data.get("size"), data.get("prepare"), data.get("crop_share")
+    lines: list[str] = []
+    if isinstance(prepare, int | list) and isinstance(size, int | list | None):
+        lines += _of_kept_size(size, prepare)
     if data.get("fit") == "pad" and share not in (None, 1):
         lines.append(
             f"data.crop_share: {share} cannot act with data.fit=pad, which shows all of a picture. Leave it out, or "
             f"use data.fit=crop."
         )
     return lines
+
+
+def _of_kept_size(size: int | list[int] | None, prepare: int | list[int]) -> list[str]:
+    """Images that would be kept smaller than the model sees them, or in other proportions."""
+    seen = square(min(size_of(prepare))) if size is None else size_of(size)
+    kept = kept_at(seen, prepare)
+    if kept.height < seen.height or kept.width < seen.width:
+        least = min(seen) if isinstance(prepare, int) else seen.plain
+        return [
+            f"data.prepare: {_said(prepare)} pixels are fewer than data.size={_said(size)}. Give {_said(least)} at "
+            f"least, or leave it out."
+        ]
+    if abs(kept.height * seen.width - kept.width * seen.height) > 2 * max(seen):  # more than rounding makes of it
+        other = "the square of data.size=null" if size is None else f"data.size={_said(size)}"
+        return [
+            f"data.prepare: {_said(prepare)} has other proportions than {other}, so images would be squeezed. Give "
+            f"the short side alone: data.prepare={min(kept)}"
+        ]
+    return []
+
+
+def _said(pixels: int | list[int] | None) -> str:
+    """As one says it on the command line."""
+    return str(pixels).replace(" ", "")
 
 
 def _of_figures(data: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ from trainer.data.splits import held_out
 from trainer.data.table import table
 from trainer.errors import DataError
 from trainer.finetune.probing import Probing
+from trainer.task.single import SINGLE
 
 Drawn = tuple[list[str], torch.Tensor]
 """The group and the label of each image."""
@@ -332,6 +333,6 @@ def test_a_probe_chooses_its_l2_by_whole_groups(tmp_path: Path) -> None:
     train = folder(root=str(patients(tmp_path)), val=0.2, group=PATIENT).train
     pictures = SimpleNamespace(samples=train, augmented=SimpleNamespace(mix=None))
     features: Any = SimpleNamespace(pictures=pictures, body=SimpleNamespace(layer="head"))
-    out = {*probe_of(Probing(views=0, alone=True, notes=()), features).held_out.tolist()}
+    out = {*probe_of(Probing(views=0, alone=True, notes=()), SINGLE, features).held_out.tolist()}
     held = persons(train.keys[place] for place in out)
     assert held and not held & persons(key for place, key in enumerate(train.keys) if place not in out)

@@ -13,6 +13,7 @@ from trainer.data.splits import cross_validate, validate_on
 from trainer.data.wrong_labels import mislabelled
 from trainer.errors import ConfigError, DataError, some
 from trainer.schema import Denoise, Normalise, Normalised, Validation
+from trainer.size import Size
 from trainer.stored import DEFAULT_SHARE
 
 
@@ -47,7 +48,7 @@ def assemble(
     parts: Mapping[str, Samples],
     wishes: Wishes,
     *,
-    size: int,
+    size: Size,
     keep: Keep | None = None,
     frame: Frame | None = None,
     notes: Sequence[str] = (),

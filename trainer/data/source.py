@@ -13,6 +13,7 @@ from trainer.data.decode import Frame
 from trainer.data.keep import Keep
 from trainer.errors import DataError
 from trainer.schema import Denoise, Normalised
+from trainer.size import Size, size_of
 
 
 class Samples(Protocol):
@@ -154,8 +155,8 @@ class Source:
     train: Samples
     val: Samples
     test: Samples | None
-    size: int
-    """Pixels on a side of what the model sees; images may be a little larger, and the warp samples them down."""
+    size: Size
+    """Of what the model sees; images may be a little larger, and the warp samples them down. A number is a square."""
     keep: Keep = field(default_factory=Keep)
     """Where decoded images are kept."""
     normalise: Normalised = "mean_std"
@@ -175,6 +176,7 @@ class Source:
 
     def __post_init__(self) -> None:
         """Raises DataError for a label that is no class, whoever has read it."""
+        object.__setattr__(self, "size", size_of(self.size))  # a part of your own may give a number
         for samples in (self.train, self.val, *([self.test] if self.test is not None else [])):
             labels = samples.labels
             most = len(self.classes) - 1 if labels.ndim == 1 else 1

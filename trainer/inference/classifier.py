@@ -22,7 +22,7 @@ from trainer.feed.preprocessing import Picture, Preprocessing
 from trainer.inference.choice import choose_engine
 from trainer.inference.engine import Engine
 from trainer.inference.saved import SavedRun, read_run
-from trainer.inference.tta import prepared_side
+from trainer.inference.tta import prepared_size
 from trainer.inference.tta import probabilities as looked_at
 from trainer.schema import EngineChoice, Tta
 
@@ -94,15 +94,15 @@ class Classifier:
             ]
 
     def probabilities(self, pixels: Tensor) -> NDArray[np.float64]:
-        """(B, classes), each row summing to 1, of prepared pictures: uint8 (B, C, S, S) on the CPU, where S is the
-        preprocessing's side, or tta's larger one."""
-        return looked_at(self.engine.logits, pixels, self.preprocessing.side, self.tta, self.temperature)
+        """(B, classes), each row summing to 1, of prepared pictures: uint8 (B, C, H, W) on the CPU, of the
+        preprocessing's prepared size, or tta's larger one."""
+        return looked_at(self.engine.logits, pixels, self.preprocessing.prepared_size, self.tta, self.temperature)
 
     @cached_property
     def _larger(self) -> Preprocessing:
-        """The preprocessing at the side that tta wants."""
-        side = prepared_side(self.preprocessing.side, self.tta)
-        return replace(self.preprocessing, frame=replace(self.preprocessing.frame, side=side))
+        """The preprocessing at the size that tta wants."""
+        size = prepared_size(self.preprocessing.prepared_size, self.tta)
+        return replace(self.preprocessing, frame=replace(self.preprocessing.frame, size=size))
 
     def _named(self, probabilities: NDArray[np.float64]) -> Answer:
         best = int(probabilities.argmax())

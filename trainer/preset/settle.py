@@ -84,7 +84,7 @@ def _pictures(config: Config) -> Pictures:
     spare = images_of_each(taken.train.labels, len(source.classes)).max() > 1
     groups = taken.train.groups
     may = groups is None or can_be_held_out(groups, taken.train.labels)
-    return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare) and may)
+    return Pictures(len(taken.train), source.size.side, can_be_held_out=bool(spare) and may)
 
 
 def _done(config: Config) -> Config:
