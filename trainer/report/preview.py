@@ -12,7 +12,7 @@ from trainer.errors import OutputError
 
 _MOST_BARS = 40
 _LABEL_WIDTH = 18
-_WORDS_WIDTH = 28
+_WORDS_WIDTH = 24
 
 
 @dataclass(frozen=True)

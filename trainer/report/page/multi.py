@@ -108,7 +108,8 @@ def meaning(scores: Scores) -> list[str]:
 
 def chosen(config: Mapping[str, Any]) -> str:
     """What was chosen on the validation images, up to the verb."""
-    is_said = (config.get("task") or {}).get("threshold") is not None
+    task = config.get("task")
+    is_said = isinstance(task, Mapping) and task.get("threshold") is not None
     return "The best epoch was" if is_said else "The best epoch and the thresholds of the labels were"
 
 
