@@ -121,7 +121,9 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
             {f"{ours['prefix']}{name}": tensor for name, tensor in tensors.items()},
             int(ours["epoch"]),
             hashlib.sha256(content).hexdigest(),
-            {"thresholds": [float(each) for each in ours["thresholds"]]} if "thresholds" in ours else {},
+            {"thresholds": [float(ours["thresholds"][name]) for name in ours["classes"]]}
+            if "thresholds" in ours
+            else {},
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}). Export the run again.") from error
