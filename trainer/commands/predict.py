@@ -71,6 +71,8 @@ def run(
             f"{', '.join(places[1:])}: no pictures there. Folders are searched for .jpg, .png and the like."
         )
 
+    if answering.note:
+        _tell(answering.note)
     with Screen() as screen:
         chosen = choose_device(device)
         total = number_of(places[1:], sorted_into)

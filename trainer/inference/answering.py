@@ -40,6 +40,10 @@ class Answering(Protocol):
     def no_temperature(self) -> str:
         """Why its probabilities are not calibrated by a temperature, in words; empty where they may be."""
 
+    @property
+    def note(self) -> str:
+        """A word on what was not known; empty where all was."""
+
     def answer(self, classes: Sequence[str], probabilities: NDArray[np.float64]) -> Answer:
         """Of one picture: (C,)."""
 

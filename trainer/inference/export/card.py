@@ -26,6 +26,8 @@ class Words:
     """After 'It says'; {} is how many classes there are."""
     others: str
     """How it takes what it has not learnt."""
+    logits: str
+    """What it gives without what stands behind the network."""
     scores: Mapping[str, str]
     """Those of an evaluation, by their names in words, the task's own first; and those of each class, below."""
     of_class: Mapping[str, str]
@@ -35,12 +37,14 @@ _WORDS = {
     "single": Words(
         "which of {} classes a picture shows, and how sure it is",
         "a picture of anything else is given one of them, often a sure one",
+        "logits",
         {"accuracy": "accuracy", "balanced accuracy": "balanced_accuracy", "calibration error": "ece"},
         {"precision": "precision", "recall": "recall", "F1": "f1"},
     ),
     "multi": Words(
         "which of {} labels a picture has, several or none, and how sure it is of each",
         "anything else goes without a label, or is taken for one of them",
+        "logits, whose sigmoids are the probabilities",
         {
             "mean average precision": "map",
             "micro F1": "micro_f1",
@@ -67,7 +71,7 @@ def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool) -> str:
         "How it was trained": _training(run),
         "Classes": _classes(run),
         "Limits": _limits(run),
-        "How to use it": _use(name, is_timm),
+        "How to use it": _use(run, name, is_timm),
     }
     text = [f"---\n{yaml.safe_dump(front, sort_keys=False)}---", f"# {shown(name)}"]
     for title, lines in sections.items():
@@ -158,7 +162,8 @@ def _training(run: SavedRun) -> Iterator[str]:
 def _classes(run: SavedRun) -> Iterator[str]:
     thresholds = answering_of(run).told(run.classes).get("thresholds", {})
     for place, name in enumerate(run.classes):
-        yield f"{place}. {shown(name)}" + (f", from {_percent(thresholds[name])} on" if name in thresholds else "")
+        least = f", answered from {_percent(thresholds[name])} on" if name in thresholds else ""
+        yield f"{place}. {shown(name)}{least}"
 
 
 def _limits(run: SavedRun) -> Iterator[str]:
@@ -174,12 +179,12 @@ def _limits(run: SavedRun) -> Iterator[str]:
     yield "- Nobody has said under which licence it may be used: whoever publishes it should."
 
 
-def _use(name: str, is_timm: bool) -> Iterator[str]:
+def _use(run: SavedRun, name: str, is_timm: bool) -> Iterator[str]:
     yield f"```python\nimport trainer\n\nclassify = trainer.load({name!r})  # this folder\n"
     yield 'print(classify("picture.jpg")[0].name)\n```'
     if is_timm:
         yield ""
-        yield "Or with timm, which resizes with its own transform and gives logits:"
+        yield f"Or with timm, which resizes with its own transform and gives {_words(run).logits}:"
         yield ""
         place = f"local-dir:{name}"
         yield f"```python\nimport timm\n\nmodel = timm.create_model({place!r}, pretrained=True).eval()\n```"

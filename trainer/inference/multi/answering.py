@@ -12,7 +12,7 @@ from trainer.errors import ConfigError
 from trainer.inference.answer import Answer
 from trainer.inference.multi.columns import NO_LABEL, Columns
 from trainer.inference.saved import SavedRun
-from trainer.inference.thresholds import thresholds_of
+from trainer.inference.thresholds import are_known, thresholds_of
 from trainer.task.precision import mean_average_precision
 from trainer.task.task import Task
 
@@ -24,6 +24,7 @@ class Reaching:
     task: Task
     thresholds: NDArray[np.float64]
     """(C,)"""
+    note: str = ""
 
     activation = "sigmoid"
     score_in_words = "Mean average precision"
@@ -61,4 +62,7 @@ class Reaching:
 
 def answering(run: SavedRun, threshold: float | None) -> Reaching:
     """The run's own, or with one threshold for all labels."""
-    return Reaching(run.task, thresholds_of(run) if threshold is None else np.full(len(run.classes), threshold))
+    if threshold is not None:
+        return Reaching(run.task, np.full(len(run.classes), threshold))
+    note = "" if are_known(run) else f"{run.path} tells of no validation to choose thresholds by: each label has 0.5."
+    return Reaching(run.task, thresholds_of(run), note)

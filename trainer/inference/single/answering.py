@@ -26,7 +26,7 @@ class Likeliest:
     activation = "softmax"
     score_in_words = "Right"
     no_label = UNSURE
-    no_temperature = ""
+    no_temperature = note = ""
 
     def answer(self, classes: Sequence[str], probabilities: NDArray[np.float64]) -> Answer:
         best = int(probabilities.argmax())
