@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-peers
 CONSTRAINTS ?=
 
-.PHONY: help setup lock check test train recipes bench bench-peers bench-scaling torture fuzz clean
+.PHONY: help setup lock check test train recipes bench bench-peers bench-scaling gpu torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
@@ -42,6 +42,9 @@ bench-peers: $(PEERS)/installed   ## beside fastai, Lightning, timm and plain Py
 
 bench-scaling: setup   ## how time and memory grow with images, pixels and workers
 	$(BIN)/python -u -m benchmarks.scaling
+
+gpu: setup       ## check and time training on a GPU, in a few minutes and without a network
+	$(BIN)/python -u -m benchmarks.gpu
 
 $(PEERS)/installed: | $(VENV)/installed   # the same torch for everyone
 	$(PYTHON) -m venv $(PEERS)

@@ -23,6 +23,7 @@ from trainer.engine.precision import choose_precision
 from trainer.kernels.use import fastest_blend, use_kernels
 from trainer.registry import MODELS
 from trainer.rng import Draws
+from trainer.size import square
 
 BATCH, SIZE, CLASSES = 256, 64, 10
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -123,7 +124,7 @@ def stack_over_step() -> Ratio:
     policy = strong(noise=0.05, salt_pepper=0.02, mixup=0.2, cutmix=1.0)
     stored = torch.randint(0, 256, (BATCH, 3, 32, 32), dtype=torch.uint8, device=device)
     blend = fastest_blend(torch.float32) if device.type == "cpu" else blended
-    transform = Transform(policy, 32, MEAN, STD, channels_last=True, blend=blend)
+    transform = Transform(policy, square(32), MEAN, STD, channels_last=True, blend=blend)
     mixer = Mixer(policy.mix, CLASSES)
     draws = Draws(0, 0, torch.arange(BATCH))
     bare = bare_loop(model, pair)
@@ -132,7 +133,7 @@ def stack_over_step() -> Ratio:
 
 def augmenting(policy: Policy, images: Tensor) -> Callable[[], int]:
     """Our way: the whole batch at once."""
-    transform = Transform(policy, SIZE, MEAN, STD, blend=fastest_blend(torch.float32))
+    transform = Transform(policy, square(SIZE), MEAN, STD, blend=fastest_blend(torch.float32))
     draws = Draws(0, 0, torch.arange(len(images)))
     return counted(lambda: transform(images, draws))
 

@@ -67,19 +67,19 @@ def bare_loop(model: nn.Module, pair: Pair) -> Callable[[int], int]:
     return run
 
 
-def engine_over_bare(name: str, size: int, *, kernels: bool = False) -> Ratio:
+def engine_over_bare(name: str, size: int, *, kernels: bool = False, device: str = "auto", rounds: int = 7) -> Ratio:
     """images/s of the engine over those of the bare loop, both fed with one resident batch.
 
     Of the same layers: what the loop itself costs. kernels: ours with the kernels that a run uses on a CPU.
     """
-    device = choose_device("auto")
+    place = choose_device(device)
     torch.manual_seed(0)
-    model = MODELS.builder(name)(10, 3).to(device, memory_format=torch.channels_last)
-    images = torch.randn(BATCH, 3, size, size, device=device).to(memory_format=torch.channels_last)
-    pair = Pair(images, torch.randint(0, 10, (BATCH,), device=device))
+    model = MODELS.builder(name)(10, 3).to(place, memory_format=torch.channels_last)
+    images = torch.randn(BATCH, 3, size, size, device=place).to(memory_format=torch.channels_last)
+    pair = Pair(images, torch.randint(0, 10, (BATCH,), device=place))
     criterion = LOSSES.builder("cross_entropy")(pair.labels, [str(each) for each in range(10)])
-    precision = choose_precision("auto", device)
-    recipe = Recipe(criterion.to(device), lambda step: 1.0, precision)
+    precision = choose_precision("auto", place)
+    recipe = Recipe(criterion.to(place), lambda step: 1.0, precision)
     ours = deepcopy(model)
     if kernels:
         use_kernels(ours, precision.dtype)
@@ -91,4 +91,4 @@ def engine_over_bare(name: str, size: int, *, kernels: bool = False) -> Ratio:
         return sum(train_epoch(state, batches, recipe, Interrupt()))
 
     bare = bare_loop(model, pair)
-    return in_turn(engine, lambda: bare(STEPS), turns=TURNS)
+    return in_turn(engine, lambda: bare(STEPS), rounds, TURNS)

@@ -24,6 +24,7 @@ from trainer.feed.batches import TrainBatches
 from trainer.feed.store import ResidentStore
 from trainer.kernels.use import fastest_blend
 from trainer.registry import MODELS
+from trainer.size import square
 
 STEPS = 20
 BATCH = 256
@@ -74,7 +75,7 @@ def photographs_beside_torchvision() -> Iterator[tuple[str, Ratio]]:
             batch_size=64,
             seed=0,
             upload=lambda tensor: tensor,
-            transform=Transform(policy, SIZE, MEAN, STD, True, torch.bfloat16, fastest_blend(torch.float32)),
+            transform=Transform(policy, square(SIZE), MEAN, STD, True, torch.bfloat16, fastest_blend(torch.float32)),
         )
         epochs = count()
         finish = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])  # a batch at a time

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -45,6 +47,12 @@ def _rates(ours: Callable[[], int], theirs: Callable[[], int], turns: range) -> 
     return mine.rate, other.rate
 
 
+def finish() -> None:
+    """Waits for what a GPU has been given to do: what is asked of it is not done yet when the call returns."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 class _Clock:
     """Counts the images of its work, and the seconds that it takes."""
 
@@ -56,6 +64,7 @@ class _Clock:
     def run(self) -> None:
         begun = time.perf_counter()
         self.images += self.work()
+        finish()
         self.seconds += time.perf_counter() - begun
 
     @property

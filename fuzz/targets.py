@@ -38,6 +38,7 @@ from trainer.model import weights
 from trainer.records.files import read_files
 from trainer.records.folder import RunFolder, read_json
 from trainer.records.metrics import read_metrics
+from trainer.size import square
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _image(data: bytes, folder: Path, name: str = "a.png") -> None:
     path = folder / name
     path.write_bytes(data)
     short_side(path)
-    decode(path, Frame(16))
+    decode(path, Frame(square(16)))
     decode(path, Frame(grey=True))
 
 
@@ -223,6 +224,7 @@ class _Decoded:
     """Forty small images that have to be decoded."""
 
     whole: Samples
+    groups = None
 
     @property
     def labels(self) -> torch.Tensor:

@@ -11,6 +11,7 @@ from PIL import Image
 from benchmarks import __main__ as bench
 from benchmarks import engine, feeding, precision, probe, results, startup, tables
 from benchmarks.compiling import BreakEven
+from benchmarks.gpu import __main__ as gpu
 from benchmarks.measure import cost
 from benchmarks.peers import accuracy, arithmetic, images, with_ours
 from benchmarks.peers.__main__ import CONTESTANTS, schedule
@@ -245,3 +246,30 @@ def test_a_mistyped_word_is_timed_beside_the_import_of_torch(monkeypatch: pytest
     monkeypatch.setattr(startup, "_wall", lambda command, _: 3.0 if "import torch" in command else 0.5)
     assert set(startup.first_words()) == set(startup.WORDS)
     assert all(ratios == [6.0] * startup.ROUNDS for _, _, ratios in startup.first_words().values())
+
+
+def test_what_is_run_on_a_gpu_runs_on_a_cpu_and_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.main(["--device", "cpu", "--small"]) == 0
+    told = capsys.readouterr().out
+    assert "killed and resumed, bit for bit" in told and "FAILED" not in told
+
+
+def test_a_machine_without_a_gpu_is_told_how_to_try_it_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main([]) == 2
+    assert "Try it out with --device cpu --small." in capsys.readouterr().err
+
+
+def test_a_check_that_fails_is_told_in_its_row_and_the_others_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise AssertionError("3 differences: last.pt/model/head.weight")
+
+    monkeypatch.setattr(gpu, "checks", lambda place: [("one", fails), ("another", lambda: None)])
+    monkeypatch.setattr(gpu, "speeds", lambda place: [])
+    assert gpu.main(["--device", "cpu", "--small"]) == 1
+    told = capsys.readouterr().err
+    assert "one\tFAILED: AssertionError: 3 differences: last.pt/model/head.weight" in told and "another\tright" in told

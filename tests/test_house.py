@@ -12,7 +12,11 @@ ENDS = {"__main__": -1}
 """Who may import from everywhere: the entrance."""
 RANK_OF = {**{room: rank for rank, floor in enumerate(FLOORS) for room in floor}, **ENDS}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
-ORDER_OF_GROUND = (("errors", "schema", "stored", "contradictions", "rng", "system"), ("registry",), ("config",))
+ORDER_OF_GROUND = (
+    ("errors", "schema", "size", "stored", "contradictions", "rng", "system"),
+    ("registry",),
+    ("config",),
+)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

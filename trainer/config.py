@@ -34,7 +34,8 @@ class Settings:
     epochs: Count = 5
     batch_size: Count = 128
     seed: Whole = 0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    deterministic: bool = True
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     workers: Whole | Literal["auto"] = "auto"
     accumulate: Count = 1
@@ -339,6 +340,8 @@ def _contradictions(settings: Settings, *, epochs_are_known: bool) -> list[str]:
 def beyond_device(settings: Settings, device: str) -> list[str]:
     """What the settings ask of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen."""
     lines = []
+    if device in ("cpu", "mps") and settings.precision == "tf32":
+        lines.append(f"precision: tf32 is a way of CUDA's to multiply, which {device} lacks. Use precision=fp32.")
     if device == "mps" and settings.precision == "fp16":
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
     if device == "mps" and settings.on_nonfinite == "skip":

@@ -1,12 +1,15 @@
 """Options of a data part that are each right and cannot act together, as far as they alone tell it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from trainer.size import kept_at, size_of, square
 
 
 def contradicting(data: Mapping[str, Any]) -> list[str]:
     """One line for each contradiction among the options of a data part."""
-    return [*_of_folds(data), *_of_sizes(data), *_of_figures(data)]
+    return [*_of_folds(data), *_of_groups(data), *_of_sizes(data), *_of_figures(data)]
 
 
 def of_other_channels(figures: Sequence[float], channels: int) -> list[str]:
@@ -38,19 +41,63 @@ def _of_folds(data: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def _of_groups(data: Mapping[str, Any]) -> list[str]:
+    """A pattern that names no groups; of a table it is a column, which only the table can tell."""
+    pattern = data.get("group")
+    if not isinstance(pattern, str) or "file" in data:
+        return []
+    try:
+        count = re.compile(pattern).groups
+    except re.error as error:
+        return [
+            f"data.group: '{pattern}' is no regular expression: {error.msg}, at character {(error.pos or 0) + 1}. Mend "
+            f"it, or write \\ before a character that is meant itself."
+        ]
+    if count == 0:
+        return [f"data.group: '{pattern}' needs parentheses around what names the group, such as '({pattern})'."]
+    if count > 1:
+        return [
+            f"data.group: '{pattern}' has {count} pairs of parentheses. One may name the group; begin others with ?:"
+        ]
+    return []
+
+
 def _of_sizes(data: Mapping[str, Any]) -> list[str]:
-    """Images that would be kept smaller than the model sees them, and a share of what is seen as a whole."""
-    size, prepare, share, lines = data.get("size"), data.get("prepare"), data.get("crop_share"), []
-    if isinstance(size, int) and isinstance(prepare, int) and prepare < size:
-        lines.append(
-            f"data.prepare: {prepare} pixels are fewer than data.size={size}. Give {size} at least, or leave it out."
-        )
+    """Images that would be kept otherwise than the model sees them, and a share of what is seen as a whole."""
+    size, prepare, share = data.get("size"), data.get("prepare"), data.get("crop_share")
+    lines: list[str] = []
+    if isinstance(prepare, int | list) and isinstance(size, int | list | None):
+        lines += _of_kept_size(size, prepare)
     if data.get("fit") == "pad" and share not in (None, 1):
         lines.append(
             f"data.crop_share: {share} cannot act with data.fit=pad, which shows all of a picture. Leave it out, or "
             f"use data.fit=crop."
         )
     return lines
+
+
+def _of_kept_size(size: int | list[int] | None, prepare: int | list[int]) -> list[str]:
+    """Images that would be kept smaller than the model sees them, or in other proportions."""
+    seen = square(min(size_of(prepare))) if size is None else size_of(size)
+    kept = kept_at(seen, prepare)
+    if kept.height < seen.height or kept.width < seen.width:
+        least = min(seen) if isinstance(prepare, int) else seen.plain
+        return [
+            f"data.prepare: {_said(prepare)} pixels are fewer than data.size={_said(size)}. Give {_said(least)} at "
+            f"least, or leave it out."
+        ]
+    if abs(kept.height * seen.width - kept.width * seen.height) > 2 * max(seen):  # more than rounding makes of it
+        other = "the square of data.size=null" if size is None else f"data.size={_said(size)}"
+        return [
+            f"data.prepare: {_said(prepare)} has other proportions than {other}, so images would be squeezed. Give "
+            f"the short side alone: data.prepare={min(kept)}"
+        ]
+    return []
+
+
+def _said(pixels: int | list[int] | None) -> str:
+    """As one says it on the command line."""
+    return str(pixels).replace(" ", "")
 
 
 def _of_figures(data: Mapping[str, Any]) -> list[str]:

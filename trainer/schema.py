@@ -23,7 +23,17 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
+def are_sides(value: Any, least: int) -> bool:
+    """Whether this is a square's side, or height and width, of so many pixels at least."""
+    sides = value if isinstance(value, list) else [value, value]
+    return len(sides) == 2 and min(sides) >= least
+
+
 Count = Annotated[int, Rule("a whole number from 1 up", lambda value: value >= 1)]
+Pixels = Annotated[
+    int | list[int],
+    Rule("a whole number from 1 up such as 128, or [height,width] such as [48,80]", lambda value: are_sides(value, 1)),
+]
 Whole = Annotated[int, Rule("a whole number from 0 up", lambda value: value >= 0)]
 Positive = Annotated[float, Rule("a number above 0", lambda value: 0 < value < math.inf)]
 NonNegative = Annotated[float, Rule("a number from 0 up", lambda value: 0 <= value < math.inf)]

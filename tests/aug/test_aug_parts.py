@@ -20,6 +20,7 @@ from trainer.feed.batches import one_by_one
 from trainer.registry import AUGS, entries
 from trainer.rng import Draws
 from trainer.schema import describe
+from trainer.size import square
 
 Train = Callable[..., Ended]
 
@@ -64,7 +65,7 @@ def seen(policy: Policy) -> torch.Tensor:
     draws = Draws(1, 0, torch.arange(8))
     if policy.item is not None:
         images = one_by_one(policy.item, images, draws)
-    pixels = Transform(policy, 16, (0.5,) * 3, (0.2,) * 3)(images, draws)
+    pixels = Transform(policy, square(16), (0.5,) * 3, (0.2,) * 3)(images, draws)
     return Mixer(policy.mix, 8)(pixels, torch.arange(8), draws)[0] if policy.mix else pixels
 
 
@@ -137,7 +138,8 @@ def test_an_alternating_flip_mirrors_and_does_nothing_else() -> None:
     images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     only_flip = light(flip="alternate", rotate=0, zoom=1, shift=0, brightness=0, contrast=0)
     views = [
-        Transform(only_flip, 16, (0.5,) * 3, (0.2,) * 3)(images, Draws(1, epoch, torch.arange(8))) for epoch in (0, 1)
+        Transform(only_flip, square(16), (0.5,) * 3, (0.2,) * 3)(images, Draws(1, epoch, torch.arange(8)))
+        for epoch in (0, 1)
     ]
     assert torch.equal(views[0], views[1].flip(3)) and not torch.equal(views[0], views[1])
 

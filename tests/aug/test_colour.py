@@ -12,6 +12,7 @@ from trainer.aug import colour
 from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform, recolour
 from trainer.rng import Draws
+from trainer.size import square
 
 FACTORS, ANGLES = st.floats(0, 2), st.floats(-180, 180)
 MAPS = {
@@ -92,7 +93,7 @@ def test_two_turns_of_the_colour_circle_are_the_turn_by_their_sum(first, second)
 def test_maps_in_one_equal_the_maps_one_after_the_other_in_the_order_named(names, seed):
     draws = Draws(seed, 0, torch.arange(3))
     maps = [MAPS[name] for name in names]
-    at_once = Transform(Policy(colour=tuple(maps)), 8, (0.0,) * 3, (1.0,) * 3)._colour(draws)
+    at_once = Transform(Policy(colour=tuple(maps)), square(8), (0.0,) * 3, (1.0,) * 3)._colour(draws)
     values = photograph().expand(3, -1, -1, -1)
     chained = values
     for each in maps:

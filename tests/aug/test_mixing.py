@@ -16,6 +16,7 @@ from trainer.feed.store import ResidentStore, StreamedStore
 from trainer.loss.criterion import reduce
 from trainer.registry import LOSSES
 from trainer.rng import Draws
+from trainer.size import Size, square
 
 CPU = torch.device("cpu")
 KINDS = {"mixup": (mixup(0.4),), "cutmix": (cutmix(1.0),), "both": (mixup(0.4), cutmix(1.0))}
@@ -68,7 +69,7 @@ def test_beta_stays_in_its_range_for_every_concentration(concentration, uniform)
 
 
 def test_mixup_keeps_the_larger_share():
-    kept = mixup(0.4)(draws_of(20_000), 8, CPU)
+    kept = mixup(0.4)(draws_of(20_000), square(8), CPU)
     assert kept.shape == (20_000, 1, 1, 1) and kept.min() >= 0.5 and kept.max() <= 1
     sampled = torch.distributions.Beta(0.4, 0.4).sample((200_000,))
     larger = torch.maximum(sampled, 1 - sampled)
@@ -78,7 +79,7 @@ def test_mixup_keeps_the_larger_share():
 
 def test_cutmix_replaces_a_square_cut_off_at_the_edges_by_the_rule_of_its_paper():
     size, draws = 40, draws_of(300)
-    kept = cutmix(1.0)(draws, size, CPU)
+    kept = cutmix(1.0)(draws, square(size), CPU)
     area, x, y = (draws.uniform(f"aug.cutmix.{name}").tolist() for name in ("area", "x", "y"))
     for row in range(300):
         side = math.sqrt(area[row]) * size  # the share that is cut out is uniform under Beta(1, 1)
@@ -111,7 +112,7 @@ def test_pixels_and_labels_are_mixed_as_a_loop_over_samples_mixes_them(kind, lay
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(10, 3, 12, 12, generator=generator).to(memory_format=layout)
     targets = torch.randn(10, 4, generator=generator)
-    keep, partner = Mixer(KINDS[kind], 4)._keep(draws_of(10), 12, CPU), partners(draws_of(10))
+    keep, partner = Mixer(KINDS[kind], 4)._keep(draws_of(10), square(12), CPU), partners(draws_of(10))
     seen, soft = blend(images, targets, keep, partner)
     assert seen.is_contiguous(memory_format=layout)
     for row in range(10):
@@ -134,7 +135,7 @@ def test_a_target_says_how_much_of_the_picture_each_sample_gave(kind):
 
 def test_with_both_about_as_many_samples_are_cut_as_are_blended():
     batch = 400
-    kept = Mixer(KINDS["both"], 2)._keep(draws_of(batch), 8, CPU)
+    kept = Mixer(KINDS["both"], 2)._keep(draws_of(batch), square(8), CPU)
     cut = ((kept == 0) | (kept == 1)).flatten(1).all(dim=1)
     assert cut.double().mean().item() == pytest.approx(0.5, abs=0.1)
     assert (kept.flatten(1).std(dim=1)[~cut] == 0).all()
@@ -167,7 +168,7 @@ def test_a_mixed_batch_with_smoothing_weights_and_missing_labels_costs_what_a_lo
     ours = reduce(criterion.losses(logits, targets), criterion.weights(targets).sum())
 
     weight = torch.tensor([weights.get(name, 1.0) for name in names], dtype=torch.float64)
-    keep, partner = Mixer(KINDS[kind], classes)._keep(draws, 12, CPU), partners(draws)
+    keep, partner = Mixer(KINDS[kind], classes)._keep(draws, square(12), CPU), partners(draws)
     total = total_weight = 0.0
     for row in range(batch):
         first, second = int(labels[row]), int(labels[partner[row]])
@@ -235,3 +236,18 @@ def test_a_batch_of_one_stays_as_it_is():
     seen, targets = Mixer(KINDS["both"], 3)(images, torch.tensor([2]), draws_of(1))
     torch.testing.assert_close(seen, images)
     torch.testing.assert_close(targets, torch.tensor([[0.0, 0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("size", [Size(24, 40), Size(50, 20)])
+def test_cutmix_replaces_the_share_of_a_rectangle_that_its_label_tells(size):
+    draws, classes = draws_of(200), torch.arange(200)
+    numbered = torch.arange(200.0)[:, None, None, None].expand(-1, 1, *size)  # each image is its own number all over
+    seen, targets = Mixer((cutmix(1.0),), 200)(numbered, classes, draws)
+    replaced = (seen != numbered).double().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(1 - targets[classes, classes].double(), replaced, rtol=0, atol=1e-6)
+    area, x, y = (draws.uniform(f"aug.cutmix.{name}").double() for name in ("area", "x", "y"))
+    half = area.sqrt() / 2
+    whole = (torch.minimum(x, y) > half) & (torch.maximum(x, y) < 1 - half)  # not cut off at an edge
+    assert whole.sum() > 20
+    apart = (replaced - area)[whole].abs()
+    assert (apart <= (half * 2)[whole] * (1 / size.height + 1 / size.width) + 1 / math.prod(size)).all()

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainer.aug import pixels
 from trainer.aug.boxes import inside
@@ -11,6 +13,7 @@ from trainer.aug.custom import custom
 from trainer.aug.policy import Levels
 from trainer.aug.transform import Transform
 from trainer.rng import Draws
+from trainer.size import Size, square
 
 BLACK_AND_WHITE = Levels(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 NOT_ROUND = Levels(torch.tensor([-2.0, -1.0, 0.5])[:, None, None], torch.tensor([2.0, 1.0, 4.5])[:, None, None])
@@ -110,7 +113,7 @@ def test_a_large_rectangle_lies_within_the_picture(aspect_free):
 
 def test_a_box_holds_the_pixels_whose_centres_lie_in_it():
     edges = [torch.tensor([value]) for value in (0.2, -0.5, 0.71, 0.35)]
-    mask = inside(*edges, 10, torch.device("cpu"))[0, 0]
+    mask = inside(*edges, square(10), torch.device("cpu"))[0, 0]
     wanted = torch.zeros(10, 10, dtype=torch.bool)
     wanted[:3, 2:7] = True  # centres at 0.05, 0.15, 0.25 down, and 0.25 to 0.65 across
     assert torch.equal(mask, wanted)
@@ -134,10 +137,29 @@ def test_a_stage_does_the_same_bits_to_a_sample_alone_and_in_any_batch(name, siz
 def test_salt_and_pepper_are_black_and_white_after_the_normalisation_too():
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     images = torch.full((50, 3, 16, 16), 100, dtype=torch.uint8)
-    seen = Transform(custom(salt_pepper=0.5), 16, mean, std)(images, draws_of(50))
+    seen = Transform(custom(salt_pepper=0.5), square(16), mean, std)(images, draws_of(50))
     levels = seen * torch.tensor(std)[:, None, None] + torch.tensor(mean)[:, None, None]
     expected = torch.tensor([0.0, 100 / 255, 1.0])
     assert (levels[..., None] - expected).abs().amin(dim=-1).max() < 1e-6
     assert all((levels - each).abs().min() < 1e-6 for each in expected)
-    plain = Transform(custom(salt_pepper=0.5), 16, mean, std)(images)  # in evaluation nothing of it happens
+    plain = Transform(custom(salt_pepper=0.5), square(16), mean, std)(images)  # in evaluation nothing of it happens
     assert plain.flatten(2).std(dim=2).max() < 1e-6
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_a_box_in_a_rectangle_holds_what_a_loop_over_its_pixels_finds(height, width):
+    left, top, right, bottom = (torch.tensor([value]) for value in (0.2, -0.5, 0.71, 0.35))
+    mask = inside(left, top, right, bottom, Size(height, width), torch.device("cpu"))[0, 0]
+    for row in range(height):
+        for column in range(width):
+            across, down = (column + 0.5) / width, (row + 0.5) / height
+            sure = min(abs(across - 0.2), abs(across - 0.71), abs(down - 0.35)) > 1e-6
+            assert not sure or bool(mask[row, column]) == (0.2 <= across < 0.71 and -0.5 <= down < 0.35)
+
+
+def test_the_erased_share_of_a_rectangle_is_that_of_a_square():
+    seen = pixels.erase(1.0, 0.4)(torch.full((300, 3, 24, 40), 9.0), draws_of(300), BLACK_AND_WHITE)
+    areas = (seen != 9.0).any(dim=1).double().mean(dim=(1, 2))
+    wanted = draws_of(300).uniform("aug.erase.area", 0.02, 0.4)
+    torch.testing.assert_close(areas, wanted.double(), rtol=0, atol=0.09)
+    assert areas.mean().item() == pytest.approx(wanted.mean().item(), abs=0.01)

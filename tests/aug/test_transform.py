@@ -16,6 +16,7 @@ from trainer.aug.policy import Policy
 from trainer.aug.transform import Transform, recolour
 from trainer.aug.warp import warp
 from trainer.rng import Draws
+from trainer.size import square
 
 MEAN, STD = {1: (0.3,), 3: (0.5, 0.4, 0.3)}, {1: (0.2,), 3: (0.2, 0.25, 0.3)}
 STRONG = light(crop=0.5, crop_aspect=1.5, rotate=30.0)
@@ -27,7 +28,7 @@ def images_of(batch, channels, height, width):
 
 
 def transform(policy, size, channels=3, **options):
-    return Transform(policy, size, MEAN[channels], STD[channels], **options)
+    return Transform(policy, square(size), MEAN[channels], STD[channels], **options)
 
 
 def normalised(images, channels=3):
@@ -116,7 +117,7 @@ def test_geometry_and_colour_in_one_equal_the_steps_one_after_the_other():
     maps = (colour.brightness(0.3), colour.contrast(0.4))
     turn = geometry.rotate(20.0)
     seen = transform(Policy(geometry=(turn,), colour=(*maps, saturation)), 40)(images, draws)
-    wanted = warp(sharpened(images).float(), turn(draws, 1.0), 40).double() / 255
+    wanted = warp(sharpened(images).float(), turn(draws, 1.0), square(40)).double() / 255
     for each in (*maps, saturation):
         matrix = each(draws)
         wanted = torch.einsum("bij,bjhw->bihw", matrix[:, :, :3], wanted) + matrix[:, :, 3, None, None]
@@ -139,8 +140,8 @@ def test_contrast_is_the_one_of_torchvision_on_an_image_whose_mean_is_middle_gre
 def test_a_grey_image_becomes_what_the_same_grey_in_colour_becomes():
     images, draws = images_of(4, 1, 24, 24), Draws(0, 0, torch.arange(4))
     policy = Policy(geometry=STRONG.geometry, colour=(*STRONG.colour, saturation))
-    grey = Transform(policy, 24, (0.3,), (0.2,))(images, draws)
-    coloured = Transform(policy, 24, (0.3,) * 3, (0.2,) * 3)(images.expand(-1, 3, -1, -1), draws)
+    grey = Transform(policy, square(24), (0.3,), (0.2,))(images, draws)
+    coloured = Transform(policy, square(24), (0.3,) * 3, (0.2,) * 3)(images.expand(-1, 3, -1, -1), draws)
     torch.testing.assert_close(grey.expand(-1, 3, -1, -1), coloured, rtol=0, atol=1e-5)
 
 

@@ -34,7 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         ("epochs=2.5", "epochs: 2.5 is not a whole number from 1 up."),
         ("batch_size=-3", "batch_size: -3 is not a whole number from 1 up."),
         ("epochs=true", "epochs: True is not a whole number from 1 up."),
-        ("precision=fp61", "precision: 'fp61' is not auto | fp32 | bf16 | fp16. Did you mean 'fp16'?"),
+        ("precision=fp61", "precision: 'fp61' is not auto | fp32 | tf32 | bf16 | fp16. Did you mean 'fp16'?"),
         ("optim.lr=nan", "optim.lr: nan is not a number above 0."),
         ("optim.lr=-1", "optim.lr: -1 is not a number above 0."),
         ("ema=1", "ema: 1 is not a number from 0 to below 1."),

@@ -14,6 +14,8 @@ from torchvision.transforms import v2 as tv  # type: ignore[import-untyped]
 
 from trainer.data.decode import Frame, decode, framed, short_side
 from trainer.errors import DataError
+from trainer.schema import Fit
+from trainer.size import Size, square
 
 RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)  # 1 x 2
 
@@ -107,20 +109,20 @@ def test_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (50, 37), (16, 16)])
 def test_side_gives_a_square_of_any_shape(tmp_path: Path, size: tuple[int, int]) -> None:
-    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(16)).shape == (3, 16, 16)
+    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(square(16))).shape == (3, 16, 16)
 
 
 def test_square_is_cut_from_the_centre(tmp_path: Path) -> None:
     pixels = np.zeros((4, 12), dtype=np.uint8)
     pixels[:, 4:8] = 200
     path = save(tmp_path / "a.png", Image.fromarray(pixels))
-    assert set(decode(path, Frame(4, grey=True)).flatten().tolist()) == {200}
+    assert set(decode(path, Frame(square(4), grey=True)).flatten().tolist()) == {200}
 
 
 def test_shrinking_is_antialiased(tmp_path: Path) -> None:
     stripes = np.zeros((64, 64), dtype=np.uint8)
     stripes[:, ::2] = 255
-    small = decode(save(tmp_path / "a.png", Image.fromarray(stripes)), Frame(8, grey=True)).float()
+    small = decode(save(tmp_path / "a.png", Image.fromarray(stripes)), Frame(square(8), grey=True)).float()
     assert (small - 127.5).abs().max() < 12
     picked = torch.from_numpy(stripes)[4::8, 4::8].float()  # the control: every eighth pixel
     assert (picked - 127.5).abs().max() > 100
@@ -133,8 +135,8 @@ def test_jpeg_draft_agrees_with_full_decoding(tmp_path: Path) -> None:
             np.uint8
         )
     )
-    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), Frame(32)).float()
-    png = decode(save(tmp_path / "a.png", picture), Frame(32)).float()
+    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), Frame(square(32))).float()
+    png = decode(save(tmp_path / "a.png", picture), Frame(square(32))).float()
     assert (jpeg - png).abs().max() <= 4
 
 
@@ -214,7 +216,7 @@ def test_each_method_and_fit_is_pillows(tmp_path: Path, method: Any, size: tuple
         "pad": ImageOps.pad(picture, (24, 24), resampling, color="black"),
     }
     for fit, image in expected.items():
-        ours = decode(path, Frame(24, resize=method, fit=fit)).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
+        ours = decode(path, Frame(square(24), resize=method, fit=fit)).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
         assert np.array_equal(ours, np.array(image)), fit
 
 
@@ -229,7 +231,7 @@ def test_a_share_of_the_square_or_of_each_side_is_pillows(method: Any, size: tup
         "squish": picture.resize((24, 24), resampling, box=(left, top, size[0] - left, size[1] - top)),
     }
     for fit, image in expected.items():
-        frame = Frame(24, resize=method, fit=fit, crop_share=share)  # type: ignore[arg-type]
+        frame = Frame(square(24), resize=method, fit=fit, crop_share=share)  # type: ignore[arg-type]
         assert np.array_equal(framed(picture, "", frame).permute(1, 2, 0).numpy(), np.array(image)), fit
 
 
@@ -239,40 +241,41 @@ def test_a_share_of_seven_eighths_is_a_crop_of_224_from_256_as_torchvision_takes
     waves = np.stack([np.sin(x + y), np.cos(2 * x), np.sin(3 * y - x)], axis=2)
     picture = Image.fromarray((127.5 + 120 * waves).astype(np.uint8))
     theirs = tv.Compose([tv.Resize(256), tv.CenterCrop(224), tv.PILToTensor()])(picture).int()
-    assert (framed(picture, "", Frame(224, crop_share=0.875)).int() - theirs).abs().max() <= 3
-    assert (framed(picture, "", Frame(224)).int() - theirs).abs().max() > 15  # the control
+    assert (framed(picture, "", Frame(square(224), crop_share=0.875)).int() - theirs).abs().max() <= 3
+    assert (framed(picture, "", Frame(square(224))).int() - theirs).abs().max() > 15  # the control
 
 
 def test_a_jpeg_decodes_no_smaller_than_its_share_wants(tmp_path: Path) -> None:
     waves = 127.5 + 100 * np.sin(np.arange(256) * (np.pi / 8))  # a draft of 64 px would be 23 levels off
     picture = Image.fromarray(np.tile(waves, (256, 1)).astype(np.uint8))
-    frame = Frame(64, grey=True, crop_share=0.5)
+    frame = Frame(square(64), grey=True, crop_share=0.5)
     jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95), frame).float()
     assert (jpeg - framed(picture, "", frame).float()).abs().max() <= 4
-    assert frame.draft == 128 and Frame(224, crop_share=0.875).draft == 256
-    assert Frame(64, resize="nearest", crop_share=0.5).draft is None
+    assert frame.draft == 128 and Frame(square(224), crop_share=0.875).draft == 256
+    assert Frame(square(64), resize="nearest", crop_share=0.5).draft is None
 
 
 def test_stores_and_fingerprints_of_before_there_was_a_share_stay_valid() -> None:
-    assert repr(Frame(16, True)) == "Frame(side=16, grey=True, resize='bilinear', fit='crop')"
-    assert repr(Frame(16, True, crop_share=0.5)) not in (repr(Frame(16, True)), repr(Frame(16, True, crop_share=0.6)))
+    assert repr(Frame(square(16), True)) == "Frame(side=16, grey=True, resize='bilinear', fit='crop')"
+    other = (Frame(square(16), True), Frame(square(16), True, crop_share=0.6))
+    assert repr(Frame(square(16), True, crop_share=0.5)) not in map(repr, other)
 
 
 def test_methods_differ_and_only_nearest_aliases(tmp_path: Path) -> None:
     stripes = np.zeros((96, 96), dtype=np.uint8)
     stripes[:, ::2] = 255
     path = save(tmp_path / "a.png", Image.fromarray(stripes))
-    found = {method: decode(path, Frame(18, grey=True, resize=method)).float() for method in METHODS}  # type: ignore[arg-type]
+    found = {method: decode(path, Frame(square(18), grey=True, resize=method)).float() for method in METHODS}  # type: ignore[arg-type]
     for method, small in found.items():
         assert ((small - 127.5).abs().max() > 100) == (method == "nearest")
     path = save(tmp_path / "b.png", scene(60, 40))
-    images = {decode(path, Frame(24, resize=method)).numpy().tobytes() for method in METHODS}  # type: ignore[arg-type]
+    images = {decode(path, Frame(square(24), resize=method)).numpy().tobytes() for method in METHODS}  # type: ignore[arg-type]
     assert len(images) == 4
 
 
 def test_nearest_takes_pixels_of_the_file_itself_from_a_jpeg_too(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", scene(128, 128), quality=95)
-    small = decode(path, Frame(16, resize="nearest"))
+    small = decode(path, Frame(square(16), resize="nearest"))
     with Image.open(path) as picture:
         assert np.array_equal(small.permute(1, 2, 0).numpy(), np.array(picture.resize((16, 16), METHODS["nearest"])))
 
@@ -280,4 +283,55 @@ def test_nearest_takes_pixels_of_the_file_itself_from_a_jpeg_too(tmp_path: Path)
 @pytest.mark.parametrize("fit", ["crop", "squish", "pad"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
 def test_every_fit_takes_any_shape(tmp_path: Path, size: tuple[int, int], fit: Any) -> None:
-    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(16, fit=fit)).shape == (3, 16, 16)
+    assert decode(save(tmp_path / "a.png", Image.new("RGB", size)), Frame(square(16), fit=fit)).shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize("size", [(200, 60), (60, 200), (164, 48), (40, 24), (9, 7)])
+@pytest.mark.parametrize("seen", [Size(48, 80), Size(40, 24)])
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_and_fit_of_a_rectangle_is_pillows(method: Any, seen: Size, size: tuple[int, int]) -> None:
+    picture, resampling, (height, width) = scene(*size), METHODS[method], seen
+    across, down = min(size[0], size[1] * width / height), min(size[1], size[0] * height / width)
+    left, top = (size[0] - across) // 2, (size[1] - down) // 2  # from a whole pixel on
+    expected = {
+        "crop": picture.resize((width, height), resampling, box=(left, top, left + across, top + down)),
+        "squish": picture.resize((width, height), resampling),
+    }
+    contained = ImageOps.contain(picture, (width, height), resampling)
+    expected["pad"] = Image.new("RGB", (width, height))
+    expected["pad"].paste(contained, ((width - contained.width) // 2, (height - contained.height) // 2))
+    for fit, image in expected.items():
+        ours = framed(picture, "", Frame(seen, resize=method, fit=fit)).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
+        assert np.array_equal(ours, np.array(image)), fit
+
+
+def test_the_crop_of_a_rectangle_lies_in_the_middle_and_has_its_proportions() -> None:
+    y, x = np.meshgrid(np.arange(120.0), np.arange(240.0), indexing="ij")
+    ramps = Image.fromarray(np.stack([x, 2 * y, 0 * x], axis=2).astype(np.uint8))
+    seen = framed(ramps, "", Frame(Size(48, 80))).float()  # 200 of 240 pixels across, all of 120 down
+    assert seen[0, 0].tolist() == pytest.approx((20 + (np.arange(80) + 0.5) * 2.5 - 0.5).tolist(), abs=0.6)
+    assert seen[1, :, 0].tolist() == pytest.approx((2 * ((np.arange(48) + 0.5) * 2.5 - 0.5)).tolist(), abs=1.1)
+    share = framed(ramps, "", Frame(Size(48, 80), crop_share=0.5)).float()
+    assert share[0, 0].tolist() == pytest.approx((70 + (np.arange(80) + 0.5) * 1.25 - 0.5).tolist(), abs=0.6)
+
+
+def test_a_photograph_on_its_side_keeps_its_detail_in_a_rectangle(tmp_path: Path) -> None:
+    waves = 127.5 + 100 * np.sin(np.arange(512) * (np.pi / 8))
+    picture, exif = Image.fromarray(np.tile(waves, (512, 1)).astype(np.uint8)), Image.Exif()
+    exif[0x0112] = 6
+    frame = Frame(Size(64, 256), grey=True, fit="squish")
+    upright = framed(picture.transpose(Image.Transpose.ROTATE_270), "", frame).float()
+    jpeg = decode(save(tmp_path / "a.jpg", picture, quality=95, exif=exif), frame).float()
+    assert (jpeg - upright).abs().max() <= 4 and frame.draft == 256
+
+
+@pytest.mark.parametrize("fit", ["crop", "squish", "pad"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
+def test_any_picture_becomes_a_rectangle(size: tuple[int, int], fit: Fit) -> None:
+    assert framed(Image.new("RGB", size), "", Frame(Size(12, 30), fit=fit)).shape == (3, 12, 30)
+
+
+def test_a_rectangle_has_stores_of_its_own() -> None:
+    frames = [Frame(Size(16, 24)), Frame(Size(24, 16)), Frame(square(16)), Frame(square(24))]
+    assert repr(frames[0]) == "Frame(side=[16, 24], grey=False, resize='bilinear', fit='crop')"
+    assert len(set(map(repr, frames))) == 4

@@ -11,6 +11,7 @@ from shared import open_store
 from trainer.data.fingerprint import fingerprint
 from trainer.data.folder import folder
 from trainer.errors import DataError
+from trainer.size import square
 
 
 def fill(path: Path, count: int = 4, size: tuple[int, int] = (12, 10), suffix: str = ".png") -> Path:
@@ -151,7 +152,7 @@ def test_prepared_size_follows_the_median_short_side(tmp_path: Path, short: int,
     for name in ("cat", "dog"):
         fill(tmp_path / name, 2, (short + 30, short), ".bmp")
     source = folder(root=str(tmp_path), size=size)
-    assert (source.size, source.train.shape) == (side, (3, side, side))
+    assert (source.size, source.train.shape) == (square(side), (3, side, side))
     assert source.train.image(0).shape == (3, side, side)
     assert any(f"{side} x {side}" in note for note in source.notes)
 

@@ -17,6 +17,7 @@ from trainer.data import formats
 from trainer.data.decode import Frame, decode
 from trainer.data.formats import SUFFIXES
 from trainer.errors import DataError
+from trainer.size import square
 
 NO_PICTURES = {
     "EPS": "starts another program",
@@ -129,7 +130,7 @@ def test_heic_is_a_picture_where_the_package_for_it_is_installed(
     formats._reads_heif.cache_clear()
     (tmp_path / f"a{ending}").write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40))
     try:
-        assert decode(tmp_path / f"a{ending}", Frame(8)).shape == (3, 8, 8)
+        assert decode(tmp_path / f"a{ending}", Frame(square(8))).shape == (3, 8, 8)
     finally:
         formats._reads_heif.cache_clear()
 

@@ -16,6 +16,7 @@ from trainer.data.decode import Frame, decode, framed
 from trainer.data.folder import folder
 from trainer.data.formats import SUFFIXES
 from trainer.errors import DataError
+from trainer.size import square
 
 MODES = "1,L,LA,La,P,PA,RGB,RGBA,RGBX,RGBa,CMYK,YCbCr,LAB,HSV,I,F,I;16,I;16B".split(",")  # noqa: SIM905
 FORMATS = (
@@ -93,7 +94,7 @@ def test_every_mode_of_every_format_gives_pillows_own_pixels_or_is_refused(
     for mode, path in written(name, tmp_path):
         for grey, (resize, method) in product((False, True), RESIZES.items()):
             tried += 1
-            frame = Frame(SIDE, grey, resize)  # type: ignore[arg-type]
+            frame = Frame(square(SIDE), grey, resize)  # type: ignore[arg-type]
             try:
                 with Image.open(path) as image:
                     image.load()
@@ -118,7 +119,7 @@ def test_a_picture_of_any_mode_is_framed_or_refused_wherever_it_comes_from(mode:
         expected = np.asarray(pillows(image, grey))
     except ValueError:
         with pytest.raises(DataError, match=rf"here: cannot be made a picture \({mode}, 40 x 32"):
-            framed(image, "here", Frame(SIDE, grey))
+            framed(image, "here", Frame(square(SIDE), grey))
         return
     pixels = framed(image, "here", Frame(grey=grey))
     assert np.array_equal((pixels[0] if grey else pixels.permute(1, 2, 0)).numpy(), expected)
@@ -153,7 +154,7 @@ def test_a_lossless_jpeg_is_decoded_though_it_has_no_draft(tmp_path: Path, resiz
     (tmp_path / "a.jpg").write_bytes(lossless_jpeg(NOISE))
     Image.fromarray(NOISE).save(tmp_path / "a.png")
     assert shown(tmp_path / "a.jpg", Frame(grey=True)).tolist() == NOISE.tolist()
-    frame = Frame(SIDE, grey, resize)
+    frame = Frame(square(SIDE), grey, resize)
     assert np.array_equal(shown(tmp_path / "a.jpg", frame), shown(tmp_path / "a.png", frame))
     with Image.open(tmp_path / "a.jpg") as image:  # the control
         image.draft(None, (SIDE, SIDE))
@@ -176,10 +177,10 @@ def test_a_run_in_grey_takes_lossless_jpegs_and_lab_tiffs(train: Callable[..., E
 def test_a_grey_that_a_deep_png_calls_transparent_is_white(tmp_path: Path, side: int | None) -> None:
     values = np.repeat(np.array([[0, 1000, 65535, 1000]], np.uint16), 4, axis=0)
     Image.fromarray(values).save(tmp_path / "a.png", transparency=1000)
-    assert decode(tmp_path / "a.png", Frame(side, grey=True))[0, 0].tolist() == [0, 255, 255, 255]
+    assert decode(tmp_path / "a.png", Frame(side and square(side), grey=True))[0, 0].tolist() == [0, 255, 255, 255]
 
 
-@pytest.mark.parametrize("step", ["_to_eight_bits", "_flat", "_square"])
+@pytest.mark.parametrize("step", ["_to_eight_bits", "_flat", "_fitted"])
 def test_whatever_fails_on_the_way_to_the_pixels_is_the_images_own_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -189,7 +190,7 @@ def test_whatever_fails_on_the_way_to_the_pixels_is_the_images_own_fault(
     monkeypatch.setattr(decode_module, step, fail)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png: cannot be made a picture \(RGB, 9 x 9: 'PA'\)"):
-        decode(tmp_path / "a.png", Frame(4))
+        decode(tmp_path / "a.png", Frame(square(4)))
 
 
 def test_what_grey_cannot_take_is_left_out_where_that_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

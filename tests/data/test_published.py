@@ -157,7 +157,7 @@ def test_country211_has_three_parts_of_its_own(tmp_path: Path) -> None:
     source = torchvision_part(set="Country211", root=str(tmp_path), size=8, fit="pad")
     assert source.test is not None and source.classes == ("AD", "AE")
     assert [len(part) for part in (source.train, source.val, source.test)] == [12, 4, 6]
-    assert source.train.shape == (3, 8, 8) and source.size == 8
+    assert source.train.shape == (3, 8, 8) and source.size == (8, 8)
     images = next(open_store(source.train, cache="none", workers=0).gather([torch.arange(12)]))
     assert (images[source.train.labels == 1][:, 0, 5, 5] > 40).all()
     assert (images[source.train.labels == 0] == 0).all()

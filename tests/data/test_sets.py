@@ -20,6 +20,7 @@ from trainer.data.mnist import mnist
 from trainer.errors import DataError
 from trainer.registry import entries
 from trainer.schema import conform
+from trainer.size import square
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -30,7 +31,7 @@ def test_idx_files_are_found_raw_or_zipped_in_both_layouts(tmp_path: Path, zippe
     images = torch.stack([source.train.image(index) for index in range(40)])
     assert torch.equal(images[:, 0], torch.from_numpy(arrays["train-images-idx3-ubyte"]))
     assert source.val.labels.tolist() == arrays["t10k-labels-idx1-ubyte"].tolist()
-    assert source.classes[9] == "Ankle boot" and source.size == 28 and source.channels == 1
+    assert source.classes[9] == "Ankle boot" and source.size == square(28) and source.channels == 1
 
 
 def test_mnist_holds_out_a_share_and_keeps_the_test_part(tmp_path: Path) -> None:
@@ -196,3 +197,12 @@ def test_shared_options_have_one_type_and_default() -> None:
     for name in everywhere:
         assert all(name in part.options for part in entries("data").values())
     assert all(("fit" in part.options) == ("crop_share" in part.options) for part in entries("data").values())
+
+
+def test_drawn_characters_lie_all_over_a_rectangle() -> None:
+    source = glyphs(images=40, size=[24, 40])
+    assert (source.size, source.train.shape) == ((24, 40), (3, 24, 40))
+    images = torch.stack([source.train.image(index) for index in range(30)]).float()
+    assert images.shape == (30, 3, 24, 40)
+    varied = images.std(dim=0).mean(dim=0)
+    assert varied.min() > 20  # no part of it is always the same

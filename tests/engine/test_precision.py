@@ -1,10 +1,15 @@
 """What low precision leaves in float32: the weights, the statistics and sums of batch norm, and the loss."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 import torch
+from fake_gpu import flags_put_back
 from torch import nn
 
-from trainer.engine.precision import Precision, choose_precision
+from trainer.engine.device import make_repeatable
+from trainer.engine.precision import Precision, choose_precision, is_fast
 from trainer.loss.cross_entropy import cross_entropy
 
 CPU = torch.device("cpu")
@@ -61,3 +66,48 @@ def test_the_loss_and_the_weights_are_float32(name: str) -> None:
     inside.sum().backward()
     assert layer.weight.dtype is torch.float32
     assert layer.weight.grad is not None and layer.weight.grad.dtype is torch.float32
+
+
+@pytest.fixture
+def flags() -> Iterator[None]:
+    with flags_put_back():
+        yield
+
+
+@pytest.mark.usefixtures("flags")
+@pytest.mark.parametrize(("name", "rounded"), [("fp32", False), ("tf32", True), ("bf16", False), ("fp16", False)])
+def test_cuda_multiplies_in_tf32_where_that_was_said_and_nowhere_else(name: str, rounded: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = not rounded
+    Precision(name, torch.device("cuda")).set_products()
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (rounded, rounded)
+
+
+@pytest.mark.usefixtures("flags")
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_determinism_is_asked_of_all_of_torch_on_cuda(deterministic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    make_repeatable(torch.device("cuda"), deterministic=deterministic)
+    assert torch.are_deterministic_algorithms_enabled() is torch.backends.cudnn.deterministic is deterministic
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert torch.backends.cudnn.benchmark is not deterministic
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_on_a_cpu_nothing_of_this_is_touched() -> None:
+    make_repeatable(CPU, deterministic=True)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(("capability", "told"), [((7, 5), True), ((8, 0), False)])
+def test_a_gpu_without_tf32_is_told_of(
+    capability: tuple[int, int], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    note = "precision=tf32: Tesla T4 has none, and computes in fp32."
+    assert Precision("tf32", torch.device("cuda")).note == (note if told else "")
+
+
+def test_what_was_trained_in_tf32_is_answered_in_fp32_elsewhere() -> None:
+    assert is_fast(Precision("tf32", torch.device("cuda"))) and not is_fast(Precision("tf32", CPU))

@@ -18,6 +18,7 @@ from trainer.data.denoise import denoise, denoised
 from trainer.data.glyphs import glyphs
 from trainer.data.source import ArraySamples, Subset
 from trainer.feed import normalise
+from trainer.size import square
 
 
 def job_of(*words: str) -> Job:
@@ -82,7 +83,7 @@ def test_a_mean_image_larger_than_the_input_is_resized_as_images_are() -> None:
     pixels = torch.randint(0, 256, (8, 3, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     store = open_store(ArraySamples(pixels, torch.zeros(8), list("abcdefgh")), cache="ram", workers=0)
     expected = tv.resize(pixels.double().mean(0) / 255, [16, 16], antialias=True)
-    torch.testing.assert_close(normalise.mean_image(store, 16).double(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(normalise.mean_image(store, square(16)).double(), expected, atol=1e-6, rtol=0)
 
 
 def test_figures_of_three_channels_do_not_fit_grey_images(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -501,13 +502,23 @@ def test_images_kept_smaller_than_they_are_seen_are_refused(photos: Path, capsys
 
 
 @pytest.mark.parametrize(
-    ("size", "prepare", "seen", "kept"), [(None, None, 9, 9), (6, None, 6, 6), (6, 20, 6, 20), (None, 5, 5, 5)]
+    ("size", "prepare", "seen", "kept"),
+    [
+        (None, None, (9, 9), (9, 9)),
+        (6, None, (6, 6), (6, 6)),
+        (6, 20, (6, 6), (20, 20)),
+        (None, 5, (5, 5), (5, 5)),
+        ([6, 4], None, (6, 4), (6, 4)),
+        ([6, 4], 8, (6, 4), (12, 8)),  # the short side
+        ([6, 4], [9, 6], (6, 4), (9, 6)),
+    ],
 )
 def test_images_are_prepared_as_asked_or_as_large_as_they_are_seen(
-    photos: Path, size: int | None, prepare: int | None, seen: int, kept: int
+    photos: Path, size: Any, prepare: Any, seen: tuple[int, int], kept: tuple[int, int]
 ) -> None:
     source = folder(root=str(photos), size=size, prepare=prepare)
-    assert (source.size, source.train.shape) == (seen, (3, kept, kept))
+    assert (source.size, source.train.shape) == (seen, (3, *kept))
+    assert source.train.image(0).shape == (3, *kept)
 
 
 def test_photographs_give_the_same_batches_wherever_they_are_kept(place: Path, tmp_path: Path) -> None:

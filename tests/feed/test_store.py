@@ -57,6 +57,7 @@ class Faulty:
     whole: Samples
     at: int
     fault: str
+    groups = None
 
     @property
     def labels(self) -> Tensor:

@@ -69,6 +69,16 @@ def test_a_network_without_feature_maps_has_none_and_the_model_is_left_as_it_was
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_the_map_of_a_rectangle_lies_over_it() -> None:
+    model = spotter()
+    model[0].weight.data = torch.eye(3)[:, :, None, None]
+    images = torch.zeros(1, 3, 8, 20)
+    images[0, 0, 5:8, 12:17] = 1
+    maps = class_activation_maps(model, images, [0])
+    assert maps is not None and maps.shape == (1, 8, 20)
+    assert (maps[0] > 0.5).nonzero().tolist() == (images[0, 0] > 0).nonzero().tolist()
+
+
 @pytest.mark.parametrize("side", [3, 4])
 def test_a_feature_map_of_less_than_four_by_four_cells_points_nowhere(side: int) -> None:
     maps = class_activation_maps(spotter(), torch.ones(1, 3, side, side), [0])

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.inference.tta import prepared_side, probabilities
+from trainer.inference.tta import prepared_size, probabilities
+from trainer.size import Size, square
 from trainer.task.single import SINGLE
 
 
@@ -25,17 +26,17 @@ def picture() -> Tensor:
 
 
 def test_one_look_is_the_softmax_of_the_logits_over_the_temperature(picture: Tensor) -> None:
-    found = probabilities(_from_the_left_edge, SINGLE, picture, 8, "none", temperature=2.0)
+    found = probabilities(_from_the_left_edge, SINGLE, picture, square(8), "none", temperature=2.0)
     assert found == pytest.approx(_softmax([0.0, 1.4])[None])
 
 
 def test_flip_is_the_mean_over_the_picture_and_its_mirror_image(picture: Tensor) -> None:
-    found = probabilities(_from_the_left_edge, SINGLE, picture, 8, "flip")
+    found = probabilities(_from_the_left_edge, SINGLE, picture, square(8), "flip")
     assert found == pytest.approx((_softmax([0.0, 2.8]) + _softmax([2.8, 0.0]))[None] / 2)
 
 
 def test_crops_are_the_centre_and_the_corners_each_mirrored_too() -> None:
-    assert prepared_side(7, "crops") == 8 and prepared_side(7, "flip") == 7
+    assert prepared_size(square(7), "crops") == square(8) and prepared_size(square(7), "flip") == square(7)
     large = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
     seen: list[Tensor] = []
 
@@ -43,10 +44,12 @@ def test_crops_are_the_centre_and_the_corners_each_mirrored_too() -> None:
         seen.append(pixels)
         return torch.zeros(1, 2)
 
-    probabilities(noted, SINGLE, large, 6, "crops")  # six of seven pixels: the picture is brought to 7 x 7 first
+    probabilities(
+        noted, SINGLE, large, square(6), "crops"
+    )  # six of seven pixels: the picture is brought to 7 x 7 first
     assert [tuple(each.shape) for each in seen] == [(1, 1, 6, 6)] * 10
     seen.clear()
-    probabilities(noted, SINGLE, large, 7, "crops")
+    probabilities(noted, SINGLE, large, square(7), "crops")
     corners = [each[0, 0, 0, 0].item() for each in seen[::2]]
     assert corners == [0, 0, 1, 8, 9]
     for look, mirrored in zip(seen[::2], seen[1::2], strict=True):
@@ -55,5 +58,21 @@ def test_crops_are_the_centre_and_the_corners_each_mirrored_too() -> None:
 
 def test_an_answer_does_not_depend_on_the_pictures_beside_it(picture: Tensor) -> None:
     other = 255 - picture
-    together = probabilities(_from_the_left_edge, SINGLE, torch.cat([picture, other]), 8, "crops")
-    assert together[0] == pytest.approx(probabilities(_from_the_left_edge, SINGLE, picture, 8, "crops")[0], abs=1e-12)
+    together = probabilities(_from_the_left_edge, SINGLE, torch.cat([picture, other]), square(8), "crops")
+    assert together[0] == pytest.approx(
+        probabilities(_from_the_left_edge, SINGLE, picture, square(8), "crops")[0], abs=1e-12
+    )
+
+
+def test_crops_of_a_rectangle_are_its_centre_and_its_corners() -> None:
+    size, seen = Size(7, 14), list[Tensor]()
+    assert prepared_size(size, "crops") == Size(8, 16)
+    large = torch.arange(128, dtype=torch.uint8).view(1, 1, 8, 16)
+
+    def noted(pixels: Tensor) -> Tensor:
+        seen.append(pixels)
+        return torch.zeros(1, 2)
+
+    probabilities(noted, SINGLE, large, size, "crops")
+    assert [tuple(each.shape[-2:]) for each in seen] == [size] * 10
+    assert [each[0, 0, 0, 0].item() for each in seen[::2]] == [1, 0, 2, 16, 18]

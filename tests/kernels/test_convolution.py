@@ -25,19 +25,22 @@ def _grads(module: nn.Conv2d, images: Tensor, seed: Tensor) -> tuple[Tensor, Ten
 
 
 @pytest.mark.parametrize(
-    ("side", "kernel", "stride", "padding"),
-    [(4, 3, 1, 1), (7, 3, 2, 1), (4, 1, 1, 0), (8, 1, 2, 0), (5, 3, 1, 0), (8, 5, 2, 2), (1, 3, 1, 1)],
+    ("sides", "kernel", "stride", "padding"),
+    [
+        *[((4, 4), 3, 1, 1), ((7, 7), 3, 2, 1), ((4, 4), 1, 1, 0), ((8, 8), 1, 2, 0), ((5, 5), 3, 1, 0)],
+        *[((8, 8), 5, 2, 2), ((1, 1), 3, 1, 1), ((2, 7), 3, 1, 1), ((5, 3), 3, 2, 1), ((7, 4), 3, 1, 0)],
+    ],
 )
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_small_map_and_its_gradients_are_those_of_the_convolution_in_double_precision(
-    side: int, kernel: int, stride: int, padding: int, bias: bool
+    sides: tuple[int, int], kernel: int, stride: int, padding: int, bias: bool
 ) -> None:
     torch.manual_seed(0)
     exact = nn.Conv2d(128, 20, kernel, stride, padding, bias=bias).double()
     exact.weight.data = _rounded(*exact.weight.shape)
     product = deepcopy(exact).bfloat16()
     product.__class__, product.tiled = Conv2d, True
-    images = _rounded(3, 128, side, side)
+    images = _rounded(3, 128, *sides)
     seed = _rounded(*exact(images).shape)
     assert seed[0, 0].numel() <= convolution._LARGEST_MAP
 

@@ -45,3 +45,13 @@ def test_images_that_vanish_in_a_foreign_net_are_named_by_their_size() -> None:
     with pytest.raises(ConfigError, match=r"cannot take images of 4x6 pixels .*data\.size"):
         check(net.train(), torch.zeros(2, 1, 4, 6), num_classes=2)
     assert net.training
+
+
+@pytest.mark.parametrize("said", ["CUBLAS_STATUS_ALLOC_FAILED", "an illegal memory access was encountered"])
+def test_a_gpu_that_fails_is_not_taken_for_a_wrong_size(said: str) -> None:
+    class Failing(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError(f"CUDA error: {said}")
+
+    with pytest.raises(RuntimeError, match=said):
+        check(Chain(head=Failing(4, 2)), torch.zeros(2, 4), num_classes=2)

@@ -126,6 +126,19 @@ def test_weights_bring_what_they_were_trained_to_see(folder: Train, tmp_path: Pa
     assert (stored(tmp_path, "other")["data"]["size"], stored(tmp_path, "other")["data"]["mean"]) == (12, None)
 
 
+def test_weights_of_rectangles_bring_their_size_which_a_budget_leaves_and_a_word_changes(
+    folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folder("name=before", *QUICK, "data.size=[12,20]").code == 0
+    weights = f"model.weights={tmp_path / 'outputs/before/checkpoints/best.pt'}"
+    monkeypatch.setattr(budget, "_measured", lambda *_: budget.Pace(epoch=60.0, around=0.0, side=15))
+    ended = folder("name=tuned", *QUICK[1:], "finetune=none", "budget=100s", weights)
+    assert ended.code == 0 and "data.size=[12,20]" in ended.out, ended.err
+    assert (stored(tmp_path, "tuned")["data"]["size"], stored(tmp_path, "tuned")["epochs"]) == ([12, 20], 1)
+    said = folder("name=said", *QUICK, weights, "data.size=[16,12]")
+    assert said.code == 0 and stored(tmp_path, "said")["data"]["size"] == [16, 12], said.err
+
+
 def test_a_budget_becomes_as_many_epochs_as_fit(folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "_measured", lambda *_: budget.Pace(epoch=7.0, around=20.0, side=20))
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "budget=60s", "batch_size=44")

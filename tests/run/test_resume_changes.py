@@ -146,6 +146,7 @@ CHANGES: list[tuple[Sequence[str], Sequence[str], int, str]] = [
     ((), ("precision=fp16",), 0, ""),
     (("precision=fp16",), ("precision=fp32",), 0, ""),
     ((), ("device=auto", "precision=auto"), 0, ""),
+    ((), ("deterministic=false",), 0, "deterministic: True before, False now"),
     ((), ("channels_last=false",), 0, ""),
     (("channels_last=false",), ("channels_last=true",), 0, ""),
     ((), ("kernels=torch",), 0, ""),

@@ -17,6 +17,7 @@ from trainer.data import listing
 from trainer.data.decode import Frame, decode
 from trainer.data.folder import folder
 from trainer.data.listing import in_two_parts
+from trainer.size import square
 
 Train = Callable[..., Ended]
 Golden = Callable[..., None]
@@ -233,7 +234,7 @@ def test_every_kind_of_picture_gives_these_very_pixels(tmp_path: Path, kind: str
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000)])
 def test_a_picture_of_one_pixels_width_is_a_picture(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("RGB", size, (9, 8, 7)).save(tmp_path / "a.png")
-    assert decode(tmp_path / "a.png", Frame(8)).amax((1, 2)).tolist() == [9, 8, 7]
+    assert decode(tmp_path / "a.png", Frame(square(8))).amax((1, 2)).tolist() == [9, 8, 7]
 
 
 def png_of(width: int, height: int) -> bytes:

@@ -560,6 +560,8 @@ def test_a_label_beyond_the_classes_from_a_part_of_ones_own_is_told(
 
 ERRORS = {
     "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "accelerator": torch.AcceleratorError("CUDA error: out of memory", 2),
+    "cublas": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory"),
     "python": MemoryError(),
 }

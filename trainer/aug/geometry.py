@@ -121,7 +121,7 @@ def shear(slant: float) -> GeometryMap:
 def perspective(tilt: float) -> GeometryMap:
     """Tilt the picture in depth, so that its distance changes by up to this share at the corner that changes most.
 
-    To be named last: then the tilt is that of the square which is seen, and no pixel of it lies behind the eye.
+    To be named last: then the tilt is that of the picture which is seen, and no pixel of it lies behind the eye.
     With it, the maps of this file compose to every perspective that a photograph of the picture can show.
     """
 
@@ -135,15 +135,15 @@ def perspective(tilt: float) -> GeometryMap:
 def crop(cut: float, aspect_factor: float) -> GeometryMap:
     """Cut out a rectangle and enlarge it to the whole: a random resized crop (Szegedy et al. 2015, section 6).
 
-    Its area is 1 - cut to 1 of the image's; its width over height is 1 / aspect_factor to aspect_factor
+    Its area is 1 - cut to 1 of the image's; its width over height is 1 / aspect_factor to aspect_factor of the image's
     (log-uniform). A side that would be longer than the image's is cut to it, so that nothing is made up at the edges.
     """
 
     def draw(draws: Draws, aspect: float) -> Tensor:
         area = 1 - cut * draws.uniform("aug.crop.area").double()
         ratio = torch.exp(_spread(draws, "aug.crop.aspect", math.log(aspect_factor)))
-        width = (area * ratio / aspect).sqrt().clamp(max=1)
-        height = (area / ratio * aspect).sqrt().clamp(max=1)
+        width = (area * ratio).sqrt().clamp(max=1)
+        height = (area / ratio).sqrt().clamp(max=1)
         x = (1 - width) * _spread(draws, "aug.crop.x", 1.0)
         y = (1 - height) * _spread(draws, "aug.crop.y", 1.0)
         return translation(x, y) @ scaling(width, height)

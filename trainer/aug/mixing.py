@@ -9,6 +9,7 @@ from torch import Tensor
 from trainer.aug.boxes import inside
 from trainer.aug.policy import KeepMap
 from trainer.rng import Draws, hash_words
+from trainer.size import Size
 from trainer.task.single import SINGLE
 from trainer.task.task import Task
 
@@ -22,7 +23,7 @@ def mixup(concentration: float) -> KeepMap:
     """
     draw = beta(concentration)
 
-    def keep(draws: Draws, size: int, device: torch.device) -> Tensor:
+    def keep(draws: Draws, size: Size, device: torch.device) -> Tensor:
         share = draw(draws.uniform("aug.mixup").double())
         return torch.maximum(share, 1 - share).to(device, torch.float32)[:, None, None, None]
 
@@ -30,10 +31,13 @@ def mixup(concentration: float) -> KeepMap:
 
 
 def cutmix(concentration: float) -> KeepMap:
-    """Keep all but a square about a random place, of an area drawn from Beta(a, a) (Yun et al. 2019, section 3.1)."""
+    """Keep all but a part about a random place, of an area drawn from Beta(a, a) (Yun et al. 2019, section 3.1).
+
+    The part has the picture's proportions: it is a square of a square.
+    """
     draw = beta(concentration)
 
-    def keep(draws: Draws, size: int, device: torch.device) -> Tensor:
+    def keep(draws: Draws, size: Size, device: torch.device) -> Tensor:
         half = draw(draws.uniform("aug.cutmix.area").double()).sqrt() / 2
         x, y = draws.uniform("aug.cutmix.x"), draws.uniform("aug.cutmix.y")
         return 1 - inside(x - half, y - half, x + half, y + half, size, device).float()
@@ -77,9 +81,9 @@ def partners(draws: Draws) -> Tensor:
 
 
 def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor, task: Task = SINGLE) -> tuple[Tensor, Tensor]:
-    """Images (B, C, S, S) and soft targets (B, C'), each with what it does not keep taken from its partner.
+    """Images (B, C, H, W) and soft targets (B, C'), each with what it does not keep taken from its partner.
 
-    keep: (B, 1, S, S) or (B, 1, 1, 1), in [0, 1]. A target keeps as much as its image does on average.
+    keep: (B, 1, H, W) or (B, 1, 1, 1), in [0, 1]. A target keeps as much as its image does on average.
     """
     share = keep.mean(dim=(1, 2, 3))[:, None]
     return images.lerp(images[partner], (1 - keep).to(images.dtype)), task.mixed(targets, partner, share)
@@ -87,7 +91,7 @@ def blend(images: Tensor, targets: Tensor, keep: Tensor, partner: Tensor, task: 
 
 @dataclass(frozen=True)
 class Mixer:
-    """Batches with soft targets: float (B, C, S, S) and labels on the device -> such images, targets (B, classes).
+    """Batches with soft targets: float (B, C, H, W) and labels on the device -> such images, targets (B, classes).
 
     Where there are several maps, each sample uses one of them, each as likely. A sample without a label is neither
     mixed nor mixed in, and its target stays 'ignored'.
@@ -102,10 +106,10 @@ class Mixer:
         partner = partners(draws).to(labels.device)
         labelled = self.task.has_label(labels)
         both = (labelled & labelled[partner])[:, None, None, None]
-        keep = torch.where(both, self._keep(draws, images.shape[-1], images.device), 1.0)
+        keep = torch.where(both, self._keep(draws, Size(*images.shape[-2:]), images.device), 1.0)
         return blend(images, self.task.targets(labels, self.num_classes), keep, partner, self.task)
 
-    def _keep(self, draws: Draws, size: int, device: torch.device) -> Tensor:
+    def _keep(self, draws: Draws, size: Size, device: torch.device) -> Tensor:
         chosen = (len(self.maps) * draws.uniform("aug.mix.map")).long().to(device)[:, None, None, None]
         keep = self.maps[0](draws, size, device)
         for number, draw in enumerate(self.maps[1:], start=1):

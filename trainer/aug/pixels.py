@@ -9,6 +9,7 @@ from torch import Tensor
 from trainer.aug.boxes import inside
 from trainer.aug.policy import Levels, PixelStage
 from trainer.rng import Draws
+from trainer.size import Size
 
 _LEAST_AREA, _LARGEST_ASPECT = 0.02, 1 / 0.3
 """Of an erased rectangle: Zhong et al. 2017, section 4.3."""
@@ -41,8 +42,8 @@ def salt_and_pepper(strength: float) -> PixelStage:
 def erase(probability: float, largest_area: float) -> PixelStage:
     """With this probability, fill a rectangle at a random place with random pixels (Zhong et al. 2017, section 3.2).
 
-    It takes 2 % of the picture to largest_area; its height over width is 0.3 to 1 / 0.3 (log-uniform) as far as such
-    a rectangle fits, so that none has to be drawn again.
+    It takes 2 % of the picture to largest_area; its height over width is 0.3 to 1 / 0.3 of the picture's own
+    (log-uniform), as far as such a rectangle fits, so that none has to be drawn again.
     """
 
     def fill(pixels: Tensor, draws: Draws, levels: Levels) -> Tensor:
@@ -53,7 +54,7 @@ def erase(probability: float, largest_area: float) -> PixelStage:
         aspect = torch.exp(limit * (2 * draws.uniform("aug.erase.aspect").double() - 1))
         width, height = (area / aspect).sqrt(), (area * aspect).sqrt()
         left, top = (1 - width) * draws.uniform("aug.erase.x"), (1 - height) * draws.uniform("aug.erase.y")
-        erased = inside(left, top, left + width, top + height, pixels.shape[-1], pixels.device)
+        erased = inside(left, top, left + width, top + height, Size(*pixels.shape[-2:]), pixels.device)
         integers = draws.integers("aug.erase.fill", pixels.shape[1:], pixels.device)
         random = levels.at(integers.float().add_(2**15).div_(2**16 - 1))
         rows = chosen.to(pixels.device)

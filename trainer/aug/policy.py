@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainer.rng import Draws
 from trainer.schema import Padding
+from trainer.size import Size
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ ItemStage = Callable[[Tensor], Tensor]
 GeometryMap = Callable[[Draws, float], Tensor]
 ColourMap = Callable[[Draws], Tensor]
 PixelStage = Callable[[Tensor, Draws, Levels], Tensor]
-KeepMap = Callable[[Draws, int, torch.device], Tensor]
+KeepMap = Callable[[Draws, Size, torch.device], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,8 @@ class Policy:
     padding: what geometry finds beyond an image's edges: its reflection, the border's pixels, or zeros (black).
     colour: each gives (B, 3, 4), a map of RGB in [0, 1] to RGB, in the same order. Grey g is taken as (g, g, g), and
     the first row gives the new grey.
-    after: each takes normalised pixels (B, C, S, S), their draws and levels, and gives such pixels, perhaps in place.
-    mix: each takes the draws, S and the device, and gives (B, 1, S, S) or (B, 1, 1, 1): how much of each of its own
+    after: each takes normalised pixels (B, C, H, W), their draws and levels, and gives such pixels, perhaps in place.
+    mix: each takes the draws, the size and the device, and gives (B, 1, H, W) or (B, 1, 1, 1): how much of each of its
     pixels a sample keeps, from 0 to 1; the rest comes from its partner. Where there are several, a sample uses one.
     words: all of this for a reader, a word or two each; what may change an image's meaning stands first.
     """

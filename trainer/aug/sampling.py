@@ -11,9 +11,10 @@ from torch import Tensor
 
 from trainer.aug.warp import in_place, mirrored, warper
 from trainer.schema import Padding
+from trainer.size import Size
 
 Sample = Callable[[slice], Tensor]
-"""Rows of a batch -> their images, float (b, C, size, size)."""
+"""Rows of a batch -> their images, float (b, C, *size)."""
 Blend = Callable[[Tensor, Tensor], Tensor]
 """As `blended`."""
 
@@ -33,7 +34,7 @@ _BLOCK_VALUES = 2**18
 
 
 def sampler(
-    images: Tensor, matrices: Tensor | None, size: int, padding: Padding, blend: Blend
+    images: Tensor, matrices: Tensor | None, size: Size, padding: Padding, blend: Blend
 ) -> tuple[Sample, Tensor]:
     """What the matrices (B, 3, 3) show of uint8 images (B, C, H, W), a part at a time; and its units, (B or 1, 1, 1).
 
@@ -44,7 +45,7 @@ def sampler(
     """
     still = torch.ones(len(images), dtype=torch.bool) if matrices is None else in_place(matrices)
     if matrices is None or bool(still.all()):
-        fitted = fit(images, size, size)
+        fitted = fit(images, *size)
 
         def resized(part: slice) -> Tensor:
             pixels = fitted[part].float()
@@ -53,8 +54,8 @@ def sampler(
         return resized, torch.ones(1, 1, 1, dtype=torch.float64)
 
     height, width = images.shape[-2:]
-    most = math.floor(size * _ALIAS_FREE)
-    source = fit(images, min(height, most), min(width, most))
+    highest, widest = (math.floor(side * _ALIAS_FREE) for side in size)
+    source = fit(images, min(height, highest), min(width, widest))
     steps = blend_steps(matrices, tuple(images.shape[-2:]), tuple(source.shape[-2:]), size)
     weights = (steps - 4).to(torch.int16).to(images.device, non_blocking=True)
     warp = warper(matrices, size, images.device, padding)
@@ -64,7 +65,7 @@ def sampler(
         rows = still[part].nonzero()[:, 0]
         if len(rows):
             places = rows.to(images.device, non_blocking=True)
-            pixels[places] = mirrored(fit(images[part][places], size, size).float(), matrices[part][rows])
+            pixels[places] = mirrored(fit(images[part][places], *size).float(), matrices[part][rows])
         return pixels
 
     return warped, torch.where(still, 1.0, 1 / steps)[:, None, None]
@@ -114,7 +115,7 @@ def _blended(images: Tensor, weights: Tensor) -> Tensor:
     return sums.view_as(padded)
 
 
-def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...], size: int) -> Tensor:
+def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...], size: Size) -> Tensor:
     """(B,) float64: for each matrix the blend after which its warp leaves the power that resizing what is kept leaves.
 
     kept, source: heights and widths, as stored and as the warp finds them. A blend of n steps, that is of weight n - 4,
@@ -123,7 +124,8 @@ def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...]
     """
     maps = matrices.numpy()  # of few numbers, which torch would take five times as long for
     area = np.abs(np.linalg.det(maps) / maps[:, 2, 2] ** 3) * math.prod(source)  # at the centre, in pixels
-    frequency = _MATCHED * math.pi * size / np.sqrt(area.clip(1))  # in radians a pixel of the source
+    side = math.sqrt(math.prod(size))
+    frequency = _MATCHED * math.pi * side / np.sqrt(area.clip(1))  # in radians a pixel of the source
     fall = 1 - np.cos(frequency.clip(_LEAST_FREQUENCY, math.pi))
     with np.errstate(divide="ignore"):  # nothing to make up for: as many steps as can be
         steps = 2 * fall / (1 - np.sqrt(_power_left(kept, source, size) / (1 - fall / 3)))
@@ -132,10 +134,11 @@ def blend_steps(matrices: Tensor, kept: tuple[int, ...], source: tuple[int, ...]
 
 
 @cache
-def _power_left(kept: tuple[int, ...], source: tuple[int, ...], size: int) -> float:
+def _power_left(kept: tuple[int, ...], source: tuple[int, ...], size: Size) -> float:
     """The power that resizing what is kept leaves, over that which making the source of it has left, along an axis."""
     ratios = (
-        _power(before, size, size) / _power(before, after, size) for before, after in zip(kept, source, strict=True)
+        _power(before, side, side) / _power(before, after, side)
+        for before, after, side in zip(kept, source, size, strict=True)
     )
     return math.sqrt(math.prod(ratios))
 

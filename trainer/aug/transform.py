@@ -11,6 +11,7 @@ from torch import Tensor
 from trainer.aug.policy import Levels, Policy
 from trainer.aug.sampling import Blend, blended, sampler
 from trainer.rng import Draws
+from trainer.size import Size
 
 _CHUNK_VALUES = 2**21
 """What a CPU works on at a time: 8 MiB of float32, which the outer cache holds. A quarter of it, which the inner one
@@ -21,14 +22,14 @@ would hold, is no faster on one thread and 10 to 25 % slower on two: the work be
 class Transform:
     """Augment (given draws) or only prepare (without) a batch, and normalise it: (x / 255 - mean) / std.
 
-    Called with uint8 (B, C, H, W), C = 1 or 3, on any device; gives (B, C, size, size) of dtype there, worked out in
+    Called with uint8 (B, C, H, W), C = 1 or 3, on any device; gives (B, C, *size) of dtype there, worked out in
     float32 and rounded once. A sample comes out the same, bit for bit, whoever its neighbours are. Without draws an
     image of another shape is resized, with antialiasing; nothing else happens to it. With them it looks as sharp as
     without, and is the same wherever geometry leaves it in place. Of the policy, item and mix are not for this class.
     """
 
     policy: Policy
-    size: int
+    size: Size
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels_last: bool = False
@@ -48,7 +49,7 @@ class Transform:
         colour = colour.to(images.device, non_blocking=True).expand(batch, -1, -1)
 
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        shape = (batch, channels, self.size, self.size)
+        shape = (batch, channels, *self.size)
         result = torch.empty(shape, dtype=self.dtype, device=images.device, memory_format=layout)
         levels = self._levels(images.device)
         for part in _chunks(images):

@@ -7,17 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.schema import Padding
+from trainer.size import Size
 
 
-def warp(images: Tensor, matrices: Tensor, size: int, padding: Padding = "reflection") -> Tensor:
-    """The images (B, C, size, size) as their matrices see them, bilinear.
+def warp(images: Tensor, matrices: Tensor, size: Size, padding: Padding = "reflection") -> Tensor:
+    """The images (B, C, *size) as their matrices see them, bilinear.
 
     images: (B, C, H, W) float. matrices: (B, 3, 3) on the CPU, output to input coordinates in [-1, 1]; the last row
-    may hold a perspective. The whole square of the output shows the whole input: the identity squeezes a wide image,
-    and leaves one of the size asked for exactly as it is.
+    may hold a perspective. The whole of the output shows the whole input: the identity squeezes an image of other
+    proportions, and leaves one of the size asked for exactly as it is.
     """
     seen = warper(matrices, size, images.device, padding)(images, slice(None))
-    if images.shape[-2:] == (size, size):  # grid_sample's rounding of coordinates moves them by 1e-6 of a pixel
+    if tuple(images.shape[-2:]) == size:  # grid_sample's rounding of coordinates moves them by 1e-6 of a pixel
         rows = in_place(matrices)
         seen[rows] = mirrored(images[rows], matrices[rows])
     return seen
@@ -39,7 +40,7 @@ def mirrored(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def warper(
-    matrices: Tensor, size: int, device: torch.device, padding: Padding = "reflection"
+    matrices: Tensor, size: Size, device: torch.device, padding: Padding = "reflection"
 ) -> Callable[[Tensor, slice], Tensor]:
     """The warp of a batch a part at a time: (the part's images, its rows) -> as `warp`.
 
@@ -48,7 +49,7 @@ def warper(
     across, down = (lines.to(device, non_blocking=True) for lines in _lines(matrices.to(torch.float32), size))
 
     def warp_part(images: Tensor, part: slice) -> Tensor:
-        places = across[part, :, None, :] + down[part, :, :, None]  # (B, 2 or 3, size, size)
+        places = across[part, :, None, :] + down[part, :, :, None]  # (B, 2 or 3, H, W)
         if places.shape[1] == 3:
             places = places[:, :2] / places[:, 2:]  # by exactly 1 where there is no perspective: the same bits
         return F.grid_sample(images, places.permute(0, 2, 3, 1), "bilinear", padding, align_corners=False)
@@ -56,11 +57,11 @@ def warper(
     return warp_part
 
 
-def _lines(matrices: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _lines(matrices: Tensor, size: Size) -> tuple[Tensor, Tensor]:
     """What a pixel's column and what its row add to the input's x, y, and where any differs from 1, divisor."""
-    centres = (2 * torch.arange(size) + 1) / size - 1
-    across = matrices[:, :, 0, None] * centres + matrices[:, :, 2, None]  # (B, 3, size)
-    down = matrices[:, :, 1, None] * centres
+    rows, columns = ((2 * torch.arange(side) + 1) / side - 1 for side in size)
+    across = matrices[:, :, 0, None] * columns + matrices[:, :, 2, None]  # (B, 3, W)
+    down = matrices[:, :, 1, None] * rows  # (B, 3, H)
     if not matrices[:, 2, :2].any() and bool((matrices[:, 2, 2] == 1).all()):
         return across[:, :2], down[:, :2]
     return across, down

@@ -39,8 +39,8 @@ def _with_labels(config: Config, task: Task) -> Config:
     data = config.parts["data"]
     if "labels" not in data.options or data.options["labels"] is not None:
         return config
-    labels = {"single": "one", "multi": "several"}.get(task.name)
-    return replace(config, parts={**config.parts, "data": replace(data, options={**data.options, "labels": labels})})
+    options = {**data.options, "labels": task.labels}
+    return replace(config, parts={**config.parts, "data": replace(data, options=options)})
 
 
 def open_parts(config: Config, source: Source, progress: Progress) -> Stores:

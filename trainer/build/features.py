@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from trainer.config import Config
 from trainer.data.keep import Keep
-from trainer.data.source import Samples
-from trainer.data.splits import held_out
+from trainer.data.source import Samples, Subset
+from trainer.data.splits import share_of
 from trainer.engine.device import ahead
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.precision import Precision
@@ -148,12 +148,14 @@ def probe_of(probing: Probing, task: Task, features: FrozenFeatures) -> Probe:
             "not kept. Set both to 0, or finetune.views."
         )
     labelled = task.has_label(samples.labels).nonzero().flatten()
-    keys = [samples.keys[place] for place in labelled.tolist()]
-    _, out = held_out(keys, samples.labels[labelled], _HELD_OUT)
+    _, out = share_of(Subset(samples, labelled), _HELD_OUT)
     if not len(out):
+        alone = (
+            "no class has two. Add images" if samples.groups is None else "each group holds a class. Say smaller ones"
+        )
         raise DataError(
-            "finetune: a probe holds a fifth of the training images out to choose its L2 by, and no class has two. "
-            "Add images, or use finetune=head_first."
+            f"finetune: a probe holds a fifth of the training images out to choose its L2 by, and {alone}, or use "
+            "finetune=head_first."
         )
     return Probe(features.body.layer, features, samples.labels, labelled[out], probing.alone)
 

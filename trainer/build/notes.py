@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.data.groups import in_words
 from trainer.data.listing import in_two_classes, in_two_parts
 from trainer.data.source import Source
 from trainer.engine.loop import Plan
@@ -19,7 +20,7 @@ _FINE = 100
 
 def on_data(source: Source) -> tuple[str, ...]:
     """What was decided as the data were found, and which images lie where they should not."""
-    return (*source.notes, *in_two_parts(source), *in_two_classes(source))
+    return (*source.notes, *in_words(source), *in_two_parts(source), *in_two_classes(source))
 
 
 def idle(options: Mapping[str, Any], source: Source) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from trainer.aug.policy import Policy
 from trainer.aug.sampling import blended
 from trainer.build.data import open_parts, open_source
 from trainer.build.features import BodyOf, FrozenFeatures, Pictures, last_layer, probe_of
+from trainer.build.gaps import without_gaps
 from trainer.build.model import build_model, choose_blend, choose_kernels
 from trainer.build.notes import idle, on_data, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
@@ -21,7 +22,7 @@ from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
 from trainer.data.listing import listing
 from trainer.data.source import Source
-from trainer.engine.device import choose_device, make_repeatable, upload
+from trainer.engine.device import about_gpu, choose_device, make_repeatable, upload
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
@@ -77,13 +78,16 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     device = choose_device(settings.device)
     if lines := beyond_device(settings, device.type):
         raise ConfigError("\n".join(lines))
+    config, told_of_torch = without_gaps(config, device)
     precision = choose_precision(settings.precision, device)
-    make_repeatable(device)
+    make_repeatable(device, deterministic=settings.deterministic)
+    precision.set_products()
     keep_freed_memory()
 
     source = open_source(config)
     with told(source.losses, DataError):
-        return _assembled(config, source, device, precision, progress, trains)
+        job = _assembled(config, source, device, precision, progress, trains)
+    return replace(job, notes=(*told_of_torch, *job.notes))
 
 
 def _assembled(
@@ -201,6 +205,7 @@ def _about_machine(model: nn.Module, precision: Precision) -> dict[str, Any]:
         "device": str(precision.device),
         "precision": precision.name,
         "threads": torch.get_num_threads(),
+        **about_gpu(precision.device),
     }
 
 

@@ -15,6 +15,7 @@ from trainer.records.folder import RunFolder
 from trainer.report.page.facts import facts_of
 from trainer.report.page.pictures import drawn
 from trainer.report.tables import print_table
+from trainer.size import square
 
 PAGE = "compare.html"
 _PATHS = 5
@@ -45,7 +46,7 @@ def write_comparison(folders: Sequence[RunFolder], page: Path, title: str = "") 
 
 def _picture(path: Path) -> str:
     try:
-        return drawn(decode(path, Frame(_SIDE)).float() / 255) if path.is_file() else ""
+        return drawn(decode(path, Frame(square(_SIDE))).float() / 255) if path.is_file() else ""
     except DataError:
         return ""
 

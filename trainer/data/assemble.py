@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from trainer.contradictions import of_other_channels
 from trainer.data.decode import Frame
 from trainer.data.denoise import denoised
+from trainer.data.groups import unjudged
 from trainer.data.keep import Keep
 from trainer.data.source import Figures, Samples, Source, images_of_each
 from trainer.data.splits import cross_validate, validate_on
 from trainer.data.wrong_labels import mislabelled
 from trainer.errors import ConfigError, DataError, some
 from trainer.schema import Denoise, Normalise, Normalised, Validation
+from trainer.size import Size
 from trainer.stored import DEFAULT_SHARE
 
 
@@ -46,7 +48,7 @@ def assemble(
     parts: Mapping[str, Samples],
     wishes: Wishes,
     *,
-    size: int,
+    size: Size,
     keep: Keep | None = None,
     frame: Frame | None = None,
     notes: Sequence[str] = (),
@@ -70,7 +72,8 @@ def assemble(
         train, val, test, note = validate_on(DEFAULT_SHARE if wishes.val is None else wishes.val, train, test)
         if "val" in parts:
             note += " The set's own validation part is not used."
-    said = [*notes, note, *_alone(classes, train, val)]
+    divided_whole = train.groups is not None and train is not parts["train"]
+    said = [*notes, note, *(unjudged if divided_whole else _alone)(classes, train, val)]
     if wishes.wrong_labels:  # after the division: what validates and tests stays right
         train, planted = mislabelled(train, wishes.wrong_labels, len(classes))
         said.append(planted)

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.source import ArraySamples, Source
 from trainer.errors import DataError
+from trainer.size import Size
 
 
 def cifar_source(reader: Any, root: str, wishes: Wishes, *, download: bool, grey: bool) -> Source:
@@ -25,7 +26,7 @@ def cifar_source(reader: Any, root: str, wishes: Wishes, *, download: bool, grey
         what = "The download failed" if download else "A file is missing or corrupt; delete it, add data.download=true"
         raise DataError(f"{folder}: {what} ({' '.join(str(error).split())})") from error
     train, test = (_samples(each.data.transpose(0, 3, 1, 2), each.targets, grey) for each in sets)
-    return assemble(sets[0].classes, {"train": train, "test": test}, wishes, size=train.shape[-1])
+    return assemble(sets[0].classes, {"train": train, "test": test}, wishes, size=Size(*train.shape[1:]))
 
 
 def _samples(images: NDArray[np.uint8], targets: list[int], grey: bool) -> ArraySamples:

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the paths, the labels and the parts: as it is said, or as the cells show."""
+"""Which columns of a table hold the paths, labels, parts and groups: as it is said, or as the cells show."""
 
 import shlex
 import textwrap
@@ -50,6 +50,7 @@ class Columns:
     path: int
     label: tuple[int, ...]
     split: int | None
+    group: int | None = None
 
 
 def with_header(source: Path, sheet: Sheet, lookup: Lookup, said: Iterable[str]) -> Table:
@@ -66,19 +67,28 @@ def with_header(source: Path, sheet: Sheet, lookup: Lookup, said: Iterable[str])
     return Table(source, tuple(first), sheet.lines[1:], has_header=True)
 
 
-def choose(table: Table, lookup: Lookup, path: str | None, label: str | list[str] | None, split: str | None) -> Columns:
-    """Which column is what. Where nothing is said: a column called path, label or split, else what the cells show.
+def choose(
+    table: Table,
+    lookup: Lookup,
+    path: str | None,
+    label: str | list[str] | None,
+    split: str | None,
+    group: str | None = None,
+) -> Columns:
+    """Which column is what. Where nothing is said: a column called path, label or split, else what the cells show;
+    groups are only those that are said.
 
     Lets the lookup start where the paths are found. Raises DataError with all that cannot be found, and all columns.
     """
     wrong: list[str] = []
     split_column = _split(table, split, wrong)
-    path_column = _path(table, lookup, path, {split_column}, wrong)
-    label_columns = _label(table, label, {path_column, split_column}, wrong)
+    group_column = None if group is None else _named(table, group, "group", "groups", wrong)
+    path_column = _path(table, lookup, path, {split_column, group_column}, wrong)
+    label_columns = _label(table, label, {path_column, split_column, group_column}, wrong)
     if wrong:
         raise DataError(f"data.file: {table.source} {'; it '.join(wrong)}. {table.shown}")
     assert path_column is not None
-    return Columns(path_column, label_columns, split_column)
+    return Columns(path_column, label_columns, split_column, group_column)
 
 
 def in_words(table: Table, sheet: Sheet, columns: Columns, lookup: Lookup) -> str:
@@ -87,10 +97,11 @@ def in_words(table: Table, sheet: Sheet, columns: Columns, lookup: Lookup) -> st
     where = f" below {', '.join(lookup.folders)}" if any(lookup.folders) else ""
     held = f"column {labels[0]}" if len(labels) == 1 else f"the columns {', '.join(labels)}, one of which is 1"
     parts = f", parts in column {table.names[columns.split]}" if columns.split is not None else ""
+    groups = f", groups in column {table.names[columns.group]}" if columns.group is not None else ""
     header = "" if table.has_header else " It has no header: its first line is of a picture."
     return (
         f"{table.source}: separated by {sheet.delimiter}s; paths{where} in column {table.names[columns.path]}, "
-        f"classes in {held}{parts}.{header}"
+        f"classes in {held}{parts}{groups}.{header}"
     )
 
 

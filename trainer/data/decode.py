@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer.data.formats import Packed, opened, reason
 from trainer.errors import DataError
 from trainer.schema import Fit, Resize
+from trainer.size import Size
 
 _ORIENTATION = 0x0112
 _METHODS = {
@@ -34,29 +35,36 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """What becomes of a picture: one channel or three, and how it fills a square of `side` pixels.
+    """What becomes of a picture: one channel or three, and how it fills `size`.
 
-    side: None leaves the size as it is. fit: 'crop' takes the central square, 'squish' changes the proportions, 'pad'
-    puts black beside or above and below. resize: the method; all but 'nearest' are antialiased. crop_share: how much of
-    that square's sides is seen, about its centre; of the picture's own sides with 'squish'; 1 with 'pad'.
+    size: None leaves it as it is. fit: 'crop' takes the largest part of these proportions from the centre, 'squish'
+    changes the proportions, 'pad' puts black beside it or above and below. resize: the method; all but 'nearest' are
+    antialiased. crop_share: how much of that part's sides is seen, about its centre; of the picture's own sides with
+    'squish'; 1 with 'pad'.
     """
 
-    side: int | None = None
+    size: Size | None = None
     grey: bool = False
     resize: Resize = "bilinear"
     fit: Fit = "crop"
     crop_share: float = 1.0
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every picture in the frame."""
+        assert self.size
+        return (1 if self.grey else 3), *self.size
+
+    @property
     def draft(self) -> int | None:
-        """Pixels on a side below which a file must not be decoded; None where it must be decoded whole."""
+        """Pixels on a side below which a file must not be decoded, as it may lie on its side; None: decoded whole."""
         antialiased = self.resize != "nearest"  # as a draft is
-        return math.ceil(self.side / self.crop_share) if self.side and antialiased else None
+        return math.ceil(max(self.size) / self.crop_share) if self.size and antialiased else None
 
     def __repr__(self) -> str:
         """Stores and fingerprints go by it: where the share is 1, as before there was one, so that they stay valid."""
         share = f", crop_share={self.crop_share!r}" if self.crop_share != 1 else ""
-        return f"Frame(side={self.side!r}, grey={self.grey!r}, resize={self.resize!r}, fit={self.fit!r}{share})"
+        return f"Frame(side={self.size!r}, grey={self.grey!r}, resize={self.resize!r}, fit={self.fit!r}{share})"
 
 
 _AS_IT_IS = Frame()
@@ -76,8 +84,8 @@ def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
     """The pixels of an image that Pillow has opened, as decode gives them; where: its name in messages."""
     try:
         image = _flat(_to_eight_bits(image, where), "L" if frame.grey else "RGB")
-        if frame.side:
-            image = _square(image, frame.side, frame)
+        if frame.size:
+            image = _fitted(image, frame.size, frame)
     except DataError:
         raise
     except Exception as error:  # not every mode has a way to every other, and a picture may have no pixels
@@ -151,22 +159,25 @@ def _to_eight_bits(image: Image.Image, where: str) -> Image.Image:
     return Image.fromarray(scaled)
 
 
-def _square(image: Image.Image, side: int, frame: Frame) -> Image.Image:
+def _fitted(image: Image.Image, size: Size, frame: Frame) -> Image.Image:
     """Cropped and resized in one step: a very long image never becomes a huge one on the way."""
     method = _METHODS[frame.resize]
     if frame.fit != "pad":
-        return image.resize((side, side), method, box=_seen(*image.size, frame))
-    width, height = (max(1, round(Fraction(each * side, max(image.size)))) for each in image.size)
-    result = Image.new(image.mode, (side, side))
-    result.paste(image.resize((width, height), method), ((side - width) // 2, (side - height) // 2))
+        return image.resize((size.width, size.height), method, box=_seen(*image.size, size, frame))
+    scale = min(Fraction(size.width, image.width), Fraction(size.height, image.height))
+    width, height = (max(1, round(each * scale)) for each in image.size)
+    result = Image.new(image.mode, (size.width, size.height))
+    result.paste(image.resize((width, height), method), ((size.width - width) // 2, (size.height - height) // 2))
     return result
 
 
-def _seen(width: int, height: int, frame: Frame) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of what is resized: the share of the central square, or of each side."""
-    sides = (width, height) if frame.fit == "squish" else (min(width, height),) * 2
+def _seen(width: int, height: int, size: Size, frame: Frame) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what is resized: the share of the largest part of these proportions, or of all."""
+    sides: tuple[float, float] = width, height
+    if frame.fit == "crop":
+        sides = min(width, height * size.width / size.height), min(height, width * size.height / size.width)
     left, top = (
-        (size - side) // 2 + side * (1 - frame.crop_share) / 2
-        for size, side in zip((width, height), sides, strict=True)
+        (whole - side) // 2 + side * (1 - frame.crop_share) / 2
+        for whole, side in zip((width, height), sides, strict=True)
     )
     return left, top, left + sides[0] * frame.crop_share, top + sides[1] * frame.crop_share

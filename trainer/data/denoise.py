@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ def denoised(samples: Samples, method: str) -> Samples:
         return samples
     if isinstance(samples, ArraySamples):
         pixels = torch.cat([denoise(chunk, method) for chunk in torch.split(samples.pixels, _CHUNK)])
-        return ArraySamples(pixels, samples.labels, samples.keys)
+        return replace(samples, pixels=pixels)
     return Denoised(samples, method)
 
 
@@ -42,6 +42,10 @@ class Denoised:
     @property
     def keys(self) -> Sequence[str]:
         return self.whole.keys
+
+    @property
+    def groups(self) -> Sequence[str] | None:
+        return self.whole.groups
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ from trainer.data.source import Samples, Source
 from trainer.data.unreadable import unreadable_in_words
 from trainer.errors import DataError, told, visible
 from trainer.schema import Fit, Resize
+from trainer.size import PlainSize, Size, kept_at, size_of, square
 
 _SIZES_MEASURED = 200
 _LARGEST_OWN_SIZE = 128
@@ -30,15 +31,21 @@ _FIT_IN_WORDS = {
     "squish": "each side by itself",
     "pad": "long side, then black beside it",
 }
+_FIT_OF_A_RECTANGLE = {
+    "crop": "cut to these proportions about the centre",
+    "squish": "each side by itself",
+    "pad": "as large as fits, then black beside it",
+}
 
 
 class File(NamedTuple):
-    """One image file: its class (None: ignored in the loss), its path below the root, bytes, and marks of change."""
+    """One image file: its class (None: ignored in the loss), path below the root, bytes, marks of change, and group."""
 
     label: str | Several | None
     key: str
     num_bytes: int
     changed: Marks
+    group: str | None = None
 
     @property
     def shown(self) -> frozenset[str]:
@@ -70,8 +77,8 @@ class Files:
 class Look:
     """What is asked of the images of a set of files."""
 
-    size: int | None = None
-    prepare: int | None = None
+    size: PlainSize | None = None
+    prepare: PlainSize | None = None
     grey: bool = False
     resize: Resize = "bilinear"
     fit: Fit = "crop"
@@ -88,12 +95,12 @@ class FileSamples:
     labels: Tensor
     num_bytes: Sequence[int]
     changed: Sequence[Marks]
-    side: int
     frame: Frame
+    groups: Sequence[str] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return (1 if self.frame.grey else 3), self.side, self.side
+        return self.frame.shape
 
     def image(self, index: int) -> Tensor:
         return decode(self.root / self.keys[index], self.frame)
@@ -135,9 +142,9 @@ def file_source(
                 _check_filled(files, classes, unreadable)
         said += [note for part, files in parts.items() if part != "train" for note in _lacking(part, files, classes)]
         median = _median_short_side(parts["train"].paths)
-        seen, side = sizes(median, look.size, look.prepare)
-        frame = Frame(side, look.grey, look.resize, look.fit, look.crop_share or 1.0)
-        samples: dict[str, Samples] = {part: _samples(files, classes, side, frame) for part, files in parts.items()}
+        seen, kept = sizes(median, look.size, look.prepare)
+        frame = Frame(kept, look.grey, look.resize, look.fit, look.crop_share or 1.0)
+        samples: dict[str, Samples] = {part: _samples(files, classes, frame) for part, files in parts.items()}
         source = assemble(
             classes, samples, wishes, size=seen, keep=keep, frame=frame, notes=[size_note(median, seen, frame)]
         )
@@ -145,22 +152,23 @@ def file_source(
     return replace(source, notes=(*said, *listed, *source.notes), losses=tuple(said), left_out=tuple(left_out))
 
 
-def sizes(median: int, size: int | None, prepare: int | None) -> tuple[int, int]:
+def sizes(median: int, size: PlainSize | None, prepare: PlainSize | None) -> tuple[Size, Size]:
     """(what the model sees, what images are prepared at), from the images' median short side and what is asked for.
 
     prepare None: what the model sees, so that an image to be evaluated is resized once, as it is decoded.
     """
-    seen = size or min(median, _LARGEST_OWN_SIZE, prepare or _LARGEST_OWN_SIZE)
-    return seen, prepare or seen
+    largest = _LARGEST_OWN_SIZE if prepare is None else min(_LARGEST_OWN_SIZE, *size_of(prepare))
+    seen = square(min(median, largest)) if size is None else size_of(size)
+    return seen, seen if prepare is None else kept_at(seen, prepare)
 
 
-def size_note(median: int, seen: int, frame: Frame) -> str:
+def size_note(median: int, seen: Size, frame: Frame) -> str:
     """The line that says how images are resized."""
     share = f", of that the central {frame.crop_share:g} of each side" if frame.crop_share != 1 else ""
+    how = _FIT_IN_WORDS[frame.fit] if seen.is_square else _FIT_OF_A_RECTANGLE[frame.fit]
     return (
-        f"Images are resized to {frame.side} x {frame.side} ({_FIT_IN_WORDS[frame.fit]}{share}); the model sees "
-        f"{seen} x {seen}. "
-        f"The training images' median short side is {median}."
+        f"Images are resized to {frame.size}{'' if seen.is_square else ' pixels, height x width'} ({how}{share}); the "
+        f"model sees {seen}. The training images' median short side is {median}."
     )
 
 
@@ -175,11 +183,12 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _samples(files: Files, classes: tuple[str, ...], side: int, frame: Frame) -> FileSamples:
+def _samples(files: Files, classes: tuple[str, ...], frame: Frame) -> FileSamples:
     labels = _labels(files, classes)
     keys = [image.key for image in files.images]
     num_bytes, changed = [image.num_bytes for image in files.images], [image.changed for image in files.images]
-    return FileSamples(files.root, keys, labels, num_bytes, changed, side, frame)
+    groups = [image.group for image in files.images if image.group is not None] or None  # of all, or of none
+    return FileSamples(files.root, keys, labels, num_bytes, changed, frame, groups)
 
 
 def _labels(files: Files, classes: Sequence[str]) -> Tensor:

@@ -14,6 +14,7 @@ from trainer.data.archive import SUFFIXES as ARCHIVES
 from trainer.data.assemble import Wishes
 from trainer.data.files import File, Files, Look, file_source, names, readable
 from trainer.data.formats import SUFFIXES
+from trainer.data.group_pattern import group_by_path
 from trainer.data.hints import hint, name_label
 from trainer.data.keep import Keep
 from trainer.data.layout import Labels, find_layout, in_words
@@ -24,12 +25,12 @@ from trainer.errors import DataError, told
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
-    Count,
     Denoise,
     Fit,
     Folds,
     Level,
     Normalise,
+    Pixels,
     Positive,
     Resize,
     UpToOne,
@@ -47,8 +48,8 @@ def folder(
     root: str,
     parts: Literal["auto", "none"] | dict[str, str] = "auto",
     label: Literal["auto", "outer", "inner", "name"] = "auto",
-    size: Count | None = None,
-    prepare: Count | None = None,
+    size: Pixels | None = None,
+    prepare: Pixels | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     crop_share: UpToOne | None = None,
@@ -60,6 +61,7 @@ def folder(
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
+    group: str | None = None,
     cache: Cache = "auto",
     cache_dir: str | None = None,
     cache_limit: Positive = 20.0,
@@ -68,9 +70,9 @@ def folder(
     """Your own images in class folders: root/train|val|test/CLASS/..., or root/CLASS/... with a share held out.
 
     root may be a .zip, .tar, .tar.gz or .tgz of such folders: archive.unpacked says what is refused. What is a part and
-    what is a class, layout.find_layout says. Raises DataError with the path and what to do if the folders do not make
-    a set: missing, empty, one class only, or a part with a class that training has not. Size and unreadable files are
-    as in files.file_source.
+    what is a class, layout.find_layout says; what is a group, group_pattern. Raises DataError with the path and what to
+    do if the folders do not make a set: missing, empty, one class only, or a part with a class that training has not.
+    Size and unreadable files are as in files.file_source.
     """
     base, keep = Path(root).expanduser(), Keep(cache, cache_dir, cache_limit)
     least = 1 if val == "none" else 2  # to train on; pictures that are scored may all be of one class
@@ -78,6 +80,8 @@ def folder(
         found, notes = scan_archive(base, keep.folder / FOLDER, parts, label, least)
     else:
         found, notes = scan(base, parts, label, least)
+    if group is not None:
+        group_by_path(found, group)
     classes = found["train"].classes
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)

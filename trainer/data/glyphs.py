@@ -33,7 +33,9 @@ from trainer.schema import (
     UpToOne,
     Validation,
     Whole,
+    are_sides,
 )
+from trainer.size import Size, size_of
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CONTRAST = 70.0
@@ -47,7 +49,10 @@ def glyphs(
         int, Rule("a whole number from 2 to 36: digits, then letters", lambda value: 2 <= value <= 36)
     ] = 10,
     images: Count = 8000,
-    size: Annotated[int, Rule("a whole number from 12 up", lambda value: value >= 12)] = 32,
+    size: Annotated[
+        int | list[int],
+        Rule("a whole number from 12 up, or [height,width] such as [24,40]", lambda value: are_sides(value, 12)),
+    ] = 32,
     grey: bool = False,
     seed: Whole = 0,
     denoise: Denoise = "none",
@@ -71,15 +76,15 @@ def glyphs(
     """
     if images < 2 * classes:
         raise DataError(f"data.images={images}: {classes} classes need at least {2 * classes} images.")
-    drawn = _DrawnTogether if labels == "several" else _Drawn
-    train = drawn(classes, images, size, grey, seed, "train")
-    test = drawn(classes, max(1, images // 5), size, grey, seed, "test")
+    drawn, seen = _DrawnTogether if labels == "several" else _Drawn, size_of(size)
+    train = drawn(classes, images, seen, grey, seed, "train")
+    test = drawn(classes, max(1, images // 5), seen, grey, seed, "test")
     parts = {"train": train, "test": test}
     wishes, keep = (
         Wishes(val, folds, fold, normalise, mean, std, denoise, wrong_labels),
         Keep(cache, cache_dir, cache_limit),
     )
-    return assemble(CHARACTERS[:classes], parts, wishes, size=size, keep=keep)
+    return assemble(CHARACTERS[:classes], parts, wishes, size=seen, keep=keep)
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,11 @@ class _Drawn:
 
     classes: int
     count: int
-    size: int
+    size: Size
     grey: bool
     seed: int
     part: str
+    groups = None
 
     @property
     def labels(self) -> Tensor:
@@ -103,7 +109,7 @@ class _Drawn:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return (1 if self.grey else 3), self.size, self.size
+        return (1 if self.grey else 3), *self.size
 
     def image(self, index: int) -> Tensor:
         picture = self.picture(index, Random(self._words[index]))
@@ -150,28 +156,28 @@ class _DrawnTogether(_Drawn):
         return rng.sample(range(self.classes), min(rng.choice((2, 3)), self.classes))
 
 
-def draw_together(characters: Sequence[str], size: int, rng: Random) -> Image.Image:
-    """One picture, size x size in RGB, of several small characters around its middle, and clutter."""
+def draw_together(characters: Sequence[str], size: Size, rng: Random) -> Image.Image:
+    """One picture of that size in RGB, of several small characters around its middle, and clutter."""
     ground = _colour(rng)
     picture = _background(ground, size, rng)
     _lines_and_dots(picture, rng.randrange(4), rng)
     first = rng.uniform(0, 2 * pi)
     for place, character in enumerate(characters):
-        angle, radius = first + 2 * pi * place / len(characters), size * rng.uniform(0.24, 0.3)
-        shift = (radius * cos(angle), radius * sin(angle))
+        angle, radius = first + 2 * pi * place / len(characters), rng.uniform(0.24, 0.3)
+        shift = (radius * size.width * cos(angle), radius * size.height * sin(angle))
         mask = _pose(_stencil(character, size), rng, scale=rng.uniform(0.42, 0.55), shift=shift)
         picture.paste(_contrasting(ground, rng), mask=mask)
     return picture
 
 
-def draw(character: str, size: int, rng: Random) -> Image.Image:
-    """One picture, size x size in RGB: background, clutter, the character, and a little clutter over it."""
+def draw(character: str, size: Size, rng: Random) -> Image.Image:
+    """One picture of that size in RGB: background, clutter, the character, and a little clutter over it."""
     ground = _colour(rng)
     picture = _background(ground, size, rng)
     for _ in range(rng.randrange(3)):
         _neighbour(picture, rng)
     _lines_and_dots(picture, rng.randrange(5), rng)
-    shift = (size * rng.uniform(-0.12, 0.12), size * rng.uniform(-0.12, 0.12))
+    shift = (size.width * rng.uniform(-0.12, 0.12), size.height * rng.uniform(-0.12, 0.12))
     mask = _pose(_stencil(character, size), rng, scale=rng.uniform(0.65, 1.05), shift=shift)
     picture.paste(_contrasting(ground, rng), mask=mask)
     _lines_and_dots(picture, rng.randrange(3), rng)
@@ -196,14 +202,14 @@ def _luma(colour: Colour) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def _background(colour: Colour, size: int, rng: Random) -> Image.Image:
+def _background(colour: Colour, size: Size, rng: Random) -> Image.Image:
     """A gradient through the colour in any direction, with noise."""
     angle, strength = rng.uniform(0, 2 * pi), rng.uniform(0, 0.16)
     rise = np.array([rng.uniform(-70, 70) for _ in range(3)], dtype=np.float32)
-    line = _ruler(size)
-    ramp = cos(angle) * line[:, None] + sin(angle) * line  # (S, S), about -0.7 to 0.7
-    noise = np.frombuffer(rng.randbytes(3 * size * size), np.uint8).reshape(size, size, 3) * np.float32(strength)
-    pixels = ramp[..., None] * rise + noise + (np.array(colour, dtype=np.float32) - 128 * strength)
+    down, across = map(_ruler, size)
+    ramp = cos(angle) * down[:, None] + sin(angle) * across  # (H, W), about -0.7 to 0.7
+    noise = np.frombuffer(rng.randbytes(3 * size.height * size.width), np.uint8) * np.float32(strength)
+    pixels = ramp[..., None] * rise + noise.reshape(*size, 3) + (np.array(colour, dtype=np.float32) - 128 * strength)
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
@@ -213,12 +219,12 @@ def _ruler(size: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=2 * len(CHARACTERS))
-def _stencil(character: str, size: int) -> Image.Image:
-    """The character upright in the middle of a size x size mask."""
-    font = ImageFont.load_default(size)
+def _stencil(character: str, size: Size) -> Image.Image:
+    """The character upright in the middle of a mask of that size, as large as its shorter side."""
+    font = ImageFont.load_default(min(size))
     left, top, right, bottom = font.getbbox(character)
-    mask = Image.new("L", (size, size))
-    corner = ((size - right - left) / 2, (size - bottom - top) / 2)
+    mask = Image.new("L", (size.width, size.height))
+    corner = ((size.width - right - left) / 2, (size.height - bottom - top) / 2)
     ImageDraw.Draw(mask).text(corner, character, fill=255, font=font)
     return mask
 
@@ -228,26 +234,26 @@ def _pose(mask: Image.Image, rng: Random, *, scale: float, shift: tuple[float, f
     turn, slant, stretch = radians(rng.uniform(-20, 20)), rng.uniform(-0.2, 0.2), rng.uniform(0.85, 1.18)
     d, e = -sin(turn) / scale, cos(turn) / scale  # Pillow wants the map from output to input
     a, b = e / stretch + slant * d, -d / stretch + slant * e
-    middle = mask.width / 2
-    x, y = middle + shift[0], middle + shift[1]
-    to_input = (a, b, middle - a * x - b * y, d, e, middle - d * x - e * y)
+    column, row = mask.width / 2, mask.height / 2
+    x, y = column + shift[0], row + shift[1]
+    to_input = (a, b, column - a * x - b * y, d, e, row - d * x - e * y)
     return mask.transform(mask.size, Image.Transform.AFFINE, to_input, Image.Resampling.BILINEAR)
 
 
 def _neighbour(picture: Image.Image, rng: Random) -> None:
     """A small character of any class, cut off by the picture's edge."""
-    size, angle = picture.width, rng.uniform(0, 2 * pi)
-    shift = (0.55 * size * cos(angle), 0.55 * size * sin(angle))
+    size, angle = Size(picture.height, picture.width), rng.uniform(0, 2 * pi)
+    shift = (0.55 * size.width * cos(angle), 0.55 * size.height * sin(angle))
     mask = _pose(_stencil(rng.choice(CHARACTERS), size), rng, scale=0.6, shift=shift)
     picture.paste(_colour(rng), mask=mask)
 
 
 def _lines_and_dots(picture: Image.Image, count: int, rng: Random) -> None:
-    pen, size = ImageDraw.Draw(picture), picture.width
+    pen, (width, height), size = ImageDraw.Draw(picture), picture.size, min(picture.size)
     for _ in range(count):
-        colour, x, y = _colour(rng), rng.uniform(0, size), rng.uniform(0, size)
+        colour, x, y = _colour(rng), rng.uniform(0, width), rng.uniform(0, height)
         if rng.random() < 0.5:
-            pen.line((x, y, rng.uniform(0, size), rng.uniform(0, size)), fill=colour, width=max(1, size // 32))
+            pen.line((x, y, rng.uniform(0, width), rng.uniform(0, height)), fill=colour, width=max(1, size // 32))
         else:
             radius = size * rng.uniform(0.02, 0.06)
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)

@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.source import ArraySamples, Source
 from trainer.errors import DataError
+from trainer.size import square
 from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 _UNSIGNED_BYTES = 0x08
@@ -49,7 +50,7 @@ def idx_source(
         looked = " or ".join(str(each) for each in places)
         raise DataError(f"There is no {_FIRST_FILE} (raw or .gz) in {looked}. {advice}")
     parts = {"train": _part(place, "train", classes), "test": _part(place, "t10k", classes)}
-    return assemble(classes, parts, wishes, size=max(parts["train"].shape[1:]))
+    return assemble(classes, parts, wishes, size=square(max(parts["train"].shape[1:])))
 
 
 def read_idx(path: Path) -> Tensor:

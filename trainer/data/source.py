@@ -13,6 +13,7 @@ from trainer.data.decode import Frame
 from trainer.data.keep import Keep
 from trainer.errors import DataError
 from trainer.schema import Denoise, Normalised
+from trainer.size import Size, size_of
 
 
 class Samples(Protocol):
@@ -28,6 +29,10 @@ class Samples(Protocol):
     @property
     def keys(self) -> Sequence[str]:
         """(N,) names that stay the same wherever the data lies: they decide splits and the fingerprint."""
+
+    @property
+    def groups(self) -> Sequence[str] | None:
+        """(N,) names, as lasting as keys, of what the images of one name share and no two parts may; None: nothing."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,6 +57,7 @@ class ArraySamples:
     pixels: Tensor
     labels: Tensor
     keys: Sequence[str]
+    groups: Sequence[str] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -90,6 +96,11 @@ class Subset:
     def keys(self) -> Sequence[str]:
         keys = self.whole.keys
         return [keys[index] for index in self.indices.tolist()]
+
+    @property
+    def groups(self) -> Sequence[str] | None:
+        groups = self.whole.groups
+        return None if groups is None else [groups[index] for index in self.indices.tolist()]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -133,8 +144,8 @@ class Source:
     train: Samples
     val: Samples
     test: Samples | None
-    size: int
-    """Pixels on a side of what the model sees; images may be a little larger, and the warp samples them down."""
+    size: Size
+    """Of what the model sees; images may be a little larger, and the warp samples them down. A number is a square."""
     keep: Keep = field(default_factory=Keep)
     """Where decoded images are kept."""
     normalise: Normalised = "mean_std"
@@ -154,6 +165,7 @@ class Source:
 
     def __post_init__(self) -> None:
         """Raises DataError for a label that is no class, whoever has read it."""
+        object.__setattr__(self, "size", size_of(self.size))  # a part of your own may give a number
         for samples in (self.train, self.val, *([self.test] if self.test is not None else [])):
             labels = samples.labels
             most = len(self.classes) - 1 if labels.ndim == 1 else 1

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.data.groups import fold_of_groups, groups_held_out, refusal
 from trainer.data.source import Samples, Subset, images_of_each
 from trainer.data.stratify import divided
 from trainer.errors import DataError
@@ -54,6 +55,13 @@ def fold_of(keys: Sequence[str], labels: Tensor, folds: int) -> Tensor:
     return result
 
 
+def share_of(samples: Samples, share: float) -> tuple[Tensor, Tensor]:
+    """(those that stay, those held out), as held_out says, and of samples with groups as groups_held_out does."""
+    if samples.groups is None:
+        return held_out(samples.keys, samples.labels, share)
+    return groups_held_out(samples.groups, samples.labels, share)
+
+
 def limit(samples: Samples, count: int, setting: str, everything: str = "null") -> Samples:
     """A stratified subset of count samples, in their order: each class in its proportion, none left out if all fit.
 
@@ -83,15 +91,16 @@ def validate_on(
     """(train, val, test) of a set without a validation part, and the note that says what validates.
 
     val: the share of train to hold out, or 'test': the test part validates, and nothing is left to test on.
-    Raises DataError if there is no test part, or no class has two images to share.
+    Raises DataError if there is no test part, or nothing to share: no class of two images, no group but holds a class.
     """
     if val == "test":
         if test is None:
             raise DataError("data.val=test: this set has no test part. Give a share of the training part: data.val=0.1")
         return train, test, None, "Validated on the test part (data.val=test): no independent test result."
-    stay, out = held_out(train.keys, train.labels, float(val))
+    stay, out = share_of(train, float(val))
     if not len(out):
-        raise DataError(f"data.val={val}: no class has more than one image, so none can be held out.")
+        alone = f"data.val={val}: no class has more than one image, so none can be held out."
+        raise DataError(alone if train.groups is None else refusal(train.groups))
     note = (
         f"Held out {len(out):,} of {len(train):,} training images for validation (data.val={val}, the same every time)."
     )
@@ -103,10 +112,16 @@ def cross_validate(folds: int, fold: int, train: Samples) -> tuple[Samples, Samp
 
     Raises DataError if there are fewer samples to divide than folds.
     """
-    fold_by_sample = fold_of(train.keys, train.labels, folds)
-    divided = int((fold_by_sample >= 0).sum())
-    if divided < folds:
+    groups = train.groups
+    if groups is None:
+        fold_by_sample = fold_of(train.keys, train.labels, folds)
+        divided = int((fold_by_sample >= 0).sum())
         kind = "training images" if divided == len(train) else "training images that are not alone in their class"
+    else:
+        fold_by_sample = fold_of_groups(groups, train.labels, folds)
+        divided = len({groups[place] for place in (fold_by_sample >= 0).nonzero().flatten().tolist()})
+        kind = "groups" if divided == len(set(groups)) else "groups that hold no class as a whole"
+    if divided < folds:
         raise DataError(f"data.folds={folds}: there are only {divided} {kind}. Give at most as many folds.")
     chosen = fold_by_sample == fold
     stay, out = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()

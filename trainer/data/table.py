@@ -15,6 +15,7 @@ from trainer.data.files import File, Files, Look, file_source, names
 from trainer.data.keep import Keep
 from trainer.data.lookup import Lookup
 from trainer.data.marks import marks
+from trainer.data.numbers import refuse_numbers
 from trainer.data.part_names import parts_of
 from trainer.data.several import Cells, Several, check_separator, never_shown, not_asked_for
 from trainer.data.sheet import Line, read_sheet
@@ -23,12 +24,12 @@ from trainer.errors import ConfigError, DataError, did_you_mean, told
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
-    Count,
     Denoise,
     Fit,
     Folds,
     Level,
     Normalise,
+    Pixels,
     Positive,
     Resize,
     UpToOne,
@@ -50,8 +51,8 @@ def table(
     labels: Literal["one", "several"] | None = None,
     separator: str | None = None,
     several_rows: bool = False,
-    size: Count | None = None,
-    prepare: Count | None = None,
+    size: Pixels | None = None,
+    prepare: Pixels | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     crop_share: UpToOne | None = None,
@@ -63,6 +64,7 @@ def table(
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
+    group: str | None = None,
     cache: Cache = "auto",
     cache_dir: str | None = None,
     cache_limit: Positive = 20.0,
@@ -72,22 +74,23 @@ def table(
 
     Paths start at root, or at the table's folder where root is None, or in folders below if all lie there; they may
     lack their ending. labels 'several': a picture has those of a column for each, of one column in which something
-    separates them, or of several rows. Raises DataError with the row if the table has not these columns, lists a file
-    with two labels or in two parts, a file that is not there, or, to validate or test on, a label that no training row
-    has.
+    separates them, or of several rows. group: the column of what stays together. Raises DataError with the row if the
+    table has not these columns, lists a file with two labels, in two parts or groups, a file that is not there, or, to
+    validate or test on, a label that no training row has.
     """
     source = Path(file).expanduser()
     base = Path(root).expanduser() if root else source.parent
     lookup, sheet = Lookup(base, ending), read_sheet(source)
-    said = [name for name in (path, *([label] if isinstance(label, str) else label or []), split) if name]
+    said = [name for name in (path, *([label] if isinstance(label, str) else label or []), split, group) if name]
     listed = with_header(source, sheet, lookup, said)
-    columns = choose(listed, lookup, path, label, split)
+    columns = choose(listed, lookup, path, label, split, group)
     for option, is_said in (("separator", separator is not None), ("several_rows", several_rows)):
         if is_said and labels != "several":
             raise not_asked_for(option)
     read = _reader(listed, columns, separator, ignore) if labels == "several" else partial(_label, listed, columns)
     found, left_out = _rows(listed, columns, lookup, read, on_error)
     rows, notes = _distinct(found, base, source, unites=several_rows)
+    refuse_numbers([row.label for row in rows if isinstance(row.label, str)], source)
     if val == "none" and all(row.part != "train" for row in rows):  # to be scored, whatever part they are of
         rows = [replace(row, part="train") for row in rows]
     parts = _parts(rows, base, ignore)
@@ -117,6 +120,7 @@ class _Row:
     key: str
     label: str | Several
     part: str
+    group: str | None = None
 
     @property
     def told(self) -> str:
@@ -152,11 +156,13 @@ def _rows(
         path = line.cells[columns.path].strip()
         label = read(line)
         part = "train" if columns.split is None else part_of[line.cells[columns.split].strip()]
-        row = _Row(line.number, path, label, part)
+        group = None if columns.group is None else line.cells[columns.group].strip()
+        row = _Row(line.number, path, label, part, group)
         keys = lookup.find(path)
         if len(keys) > 1:
             raise DataError(_several(listed, row, keys, lookup))
         reason = "has no path" if not path else "has no label" if not label else "is not there" if not keys else None
+        reason = reason or ("has no group" if group == "" else None)
         if reason:
             left_out.append((row, reason))
         else:
@@ -257,7 +263,8 @@ def _refused(
         )
     (row, reason), *more = left_out
     again = f", and so in {len(more)} more rows" if more else ""
-    what = "the path is empty" if reason == "has no path" else "the label is empty"
+    empty = next((each for each in ("path", "group") if reason == f"has no {each}"), "label")
+    what = f"the {empty} is empty"
     if len(columns.label) > 1 and reason == "has no label":
         what = f"none of {names(listed.names[each] for each in columns.label)} is 1"
     return f"{listed.source}, line {row.number}: {what}{again}. Fill it in.{leave}"
@@ -275,7 +282,12 @@ def _distinct(rows: list[_Row], base: Path, source: Path, *, unites: bool) -> tu
         if unites and isinstance(before.label, Several) and isinstance(row.label, Several):
             first[path] = before = replace(before, label=before.label | row.label)
             row = replace(row, label=before.label)
-        for what, old, new in (("labels", before.label, row.label), ("parts", before.part, row.part)):
+        alike = (
+            ("labels", before.label, row.label),
+            ("parts", before.part, row.part),
+            ("groups", before.group, row.group),
+        )
+        for what, old, new in alike:
             if old != new:
                 raise DataError(
                     f"{source}: {row.key} is listed with two {what}, {old} in line {before.number} and {new} in line "
@@ -293,7 +305,7 @@ def _parts(rows: list[_Row], base: Path, ignore: str | None) -> dict[str, Files]
     for row in sorted(rows, key=lambda row: row.key):
         about = (base / row.key).stat()
         label = None if ignore is not None and row.label == ignore else row.label
-        file = File(label, row.key, about.st_size, marks(about))
+        file = File(label, row.key, about.st_size, marks(about), row.group)
         parts.setdefault(row.part, Files(base, ())).images.append(file)
     for files in parts.values():
         files.classes = tuple(sorted({label for image in files.images for label in image.shown}))

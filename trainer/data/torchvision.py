@@ -24,12 +24,12 @@ from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
-    Count,
     Denoise,
     Fit,
     Folds,
     Level,
     Normalise,
+    Pixels,
     Positive,
     Resize,
     UpToOne,
@@ -74,8 +74,8 @@ def torchvision(
     root: str = "data",
     download: bool = False,
     arguments: dict[str, str | int | bool] | None = None,
-    size: Count | None = None,
-    prepare: Count | None = None,
+    size: Pixels | None = None,
+    prepare: Pixels | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "crop",
     crop_share: UpToOne | None = None,
@@ -105,11 +105,11 @@ def torchvision(
         part: _open(reader, root, download, {**(arguments or {}), **chosen}) for part, chosen in SETS[set].items()
     }
     median = _median_short_side(datasets["train"])
-    seen, side = sizes(median, size, prepare)
-    frame = Frame(side, grey, resize, fit, crop_share or 1.0)
+    seen, kept = sizes(median, size, prepare)
+    frame = Frame(kept, grey, resize, fit, crop_share or 1.0)
     origin = f"{set}{sorted((arguments or {}).items())} {_files_below(Path(root).expanduser())}"
     parts: dict[str, Samples] = {
-        part: TorchvisionSamples(dataset, f"{set}, {part} part", origin, _labels(dataset), side, frame)
+        part: TorchvisionSamples(dataset, f"{set}, {part} part", origin, _labels(dataset), frame)
         for part, dataset in datasets.items()
     }
     classes = _classes(datasets["train"], 1 + max(int(part.labels.max()) for part in parts.values()))
@@ -126,8 +126,8 @@ class TorchvisionSamples:
     name: str
     origin: str
     labels: Tensor
-    side: int
     frame: Frame
+    groups = None
 
     @property
     def keys(self) -> Sequence[str]:
@@ -135,7 +135,7 @@ class TorchvisionSamples:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return (1 if self.frame.grey else 3), self.side, self.side
+        return self.frame.shape
 
     def image(self, index: int) -> Tensor:
         where = f"{self.name}, image {index}"

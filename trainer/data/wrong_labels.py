@@ -51,6 +51,10 @@ class Relabelled:
         return self.whole.keys
 
     @property
+    def groups(self) -> Sequence[str] | None:
+        return self.whole.groups
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         return self.whole.shape
 

@@ -1,5 +1,6 @@
 """The device, and every line that only a GPU runs. Those lines are marked: no test of this project has a GPU."""
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TypeVar
@@ -22,13 +23,29 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def make_repeatable(device: torch.device) -> None:
-    """Same input, same bits: cuDNN may only use deterministic algorithms. TF32 is allowed, since it is repeatable."""
+def make_repeatable(device: torch.device, *, deterministic: bool = True) -> None:
+    """Same input, same bits, as far as torch has such a way; else the fastest ways that cuDNN finds by trying.
+
+    Where torch has none it warns. On a CPU all that is used here is repeatable.
+    """
     if device.type == "cuda":  # untested: needs a GPU
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cuda.matmul.allow_tf32 = True
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read with the first matrix product
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+        # Else each new tensor costs a launch more; and nothing here reads one before it is written.
+        torch._C._set_deterministic_fill_uninitialized_memory(False)
+        torch.backends.cudnn.deterministic = deterministic
+        torch.backends.cudnn.benchmark = not deterministic
+
+
+def about_gpu(device: torch.device) -> dict[str, str]:
+    """What the bits of a GPU depend on besides torch: which it is, and the versions of CUDA and cuDNN."""
+    if device.type != "cuda":
+        return {}
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+    }
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
@@ -64,11 +81,3 @@ def ahead(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
 def _side_stream() -> torch.cuda.Stream:
     """The one stream beside the model's: memory that was taken for a stream serves no other when it is freed."""
     return torch.cuda.Stream()  # type: ignore[no-untyped-call]
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory ran out. Torch has a class for that on CUDA only, and no word of its own."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    said = ("DefaultCPUAllocator", "backend out of memory")  # the CPU's and MPS's
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)

@@ -1,6 +1,5 @@
 """Whether the numbers of the steps are sound: noted on the device after every step, and read now and then."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,16 +36,19 @@ def note(
     and without a scaler the weights are NaN from here on, and nothing hides it.
     """
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm(grads if whole else grads[:1]) / state.scaler.scale(torch.ones_like(loss))
-    finite = (loss + norm).isfinite()
-    grads[0].mul_(torch.where(finite, 1.0, math.nan))
+    norm = nn.utils.get_total_norm(grads) if whole else torch.linalg.vector_norm(grads[0])
+    if state.scaler.is_enabled():
+        norm = norm / state.scaler.scale(torch.ones_like(norm))
+    still = (loss + norm) * 0.0  # 0, or NaN: what is worked out on the device costs a launch each, so few do
+    finite = still == 0
+    grads[0].mul_(still + 1)
     state.start_loss = torch.where(state.start_loss > 0, state.start_loss, loss.nan_to_num(0.0, 0.0, 0.0))
     # A healthy run leaps this high in a bad batch, or for some steps at a bold rate, and comes down; so it must stay up
     # for PATIENCE steps. The measure is the first loss, which knows the scale of any loss and number of classes, not
     # the best, which may be near zero; and 1 where a trained model begins near zero.
     far = loss > FAR * state.start_loss.clamp(min=1.0)
     lasting = state.streaks >= PATIENCE  # such a streak never ends: what is found must not depend on when it is read
-    state.streaks = torch.where(torch.stack([~finite, far]) | lasting, state.streaks + 1, 0)
+    state.streaks = (state.streaks + 1) * (torch.stack([~finite, far]) | lasting)
     state.begun = torch.where((state.streaks == 1)[:, None], torch.stack([loss, norm]), state.begun)
     if state.scaler.is_enabled():
         state.skipped_steps = state.skipped_steps + ~finite
@@ -82,7 +84,44 @@ def is_far_off(state: State) -> bool:
     return bool(state.streaks[1])
 
 
-def put_back(finite: Tensor, buffers: Sequence[Tensor], before: Sequence[Tensor]) -> None:
-    """Gives the buffers, such as batch norm's statistics, the values of before if the step is not finite."""
-    for buffer, old in zip(buffers, before, strict=True):
-        buffer.copy_(torch.where(finite, buffer, old))
+class Undo:
+    """Keeps what buffers held, such as batch norm's statistics, and gives it back after a step that is left out."""
+
+    def __init__(self, buffers: Sequence[Tensor]) -> None:
+        kinds = {each.dtype: [other for other in buffers if other.dtype == each.dtype] for each in buffers}
+        self._kept = [_Kept.room_for(held) for held in kinds.values()]
+
+    def keep(self) -> None:
+        """What they hold now is what they will be given back."""
+        for kept in self._kept:
+            torch._foreach_copy_(kept.before, kept.buffers)
+
+    def unless(self, finite: Tensor) -> None:
+        """Gives it back unless this is true, a bool on the device."""
+        for kept in self._kept:
+            torch._foreach_copy_(kept.now, kept.buffers)
+            torch.where(finite, kept.all_now, kept.all_before, out=kept.all_now)
+            torch._foreach_copy_(kept.buffers, kept.now)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Buffers of one type, and room for all that they hold, twice: each time one tensor, and its part for each."""
+
+    buffers: list[Tensor]
+    all_before: Tensor
+    all_now: Tensor
+    before: list[Tensor]
+    now: list[Tensor]
+
+    @classmethod
+    def room_for(cls, buffers: list[Tensor]) -> "_Kept":
+        size = sum(each.numel() for each in buffers)
+        before, now = (buffers[0].new_empty(size) for _ in range(2))
+        return cls(buffers, before, now, _parts(before, buffers), _parts(now, buffers))
+
+
+def _parts(room: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
+    """The part of the room for each of these, in its shape."""
+    parts = torch.split(room, [each.numel() for each in of])
+    return [part.view(each.shape) for part, each in zip(parts, of, strict=True)]

@@ -10,9 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trainer.engine.average import follow
+from trainer.engine.average import follow, pairs_of
 from trainer.engine.device import ahead
-from trainer.engine.health import alarm, is_far_off, is_left_out, note, put_back
+from trainer.engine.health import Undo, alarm, is_far_off, is_left_out, note
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of, sums_of
 from trainer.engine.precision import Precision
@@ -198,21 +198,24 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     recipe.begin_epoch(state.model, state.epoch)
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
-    undoable = list(state.model.buffers()) if leaves_out else []
+    undo = Undo(list(state.model.buffers()) if leaves_out else [])
+    pairs = None if state.averaged is None else pairs_of(state.averaged, state.model)
+    nothing = torch.zeros((), device=device)
     for group in interrupt.watch(_groups(state, batches)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
-        weight = torch.stack([recipe.criterion.weights(batch.targets).sum() for batch in group]).sum()
-        loss, sums, before = torch.zeros((), device=device), state.sums, [each.clone() for each in undoable]
-        for batch in group:
+        weights = [recipe.criterion.weights(batch.targets) for batch in group]
+        weight = torch.stack([each.sum() for each in weights]).sum()
+        loss, sums = nothing, state.sums
+        undo.keep()
+        for batch, of_batch in zip(group, weights, strict=True):
             with recipe.precision.autocast():
                 logits = forward(batch.images)
             losses = recipe.criterion.losses(logits, batch.targets)
             share = reduce(losses, weight)
             torch.autograd.backward(state.scaler.scale(share))
-            loss += share.detach()
-            weights = recipe.criterion.weights(batch.targets)
-            sums = sums + sums_of(losses.detach(), weights, logits.detach(), batch.labels, recipe.criterion.task)
+            loss = loss + share.detach()
+            sums = sums + sums_of(losses.detach(), of_batch, logits.detach(), batch.labels, recipe.criterion.task)
         finite, norm = note(state, loss, parameters, whole=_wants_norm(state, recipe))
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
@@ -220,9 +223,9 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
-        put_back(finite, undoable, before)
-        if state.averaged is not None:
-            follow(state.averaged, state.model, recipe.ema, state.step, finite if leaves_out else None)
+        undo.unless(finite)
+        if pairs is not None:
+            follow(pairs, recipe.ema, state.step, finite if leaves_out else None)
         state.sums = torch.where(finite, sums, state.sums)
         state.step += 1
         yield sum(len(batch.labels) for batch in group)

@@ -123,7 +123,10 @@ class State:
         for name in _COUNTERS:
             setattr(self, name, saved[name])
         for name in _TENSORS:
-            setattr(self, name, saved[name].to(self.sums.device))
+            ours = getattr(self, name)
+            setattr(
+                self, name, saved[name].to(ours.dtype).to(ours.device)
+            )  # sums are no doubles on mps, which has none
         return anew
 
     def measure_anew(self) -> None:

@@ -17,7 +17,7 @@ class Batch:
     """What a step works on; all but the indices lie on the device."""
 
     images: Tensor
-    """(B, C, S, S), of the type that autocast computes in: float32, bfloat16 or float16."""
+    """(B, C, H, W), of the type that autocast computes in: float32, bfloat16 or float16."""
     labels: Tensor
     """(B, …), the samples' own, as the task has them: for the score."""
     targets: Tensor
@@ -34,7 +34,7 @@ class TrainBatches:
     all are a little smaller, and none is dropped or tiny. What a sample looks like depends on (seed, epoch, its index)
     alone, not on its neighbours; if they are mixed, on the set of them as well.
     item: one uint8 image (C, H, W) on the CPU -> another; it may draw from torch's global generator. upload: puts a
-    tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, S, S).
+    tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, H', W').
     mix: what transform gave, the labels and the draws -> mixed images and soft targets.
     """
 
@@ -109,7 +109,7 @@ def _seeded(item: Callable[[Tensor], Tensor], image: Tensor, seed: int) -> Tenso
 
 
 class EvalBatches:
-    """All samples in their order, the last batch partial. transform: uint8 (B, C, H, W) -> float (B, C, S, S)."""
+    """All samples in their order, the last batch partial. transform: uint8 (B, C, H, W) -> float (B, C, H', W')."""
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from trainer import rng
 from trainer.data.source import Source
 from trainer.feed.store import Store
 from trainer.rng import Draws
+from trainer.size import Size
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,7 +26,7 @@ _MOST_VALUES = 2**28
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(x - mean) / std for x in [0, 1], one number a channel; then minus mean_image, (C, S, S), where there is one."""
+    """(x - mean) / std for x in [0, 1], one number a channel; then minus mean_image, (C, H, W), where there is one."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -39,7 +40,7 @@ class Normalisation:
         return result
 
     def undone(self, images: Tensor) -> Tensor:
-        """Normalised (B, C, S, S) back to values of 0 to 1, where augmentation has not driven them out."""
+        """Normalised (B, C, H, W) back to values of 0 to 1, where augmentation has not driven them out."""
         if self.mean_image is not None:
             images = images + self.mean_image.to(images.device)
         mean, std = (torch.tensor(each, device=images.device)[:, None, None] for each in (self.mean, self.std))
@@ -93,16 +94,16 @@ def mean_and_std(store: Store) -> tuple[Tensor, Tensor]:
     return mean.float(), variance.sqrt().clamp(min=1 / (_LEVELS - 1)).float()
 
 
-def mean_image(store: Store, size: int) -> Tensor:
-    """(C, size, size) float32 in [0, 1]: the mean of the images that are counted, at the size that the model sees."""
+def mean_image(store: Store, size: Size) -> Tensor:
+    """(C, *size) float32 in [0, 1]: the mean of the images that are counted, at the size that the model sees."""
     orders = _counted(store)
     sums = torch.zeros(store.shape, dtype=torch.int64)
     for images in store.gather(orders):
         sums += images.sum(0, dtype=torch.int64)
     mean = sums.double() / (sum(map(len, orders)) * (_LEVELS - 1))
-    if mean.shape[1:] == (size, size):
+    if tuple(mean.shape[1:]) == size:
         return mean.float()
-    return F.interpolate(mean[None], (size, size), mode="bilinear", antialias=True, align_corners=False)[0].float()
+    return F.interpolate(mean[None], size, mode="bilinear", antialias=True, align_corners=False)[0].float()
 
 
 def _counted(store: Store) -> list[Tensor]:

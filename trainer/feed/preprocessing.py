@@ -21,6 +21,7 @@ from trainer.data.source import Source
 from trainer.errors import DataError
 from trainer.feed.normalise import Normalisation, centred
 from trainer.schema import Denoise, Normalised
+from trainer.size import Size, size_of
 
 Picture = Path | Packed | Image.Image | np.ndarray[Any, Any]
 
@@ -30,9 +31,9 @@ class Preprocessing:
     """What is done to a picture before the model sees it. It is stored with the run, and with its best weights."""
 
     frame: Frame
-    """Decoding: colour or grey, resized and fitted into a square of frame.side pixels."""
-    size: int
-    """Pixels on a side of what the model sees."""
+    """Decoding: colour or grey, resized and fitted into frame.size."""
+    size: Size
+    """Of what the model sees."""
     normalisation: Normalisation
     normalise: Normalised = "mean_std"
     """The method that gave the normalisation's figures."""
@@ -43,16 +44,16 @@ class Preprocessing:
         return 1 if self.frame.grey else 3
 
     @property
-    def side(self) -> int:
-        """Pixels on a side of a prepared picture: no fewer than the model sees, unless a set has no more."""
-        return self.frame.side or self.size
+    def prepared_size(self) -> Size:
+        """Of a prepared picture: no less than the model sees, unless a set has no more."""
+        return self.frame.size or self.size
 
     def plain(self) -> dict[str, Any]:
         """As run.json and checkpoints hold it: read(plain) gives the same again."""
         return {
             "channels": self.channels,
-            "prepared_size": self.frame.side,
-            "size": self.size,
+            "prepared_size": self.prepared_size.plain,
+            "size": self.size.plain,
             "resize": self.frame.resize,
             "fit": self.frame.fit,
             "crop_share": self.frame.crop_share,
@@ -62,7 +63,7 @@ class Preprocessing:
         }
 
     def prepared(self, picture: Picture, where: str = "the image") -> Tensor:
-        """The decoded, fitted and filtered picture: uint8 (C, side, side).
+        """The decoded, fitted and filtered picture: uint8 (C, *prepared_size).
 
         picture: a file's path, a file in an archive, a Pillow image, or an array (H, W), (H, W, 1 or 3 or 4) of uint8.
         Raises DataError, with the file's path or where, for what cannot be read.
@@ -83,7 +84,7 @@ class Preprocessing:
         dtype: torch.dtype = torch.float32,
         blend: Blend = blended,
     ) -> Callable[..., Tensor]:
-        """From prepared batches, uint8 (B, C, side, side) on the device, to what the model sees: (B, C, size, size).
+        """From prepared batches, uint8 (B, C, *prepared_size) on the device, to what the model sees: (B, C, *size).
 
         Given draws as well, the policy's augmentation is applied. blend: what makes up for the warp.
         """
@@ -94,20 +95,19 @@ class Preprocessing:
 
 def of_source(source: Source, normalisation: Normalisation) -> Preprocessing:
     """What the images of a set go through. Pixels that a set has at hand are taken as they are, where they fit."""
-    channels, side, _ = source.train.shape
-    frame = source.frame or Frame(side, grey=channels == 1)
+    frame = source.frame or Frame(Size(*source.train.shape[1:]), grey=source.channels == 1)
     return Preprocessing(frame, source.size, normalisation, source.normalise, source.denoise)
 
 
 def read(plain: Mapping[str, Any]) -> Preprocessing:
     """What plain() has written. Raises KeyError, TypeError or ValueError for anything else."""
-    image, size = plain.get("mean_image"), int(plain["size"])
+    image, size = plain.get("mean_image"), size_of(plain["size"])
     if image is not None:
         values = np.frombuffer(b64decode(image), dtype=np.float32).copy()
-        image = torch.from_numpy(values).view(int(plain["channels"]), size, size)
+        image = torch.from_numpy(values).view(int(plain["channels"]), *size)
     mean, std = (tuple(float(value) for value in plain[key]) for key in ("mean", "std"))
-    share = float(plain.get("crop_share", 1.0))  # older runs saw all of the square
-    frame = Frame(int(plain["prepared_size"]), plain["channels"] == 1, plain["resize"], plain["fit"], share)
+    share = float(plain.get("crop_share", 1.0))  # older runs saw all of it
+    frame = Frame(size_of(plain["prepared_size"]), plain["channels"] == 1, plain["resize"], plain["fit"], share)
     return Preprocessing(frame, size, Normalisation(mean, std, image), plain["normalise"], plain["denoise"])
 
 

@@ -52,9 +52,9 @@ def answers(run: SavedRun, pictures: Labelled, device: torch.device, tta: Tta, p
     known = [_Relabelled(store, pictures.known(store.labels)) for store in stores]
     if tta != "none":
         engine = torch_engine(run, device, _precision(run, device))
-        side, batch_size = run.preprocessing.side, pictures.config.settings.batch_size
+        size, batch_size = run.preprocessing.prepared_size, pictures.config.settings.batch_size
         looked_at = _counted(_pixels(known, batch_size), progress, sum(map(len, known)))
-        found = [probabilities(engine.logits, run.task, pixels, side, tta) for pixels in looked_at]
+        found = [probabilities(engine.logits, run.task, pixels, size, tta) for pixels in looked_at]
         return Answers(np.concatenate(found), None, None, engine.name)
     made = network(run, device, _precision(run, device))
     criterion = _criterion(run, pictures)

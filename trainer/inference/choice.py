@@ -62,8 +62,8 @@ def _may_be_sooner(run: SavedRun, device: torch.device, looks: int | None) -> bo
 
 
 def _seconds_a_look(run: SavedRun, engine: Engine) -> float:
-    side = run.preprocessing.side
-    pixels = torch.zeros(_TIMED, run.preprocessing.channels, side, side, dtype=torch.uint8)
+    preprocessing = run.preprocessing
+    pixels = torch.zeros(_TIMED, preprocessing.channels, *preprocessing.prepared_size, dtype=torch.uint8)
     engine.logits(pixels)  # the first time is longer
     begun = time.perf_counter()
     engine.logits(pixels)

@@ -24,7 +24,7 @@ from trainer.inference.answering import Answering, answering_of, check_calibrati
 from trainer.inference.choice import choose_engine
 from trainer.inference.engine import Engine
 from trainer.inference.saved import SavedRun, read_run
-from trainer.inference.tta import prepared_side
+from trainer.inference.tta import prepared_size
 from trainer.inference.tta import probabilities as looked_at
 from trainer.schema import EngineChoice, Tta
 
@@ -84,16 +84,16 @@ class Classifier:
             ]
 
     def probabilities(self, pixels: Tensor) -> NDArray[np.float64]:
-        """(B, classes), the task's, of prepared pictures: uint8 (B, C, S, S) on the CPU, where S is the preprocessing's
-        side, or tta's larger one."""
+        """(B, classes), the task's, of prepared pictures: uint8 (B, C, H, W) on the CPU, of the prepared size of the
+        preprocessing, or tta's larger one."""
         logits, task = self.engine.logits, self.answering.task
-        return looked_at(logits, task, pixels, self.preprocessing.side, self.tta, self.temperature)
+        return looked_at(logits, task, pixels, self.preprocessing.prepared_size, self.tta, self.temperature)
 
     @cached_property
     def _larger(self) -> Preprocessing:
-        """The preprocessing at the side that tta wants."""
-        side = prepared_side(self.preprocessing.side, self.tta)
-        return replace(self.preprocessing, frame=replace(self.preprocessing.frame, side=side))
+        """The preprocessing at the size that tta wants."""
+        size = prepared_size(self.preprocessing.prepared_size, self.tta)
+        return replace(self.preprocessing, frame=replace(self.preprocessing.frame, size=size))
 
     def _named(self, probabilities: NDArray[np.float64]) -> Answer:
         return self.answering.answer(self.classes, probabilities)

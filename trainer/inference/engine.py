@@ -20,7 +20,7 @@ class Engine:
     """What works out a batch. name: for a person, 'torch on cpu in fp32'."""
 
     logits: Callable[[Tensor], Tensor]
-    """Prepared pictures, uint8 (B, C, side, side) on the CPU -> (B, classes) float32 on the CPU."""
+    """Prepared pictures, uint8 (B, C, *prepared_size) on the CPU -> (B, classes) float32 on the CPU."""
     name: str
 
 
@@ -40,7 +40,7 @@ class Network:
 
     model: nn.Module
     transform: Callable[[Tensor], Tensor]
-    """Prepared pictures, uint8 (B, C, side, side) on the device -> what the model sees."""
+    """Prepared pictures, uint8 (B, C, *prepared_size) on the device -> what the model sees."""
     precision: Precision
     kernels: str
     """What its layers are computed by."""

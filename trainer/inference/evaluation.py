@@ -18,8 +18,9 @@ from trainer.inference.mistakes import Doubt, Ranked, doubtful_labels, highest_l
 from trainer.inference.saved import SavedRun
 from trainer.inference.scoring import Evaluation, losses_of, score
 from trainer.inference.temperature import Temperature, fitted, read_temperature
-from trainer.inference.tta import prepared_side
+from trainer.inference.tta import prepared_size
 from trainer.schema import Tta
+from trainer.size import Size
 
 MOST_SHOWN = 24
 """Images of each kind that are worth a look: a page of them."""
@@ -96,7 +97,7 @@ def evaluate_runs(
     CheckpointError in one line before anything is computed, if members know other classes or would see other images.
     """
     together = ensemble([(str(run.path), run.classes) for run in runs])
-    sets = [labelled(run, words, split, _side(run, tta)) for run in runs]
+    sets = [labelled(run, words, split, _size(run, tta)) for run in runs]
     _check_same(runs, sets)
     chosen = _device(runs[0], device)
     make_repeatable(chosen)
@@ -138,9 +139,9 @@ def evaluate_runs(
     )
 
 
-def _side(run: SavedRun, tta: Tta) -> int | None:
-    side = run.preprocessing.side
-    return None if prepared_side(side, tta) == side else prepared_side(side, tta)
+def _size(run: SavedRun, tta: Tta) -> Size | None:
+    size = run.preprocessing.prepared_size
+    return None if prepared_size(size, tta) == size else prepared_size(size, tta)
 
 
 def _check_same(runs: Sequence[SavedRun], sets: Sequence[Labelled]) -> None:

@@ -21,6 +21,7 @@ from trainer.inference.saved import SavedRun
 from trainer.records.folder import read_json
 from trainer.registry import Option, entries
 from trainer.schema import typed
+from trainer.size import Size
 
 Split = Literal["train", "val", "test"]
 PARTS = ("train", "val", "test")
@@ -28,7 +29,7 @@ _KEEPING = ("data.cache", "data.cache_dir", "data.cache_limit")
 """Words on where decoded images are kept, which say nothing of what they are."""
 _PREPARED = ("size", "prepare", "resize", "fit", "crop_share", "grey", "denoise", "normalise", "mean", "std")
 """Options by which pictures are prepared: always as the run's were."""
-_DIVIDED = ("val", "folds", "fold", "ignore")
+_DIVIDED = ("val", "folds", "fold", "group", "ignore")
 """Options of the training that mean nothing to other pictures, all of which are scored."""
 
 
@@ -72,14 +73,14 @@ class Labelled:
         return [str(each.path.absolute()) for each in files] if files else names
 
 
-def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int | None = None) -> Labelled:
+def labelled(run: SavedRun, words: Sequence[str], split: Split | None, size: Size | None = None) -> Labelled:
     """The part of the run's own data, its validation part where none is said; or the other set that the words name.
 
-    words: data=… and data.OPTION=…. Of another set all pictures are scored, or a part if one is said. side: what they
-    are prepared at, where that is not what the run says. Raises ConfigError or DataError in one line.
+    words: data=… and data.OPTION=…. Of another set all pictures are scored, or a part if one is said. size: what
+    they are prepared at, where that is not what the run says. Raises ConfigError or DataError in one line.
     """
     is_own = all(_key(word) in _KEEPING for word in words)
-    config = (_own if is_own else _other)(run, words, side)
+    config = (_own if is_own else _other)(run, words, size)
     source = open_source(config)
     _check_channels(run, config, source)
     settings = config.settings
@@ -110,7 +111,7 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, side: int
         parts={part: parts[part] for part in wanted if part in parts},
         match=match,
         training_labels=None,
-        notes=_other_notes(source) if not is_own else _own_notes(run, source) if side is None else (),
+        notes=_other_notes(source) if not is_own else _own_notes(run, source) if size is None else (),
     )
     return replace(found, training_labels=found.known(parts["train"].labels)) if is_own else found
 
@@ -151,15 +152,15 @@ def _class_names(pictures: Labelled) -> list[str]:
     return [classes[label] for label in pictures.labels.tolist()]
 
 
-def _own(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
+def _own(run: SavedRun, words: Sequence[str], size: Size | None) -> Config:
     """The run's data as it was trained with them."""
     stored = _stored_data(run)
     name = str(stored.get("name"))
-    prepared = _as_prepared(run, name, side or run.preprocessing.side)
+    prepared = _as_prepared(run, name, size or run.preprocessing.prepared_size)
     return _checked(run, {**stored, **_said(run, name, words), **prepared}, {})
 
 
-def _other(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
+def _other(run: SavedRun, words: Sequence[str], size: Size | None) -> Config:
     """Another set, prepared as the run's pictures were, and not limited in number as those of the training may be."""
     stored, keys = _stored_data(run), [_key(word) for word in words]
     name = next((word.partition("=")[2] for word in reversed(words) if _key(word) == "data"), None)
@@ -170,7 +171,7 @@ def _other(run: SavedRun, words: Sequence[str], side: int | None) -> Config:
     kept = {key: value for key, value in stored.items() if key not in _DIVIDED} if name == stored.get("name") else {}
     if "data.file" in keys:
         kept.pop("root", None)  # paths in another table start at its own folder
-    prepared = _as_prepared(run, name, side or run.preprocessing.side)
+    prepared = _as_prepared(run, name, size or run.preprocessing.prepared_size)
     whole = {"val": "none"} if "val" in _options(run, name) else {}
     data = {**kept, "name": name, **whole, **_said(run, name, words), **prepared}
     return _checked(run, data, {"limit_train": None, "limit_val": None, "limit_test": None})
@@ -200,13 +201,14 @@ def _said(run: SavedRun, name: str, words: Sequence[str]) -> dict[str, Any]:
     return said
 
 
-def _as_prepared(run: SavedRun, name: str, side: int) -> dict[str, Any]:
+def _as_prepared(run: SavedRun, name: str, size: Size) -> dict[str, Any]:
     """The options of a data part that say how pictures are prepared, as those of the run were; only those it has."""
     preprocessing: Preprocessing = run.preprocessing
     is_given, figures = preprocessing.normalise == "given", preprocessing.normalisation
+    kept = Size(*map(max, size, preprocessing.size))
     values = {
-        "size": preprocessing.size,
-        "prepare": max(side, preprocessing.size),
+        "size": preprocessing.size.plain,
+        "prepare": kept.plain,
         "resize": preprocessing.frame.resize,
         "fit": preprocessing.frame.fit,
         "crop_share": preprocessing.frame.crop_share,

@@ -32,7 +32,7 @@ _FORMAT = 1
 
 def kept(run: SavedRun) -> Path:
     """The file that the run's network is kept in, or would be."""
-    what = [_FORMAT, run.sha256, run.stored.get("model"), run.preprocessing.size, run.preprocessing.channels]
+    what = [_FORMAT, run.sha256, run.stored.get("model"), run.preprocessing.size.plain, run.preprocessing.channels]
     return engines() / f"{hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]}.onnx"
 
 
@@ -115,12 +115,15 @@ def make(run: SavedRun) -> None:
 
 
 def _pictures(run: SavedRun) -> Tensor:
-    """Noise of every coarseness: uint8 (8, C, side, side)."""
-    rng, side = np.random.default_rng(0), run.preprocessing.side
-    steps = [max(1, side // 2**coarseness) for coarseness in range(_LOOKED_AT)]
-    small = [rng.integers(0, 256, (run.preprocessing.channels, step, step), dtype=np.uint8) for step in steps]
-    places = [np.arange(side) * len(each[0]) // side for each in small]
-    return torch.from_numpy(np.stack([each[:, at][:, :, at] for each, at in zip(small, places, strict=True)]))
+    """Noise of every coarseness: uint8 (8, C, *prepared_size)."""
+    rng, size = np.random.default_rng(0), run.preprocessing.prepared_size
+    seen = []
+    for coarseness in range(_LOOKED_AT):
+        steps = [max(1, side // 2**coarseness) for side in size]
+        small = rng.integers(0, 256, (run.preprocessing.channels, *steps), dtype=np.uint8)
+        rows, columns = (np.arange(side) * step // side for side, step in zip(size, steps, strict=True))
+        seen.append(small[:, rows][:, :, columns])
+    return torch.from_numpy(np.stack(seen))
 
 
 if __name__ == "__main__":

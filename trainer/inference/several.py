@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainer.task.multi import Verdicts
-from trainer.task.precision import average_precisions, best_thresholds
+from trainer.task.ranking import average_precisions, best_thresholds
 
 
 def figures(answers: Verdicts | None, classes: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from trainer.inference.saved import SavedRun
 from trainer.task.multi import Multi, Verdicts
-from trainer.task.precision import best_thresholds
+from trainer.task.ranking import best_thresholds
 
 
 def thresholds_of(run: SavedRun) -> NDArray[np.float64]:

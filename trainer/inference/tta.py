@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.schema import Tta
+from trainer.size import Size
 from trainer.task.task import Task
 
 _SHARE = 0.875
-"""The side of a crop, of the larger picture that it is cut from: 224 of 256, as networks are usually tested."""
+"""Each side of a crop, of the larger picture that it is cut from: 224 of 256, as networks are usually tested."""
 
 
-def prepared_side(side: int, tta: Tta) -> int:
-    """The side that pictures are best prepared at, where a single look wants `side` pixels."""
-    return round(side / _SHARE) if tta == "crops" else side
+def prepared_size(size: Size, tta: Tta) -> Size:
+    """What pictures are best prepared at, where a single look wants `size`."""
+    return Size(*(round(side / _SHARE) for side in size)) if tta == "crops" else size
 
 
 def looks_of(tta: Tta) -> int:
@@ -25,31 +26,31 @@ def looks_of(tta: Tta) -> int:
 
 
 def probabilities(
-    logits: Callable[[Tensor], Tensor], task: Task, pixels: Tensor, side: int, tta: Tta, temperature: float = 1.0
+    logits: Callable[[Tensor], Tensor], task: Task, pixels: Tensor, size: Size, tta: Tta, temperature: float = 1.0
 ) -> NDArray[np.float64]:
-    """(B, C) of prepared pictures, uint8 (B, channels, S, S): the mean over all looks.
+    """(B, C) of prepared pictures, uint8 (B, channels, H, W): the mean over all looks.
 
-    side: of a single look. none: the picture. flip: the picture and its mirror image. crops: its centre and corners,
-    each mirrored too; pictures of that very side are first made larger, others were prepared at prepared_side.
+    size: of a single look. none: the picture. flip: the picture and its mirror image. crops: its centre and corners,
+    each mirrored too; pictures of that very size are first made larger, others were prepared at prepared_size.
     """
-    looks = [task.probabilities(logits(view).double() / temperature) for view in _views(pixels, side, tta)]
+    looks = [task.probabilities(logits(view).double() / temperature) for view in _views(pixels, size, tta)]
     return np.asarray((sum(looks[1:], looks[0]) / len(looks)).numpy())
 
 
-def _views(pixels: Tensor, side: int, tta: Tta) -> Iterator[Tensor]:
-    """The looks, each uint8 (B, channels, side, side) but for `none`, where nothing is cut."""
+def _views(pixels: Tensor, size: Size, tta: Tta) -> Iterator[Tensor]:
+    """The looks, each uint8 (B, channels, *size) but for `none`, where nothing is cut."""
     if tta == "none":
         yield pixels
         return
-    for view in [pixels] if tta == "flip" else _crops(pixels, side):
+    for view in [pixels] if tta == "flip" else _crops(pixels, size):
         yield view
         yield view.flip(-1)
 
 
-def _crops(pixels: Tensor, side: int) -> Iterator[Tensor]:
-    large = prepared_side(side, "crops")
-    if pixels.shape[-1] != large:
-        pixels = F.interpolate(pixels, (large, large), mode="bilinear", antialias=True, align_corners=False)
-    spare = large - side
-    for top, left in ((spare // 2, spare // 2), (0, 0), (0, spare), (spare, 0), (spare, spare)):
-        yield pixels[:, :, top : top + side, left : left + side]
+def _crops(pixels: Tensor, size: Size) -> Iterator[Tensor]:
+    large = prepared_size(size, "crops")
+    if tuple(pixels.shape[-2:]) != large:
+        pixels = F.interpolate(pixels, large, mode="bilinear", antialias=True, align_corners=False)
+    below, beside = large.height - size.height, large.width - size.width
+    for top, left in ((below // 2, beside // 2), (0, 0), (0, beside), (below, 0), (below, beside)):
+        yield pixels[:, :, top : top + size.height, left : left + size.width]

@@ -16,7 +16,7 @@ MOST = 12
 def with_pictures(
     model: nn.Module, images: Tensor, normalisation: Normalisation, mistakes: Sequence[Mistake], classes: Sequence[str]
 ) -> tuple[Mistake, ...]:
-    """The mistakes with their pictures and maps. images: (B, C, S, S) as the model sees them, one for each."""
+    """The mistakes with their pictures and maps. images: (B, C, H, W) as the model sees them, one for each."""
     answers = [classes.index(mistake.prediction) for mistake in mistakes]
     maps = class_activation_maps(model, images.float(), answers)
     seen = normalisation.undone(images.float()).clamp(0, 1).cpu()

@@ -47,7 +47,9 @@ def lsuv(model: nn.Module, batch: Tensor) -> None:
 
 
 def _scale(layer: nn.Conv2d | nn.Linear, inputs: Tensor) -> None:
-    nn.init.orthogonal_(layer.weight)
+    layer.weight.copy_(
+        nn.init.orthogonal_(torch.empty_like(layer.weight, device="cpu"))
+    )  # older releases: no QR on mps
     zero_bias(layer)
     std, mean = torch.std_mean(layer.forward(inputs), correction=0)
     if std <= CONSTANT:

@@ -34,11 +34,11 @@ def whiten(model: nn.Module, batch: Tensor, *, eps: Positive = 5e-4) -> None:
 
 
 def patches(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """(P, C * height * width) float64: what the layer's window sees of the images, laid side by side over each."""
+    """(P, C * height * width) float64 on the CPU: what the window sees of the images, laid side by side over each."""
     (height, width), (down, across) = layer.kernel_size, layer.dilation
     reach = down * (height - 1) + 1, across * (width - 1) + 1
     columns = F.unfold(images, (height, width), (down, across), stride=reach)  # (B, C * height * width, places)
-    return columns.transpose(1, 2).flatten(0, 1).double()
+    return columns.transpose(1, 2).flatten(0, 1).cpu().double()  # mps has no doubles
 
 
 def whitening(samples: Tensor, eps: float) -> tuple[Tensor, Tensor]:

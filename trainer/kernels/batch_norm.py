@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trainer.kernels.compiled import call
+from trainer.kernels.plain import are_plain
 
 _PANEL = 16
 
@@ -23,20 +24,21 @@ class BatchNorm2d(nn.BatchNorm2d):
         if not self._suits(images):
             normalised = super().forward(images)
             return F.relu_(normalised) if self.rectifies else normalised
-        assert self.num_batches_tracked is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
         self.num_batches_tracked.add_(1)
         result: Tensor = _Norm.apply(
             *(images, self.weight, self.bias, self.running_mean, self.running_var),
-            *(float(self.eps), float(self.momentum or 0), self.rectifies),
+            *(float(self.eps), float(self.momentum), self.rectifies),
         )
         return result
 
     def _suits(self, images: Tensor) -> bool:
         return (
             self.training
+            and _follows(self)  # one that averages over all batches, as torch.optim.swa_utils asks it to, does not
+            and are_plain(images, self.weight, self.bias, self.running_mean, self.running_var)
             and images.dim() == 4
             and images.shape[1] == len(self.weight)
-            and images.device.type == "cpu"
             and images.dtype == self.weight.dtype == torch.float32
             and len(self.weight) % _PANEL == 0
             and images.is_contiguous(memory_format=torch.channels_last)
@@ -68,10 +70,12 @@ def fuse_norms(model: nn.Module) -> None:
 
 
 def _is_plain(module: nn.Module) -> bool:
+    return type(module) is nn.BatchNorm2d and _follows(module)
+
+
+def _follows(norm: nn.BatchNorm2d) -> bool:
     """Whether it learns a weight and a bias, and follows the running figures by a fixed momentum."""
-    return (
-        type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats and module.momentum is not None
-    )
+    return norm.affine and norm.track_running_stats and norm.momentum is not None
 
 
 class _Norm(torch.autograd.Function):

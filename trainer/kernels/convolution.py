@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
 from trainer.kernels import winograd
+from trainer.kernels.plain import are_plain
 
 _LARGEST_MAP, _FEWEST_CHANNELS = 16, 128
 """Where the product pays, in pixels of an output map and input channels. Forward and backward of one layer, 3 x 3, 32
@@ -24,6 +25,8 @@ class Conv2d(nn.Conv2d):
     """Whether the processor has matrix tiles (AMX), for products in bf16: rounded to it once, as oneDNN's sums are."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not are_plain(input, weight):
+            return super()._conv_forward(input, weight, bias)  # type: ignore[no-any-return]
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
         if self.compiled and dtype == torch.float32 and winograd.suits(input, self):
             result: Tensor = winograd.Winograd.apply(input, weight, self.stride[0])

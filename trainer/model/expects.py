@@ -9,9 +9,10 @@ from typing import Any
 from trainer.errors import TrainerError
 from trainer.model.files import FROM_HUB, OURS, located
 from trainer.schema import Fit, Resize, choices
+from trainer.size import PlainSize, Size, size_of
 
 FITS: dict[str, Fit] = {"center": "crop", "squash": "squish", "border": "pad"}
-"""timm's words for how a picture fills a square."""
+"""timm's words for how a picture fills a size."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,11 @@ class Expects:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     """Of each channel, for values in [0, 1]."""
-    size: int | None
-    """Pixels on a side, of what the network saw."""
+    size: PlainSize | None
+    """Of what the network saw, as data.size says it."""
     resize: Resize | None
     crop_share: float | None
-    """The central square is this share of the shorter side; 1 for all of it."""
+    """The share that was seen of each side of the largest central part of their proportions; 1 for all of it."""
     fit: Fit | None
     origin: str
     """Who says so."""
@@ -65,7 +66,7 @@ def _of_run(plain: Mapping[str, Any], name: str) -> Expects | None:
     return Expects(
         _floats(plain["mean"]),
         _floats(plain["std"]),
-        int(plain["size"]),
+        size_of(plain["size"]).plain,
         _one_of(Resize, plain.get("resize")),
         1.0 if share is None else float(share),
         _one_of(Fit, plain.get("fit")),
@@ -79,7 +80,7 @@ def _of_timm(config: Mapping[str, Any], origin: str) -> Expects:
     return Expects(
         _floats(config["mean"]),
         _floats(config["std"]),
-        int(height) if height == width else None,
+        Size(int(height), int(width)).plain,
         _one_of(Resize, config.get("interpolation", "bicubic")),
         float(config.get("crop_pct", 0.875)),
         FITS.get(config.get("crop_mode", "center")),

@@ -75,5 +75,5 @@ def _values(name: str, module: nn.Module, output: Tensor) -> Values:
     inside = x.flatten().clamp(-SPAN * (1 - 1e-6), SPAN * (1 - 1e-6)).cpu()
     counts = torch.histc(inside, BINS, -SPAN, SPAN)
     activation = type(module).__name__ if isinstance(module, _ACTIVATIONS) else ""
-    std, mean = torch.std_mean(x.double(), correction=0)
+    std, mean = torch.std_mean(x.cpu().double(), correction=0)  # mps has no doubles
     return Values(name, activation, float(mean), float(std), dead, saturated, counts / counts.sum())

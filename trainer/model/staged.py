@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
+from trainer.system.device_errors import is_of_the_machine
 
 
 class Staged(nn.Module):
@@ -86,9 +87,9 @@ def check(model: nn.Module, images: Tensor, num_classes: int) -> None:
     try:
         with torch.no_grad(), evaluating(model):
             logits = model(images)
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, AssertionError) as error:  # torchvision asserts the size that a transformer was built for
+        if is_of_the_machine(error):
+            raise
         reason, pixels = str(error).strip().split("\n")[0], "x".join(str(side) for side in images.shape[-2:])
         advice = "Change data.size, or model.image_size where the model has one."
         raise ConfigError(f"model: it cannot take images of {pixels} pixels ({reason}). {advice}") from error

@@ -14,6 +14,7 @@ from trainer.errors import ConfigError
 from trainer.feed.pack import Progress
 from trainer.model.expects import expected
 from trainer.preset.draft import Draft, with_values
+from trainer.size import size_of
 
 _TIMED_SECONDS, _TIMED_STEPS = 5.0, 3
 """How long steps are timed at least; and how many of them, after the first, which warms up."""
@@ -34,7 +35,7 @@ class Pace:
     epoch: float
     around: float
     side: int
-    """Pixels on a side of what the model saw."""
+    """Pixels on a side of what the model saw: of a rectangle, of the square that has as many."""
 
 
 def seconds_of(budget: str) -> float:
@@ -76,7 +77,8 @@ def _smaller_side(draft: Draft, pace: Pace, end: float) -> int | None:
     model = draft.config.parts["model"]
     known = expected(model.name, model.options)
     is_fixed = model.options.get("image_size") is not None or (known is not None and known.fixed)
-    has_size = "size" in draft.config.parts["data"].options and draft.is_free("data.size")
+    is_rectangle = isinstance(draft.value("data.size"), list)
+    has_size = "size" in draft.config.parts["data"].options and draft.is_free("data.size") and not is_rectangle
     return side if has_size and side < pace.side and not is_fixed else None
 
 
@@ -87,7 +89,7 @@ def _measured(draft: Draft, progress: Progress) -> Pace:
     validation = _seconds_of_validation(job)
     tested = 0.0 if job.test_batches is None else validation * len(job.test_batches) / len(job.val_batches)
     epoch = _seconds_of_a_step(job) * steps_per_epoch(job.batches) + validation
-    return Pace(epoch, built + tested + _CLOSING_SECONDS, job.about["preprocessing"]["size"])
+    return Pace(epoch, built + tested + _CLOSING_SECONDS, size_of(job.about["preprocessing"]["size"]).side)
 
 
 def _seconds_of_a_probe(job: Job) -> float:

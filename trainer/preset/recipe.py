@@ -78,7 +78,7 @@ def _enlarge_less(draft: Draft, times: int, pictures: Pictures) -> None:
     """Smaller pictures than the weights saw, where ours are so small that most pixels would be made up."""
     seen, side = draft.value("data.size"), -(-times * pictures.side // _STEP) * _STEP
     built_for = draft.config.parts["model"].options.get("image_size")
-    if seen is not None and side < seen and built_for is None and not pictures.fixed:
+    if isinstance(seen, int) and side < seen and built_for is None and not pictures.fixed:
         draft.choose("data.size", side, f"{times} times the pictures' own {pictures.side} pixels are enough.")
 
 

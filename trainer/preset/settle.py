@@ -9,6 +9,7 @@ from typing import Any
 
 from trainer.build.data import open_source
 from trainer.config import OWN_PICTURES, ROOMS, Config
+from trainer.data.groups import can_be_held_out
 from trainer.data.limits import limited
 from trainer.data.source import images_of_each
 from trainer.errors import ConfigError, DataError, told
@@ -81,7 +82,9 @@ def _pictures(config: Config) -> Pictures:
     with told(source.losses, DataError):
         taken, _ = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     spare = images_of_each(taken.train.labels, len(source.classes)).max() > 1
-    return Pictures(len(taken.train), source.size, can_be_held_out=bool(spare))
+    groups = taken.train.groups
+    may = groups is None or can_be_held_out(groups, taken.train.labels)
+    return Pictures(len(taken.train), source.size.side, can_be_held_out=bool(spare) and may)
 
 
 def _done(config: Config) -> Config:

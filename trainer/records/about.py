@@ -9,6 +9,9 @@ from typing import Any
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow")
 _BIT_EXACT_ON = {
     "device": "the device",
+    "gpu": "the GPU",
+    "cuda": "the version of CUDA",
+    "cudnn": "the version of cuDNN",
     "precision": "the precision",
     "kernels": "what the layers are computed by",
     "threads": "the number of threads",
@@ -35,6 +38,7 @@ def not_bit_exact(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed between two run.json so that the same steps may give other bits; one phrase each."""
     before = {"kernels": "torch", **before}  # it was, before there were others
     pairs = {words: (_at(before, key), _at(now, key)) for key, words in _BIT_EXACT_ON.items()}
+    pairs = {words: pair for words, pair in pairs.items() if {} not in pair}  # a CPU has none, an older one told none
     return [f"{words} was {old}, and is {new}" for words, (old, new) in pairs.items() if old != new]
 
 

@@ -64,8 +64,8 @@ def draw_preview(preview: Preview, picture: Path) -> None:
 def _draw_grid(axes: Any, preview: Preview) -> None:
     for row, (_, cells) in enumerate(preview.rows):
         for column, cell in enumerate(cells):
-            place = (column + 0.05, column + 0.95, row + 0.9, row)
             pixels = cell.image.permute(1, 2, 0).numpy()
+            place = _within(column, row, *pixels.shape[:2])
             axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=place, interpolation="nearest")
             axes.text(
                 column + 0.5,
@@ -82,6 +82,12 @@ def _draw_grid(axes: Any, preview: Preview) -> None:
     axes.set_yticks([row + 0.45 for row in range(height)], [_plain(name) for name, _ in preview.rows], parse_math=False)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
+
+
+def _within(column: int, row: int, height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of a picture, as large as its cell of the grid holds it."""
+    across, down = (0.45 * side / max(height, width) for side in (width, height))
+    return column + 0.5 - across, column + 0.5 + across, row + 0.45 + down, row + 0.45 - down
 
 
 def _draw_rates(axes: Any, preview: Preview) -> None:

@@ -14,6 +14,7 @@ from trainer.errors import visible
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import of_training
 from trainer.report.page.words import no_better
+from trainer.size import size_of
 from trainer.task.task import Task
 
 _FEW_CLASSES = 4
@@ -32,7 +33,7 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
     does = f" ({', '.join([*words[:_WORDS], *['…'] * (len(words) > _WORDS)])})" if words else ""
     colour = "grey" if seen["channels"] == 1 else "colour"
     return [
-        f"{names['data']}: {counts} images, {colour}, {seen['size']} px, {_classes(about['classes'])}; "
+        f"{names['data']}: {counts} images, {colour}, {size_of(seen['size']).in_pixels}, {_classes(about['classes'])}; "
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
         f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}{does}; "

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 from trainer.build.training import Job
 from trainer.config import Config
-from trainer.engine.device import ran_out_of_memory
 from trainer.errors import TrainerError
+from trainer.size import size_of
+from trainer.system.device_errors import ran_out_of_memory
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def _advice(config: Config, job: Job | None) -> str:
     precision = config.settings.precision
     if job is not None:
         when = f"on {job.about['device']} after step {job.state.step}"
-        images += f" images of {job.about['preprocessing']['size']} px"
+        images += f" images of {size_of(job.about['preprocessing']['size']).in_pixels}"
         precision = job.about["precision"]
     ways = [f"batch_size={batch // 2} accumulate={2 * accumulate} (the same effective batch)"] if batch > 1 else []
     ways += ["precision=bf16"] if precision not in ("bf16", "fp16") else []

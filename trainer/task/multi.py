@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from trainer.registry import TASKS
 from trainer.schema import Share
-from trainer.task.precision import mean_average_precision
+from trainer.task.ranking import mean_average_precision
 from trainer.task.task import Task
 from trainer.task.task import Verdicts as AnyVerdicts
 
@@ -69,6 +69,7 @@ class Multi:
     """From which probability on a label is answered; None: by its F1 on the validation part."""
 
     name = "multi"
+    labels = "several"
     score = "map"
     step_score = "f1"
     weights_in_words = "a picture with the label counts, beside one without it"

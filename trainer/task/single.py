@@ -62,6 +62,7 @@ class Single:
     """Labels (N,) int64, each an index into the classes, or -1 for 'ignored'. Soft targets sum to one, or to zero."""
 
     name = "single"
+    labels = "one"
     score = "accuracy"
     step_score = "accuracy"
     weights_in_words = "class weights"

@@ -40,6 +40,10 @@ class Task(Protocol):
         """The part's name in conf/task."""
 
     @property
+    def labels(self) -> str:
+        """one | several: what a data part that knows both is asked for."""
+
+    @property
     def score(self) -> str:
         """The share in [0, 1] by which epochs are selected and runs are ranked: accuracy, say. Records have val_…"""
 

@@ -14,6 +14,7 @@ from trainer.inference.export.parity import Parity
 from trainer.inference.saved import SavedRun
 from trainer.inference.temperature import evaluations_of
 from trainer.records.folder import read_json
+from trainer.size import Size
 
 _MARKS = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
 
@@ -90,8 +91,12 @@ def _purpose(run: SavedRun) -> Iterator[str]:
     arch = f" ({shown(str(model.options['arch']))})" if "arch" in model.options else ""
     yield (
         f"It says {_words(run).answer.format(len(run.classes))}. It is a {shown(model.name)}"
-        f"{arch} that sees pictures in {colour}, at {preprocessing.size} x {preprocessing.size} pixels."
+        f"{arch} that sees pictures in {colour}, at {_pixels(preprocessing.size)}."
     )
+
+
+def _pixels(size: Size) -> str:
+    return f"{size} pixels" if size.is_square else f"{size} pixels (height x width)"
 
 
 def _quality(run: SavedRun, parity: Parity) -> Iterator[str]:
@@ -172,10 +177,11 @@ def _limits(run: SavedRun) -> Iterator[str]:
     yield "- It was measured on pictures like those that it was trained on. With others, measure anew."
     yield "- Its probabilities are off by the calibration error above; where none stands there, none was measured."
     if preprocessing.frame.fit == "crop" or share < 1:
-        seen = "the central square of a picture" if preprocessing.frame.fit == "crop" else "a picture"
+        kind = "central square" if preprocessing.size.is_square else "largest central part in its proportions"
+        seen = f"the {kind} of a picture" if preprocessing.frame.fit == "crop" else "a picture"
         part = f"the central {share:g} of each side of " if share < 1 else ""
         yield f"- It sees {part}{seen}: what lies outside of it does not count."
-    yield f"- Details that are lost at {preprocessing.size} x {preprocessing.size} pixels cannot be told."
+    yield f"- Details that are lost at {preprocessing.size} pixels cannot be told."
     yield "- Nobody has said under which licence it may be used: whoever publishes it should."
 
 

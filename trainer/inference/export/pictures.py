@@ -48,7 +48,7 @@ class Proof:
         return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
     def calibrating(self, batch: int) -> Iterator[NDArray[np.float32]]:
-        """Training pictures as the model sees them, (B, C, size, size): of every class, since they are spread out."""
+        """Training pictures as the model sees them, (B, C, *size): of every class, since they are spread out."""
         transform = self.run.preprocessing.transform(device=torch.device("cpu"))
         for some in torch.split(torch.tensor(_spread(len(self.training), _CALIBRATING)), batch):
             images: Tensor = transform(torch.stack([self.training.image(index) for index in some.tolist()]))

@@ -13,7 +13,7 @@ _GREY = (19595.0, 38470.0, 7471.0)
 
 
 class Prepared(nn.Module):
-    """RGB pictures, uint8 (B, H, W, 3) of any size, as the model sees them: float32 (B, C, size, size)."""
+    """RGB pictures, uint8 (B, H, W, 3) of any size, as the model sees them: float32 (B, C, *size)."""
 
     grey: Tensor | None
     scale: Tensor
@@ -22,10 +22,10 @@ class Prepared(nn.Module):
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
-        side, figures = preprocessing.side, preprocessing.normalisation
+        size, figures = preprocessing.size, preprocessing.normalisation
         self.denoise = preprocessing.denoise
         self.fit = Fitted(preprocessing.frame)
-        self.resize = nn.Identity() if side == preprocessing.size else Fitted(Frame(preprocessing.size, fit="squish"))
+        self.resize = nn.Identity() if size == preprocessing.prepared_size else Fitted(Frame(size, fit="squish"))
         grey = torch.tensor(_GREY)[:, None, None]
         self.register_buffer("grey", grey if preprocessing.frame.grey else None)
         mean, std = (torch.tensor(each, dtype=torch.float64)[:, None, None] for each in (figures.mean, figures.std))

@@ -23,7 +23,7 @@ from trainer.model.files import OURS
 from trainer.records.folder import cannot_write, replace_text, write_json
 
 _CROP_MODES = {"crop": "center", "squish": "squash", "pad": "border"}
-"""timm's words for how a picture fills a square."""
+"""timm's words for how a picture fills a size."""
 _BACKBONE = "net."
 """What stands before the names of a network that is not our own."""
 
@@ -113,7 +113,7 @@ def _timm(run: SavedRun) -> dict[str, Any]:
         "architecture": model.options["arch"],
         "model_args": {"in_chans": preprocessing.channels, **sized},
         "pretrained_cfg": {
-            "input_size": [preprocessing.channels, preprocessing.size, preprocessing.size],
+            "input_size": [preprocessing.channels, *preprocessing.size],
             "interpolation": frame.resize,
             "crop_pct": frame.crop_share,
             "crop_mode": _CROP_MODES[frame.fit],

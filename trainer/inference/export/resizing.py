@@ -29,17 +29,18 @@ class Side:
 
 
 class Fitted(nn.Module):
-    """Pictures (B, C, H, W) of any size, whole numbers as floats, fitted into a frame: (B, C, side, side)."""
+    """Pictures (B, C, H, W) of any size, whole numbers as floats, fitted into a frame: (B, C, *size)."""
 
     def __init__(self, frame: Frame) -> None:
         super().__init__()
-        assert frame.side
+        assert frame.size
         self.frame = frame
-        self.side = frame.side
+        self.size = frame.size
 
     def forward(self, pixels: Tensor) -> Tensor:
         height, width = self._sides(*pixels.shape[-2:])
-        rows, columns = (matrix(each, self.side, self.frame.resize) for each in (height, width))
+        rows = matrix(height, self.size.height, self.frame.resize)
+        columns = matrix(width, self.size.width, self.frame.resize)
         shrinks = torch.scalar_tensor(height.pixels, dtype=torch.float64) - height.inner
         narrows = torch.scalar_tensor(width.pixels, dtype=torch.float64) - width.inner
         tall = (shrinks > 0) & (shrinks > 2 * narrows)  # then Pillow, from 13.0 on, begins with the height
@@ -50,21 +51,32 @@ class Fitted(nn.Module):
 
     def _sides(self, *sizes: int) -> list[Side]:
         """Height and width, as `data/decode.py` fits them."""
-        lengths = [torch.scalar_tensor(size, dtype=torch.float64) for size in sizes]
-        nothing, whole = torch.zeros_like(lengths[0]), torch.full_like(lengths[0], self.side)
+        lengths, wholes = (
+            [torch.scalar_tensor(each, dtype=torch.float64) for each in both] for both in (sizes, self.size)
+        )
+        nothing = [torch.zeros_like(each) for each in wholes]
         if self.frame.fit != "pad":
-            sides = lengths if self.frame.fit == "squish" else [torch.minimum(*lengths)] * 2
+            sides = lengths if self.frame.fit == "squish" else _largest_part(lengths, wholes)
             boxes = [self._box(length, side) for length, side in zip(lengths, sides, strict=True)]
-            return [Side(size, *box, nothing, whole) for size, box in zip(sizes, boxes, strict=True)]
-        inner = [(length * self.side / torch.maximum(*lengths)).round().clamp(min=1) for length in lengths]
-        befores = [torch.floor((whole - each) / 2) for each in inner]
-        return [Side(*each) for each in zip(sizes, [nothing] * 2, lengths, befores, inner, strict=True)]
+            return [
+                Side(each, *box, before, whole)
+                for each, box, before, whole in zip(sizes, boxes, nothing, wholes, strict=True)
+            ]
+        inner = [each.round().clamp(min=1) for each in _largest_part(wholes, lengths)]
+        befores = [torch.floor((whole - each) / 2) for whole, each in zip(wholes, inner, strict=True)]
+        return [Side(*each) for each in zip(sizes, nothing, lengths, befores, inner, strict=True)]
 
     def _box(self, length: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
         """Start and length of the share of a side that is seen, in single precision, as Pillow keeps them."""
         start = torch.floor((length - side) / 2) + side * (1 - self.frame.crop_share) / 2
         end = start + side * self.frame.crop_share
         return start.float().double(), (end.float() - start.float()).double()
+
+
+def _largest_part(of: list[Tensor], proportions: list[Tensor]) -> list[Tensor]:
+    """Height and width of the largest rectangle in these proportions that lies in one of these sides."""
+    (height, width), (down, across) = of, proportions
+    return [torch.minimum(height, width * down / across), torch.minimum(width, height * across / down)]
 
 
 def matrix(side: Side, result: int, method: Resize) -> Tensor:

@@ -34,4 +34,4 @@ def example(run: SavedRun, *, inside: bool) -> tuple[Tensor, tuple[str, ...]]:
     """Two images to record it with, and the names of their sizes that may be any."""
     if inside:
         return torch.zeros(2, 40, 50, 3, dtype=torch.uint8), ("batch", "height", "width")
-    return torch.zeros(2, run.preprocessing.channels, run.preprocessing.size, run.preprocessing.size), ("batch",)
+    return torch.zeros(2, run.preprocessing.channels, *run.preprocessing.size), ("batch",)

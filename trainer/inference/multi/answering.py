@@ -13,7 +13,7 @@ from trainer.inference.answer import Answer
 from trainer.inference.multi.columns import NO_LABEL, Columns
 from trainer.inference.saved import SavedRun
 from trainer.inference.thresholds import are_known, thresholds_of
-from trainer.task.precision import mean_average_precision
+from trainer.task.ranking import mean_average_precision
 from trainer.task.task import Task
 
 

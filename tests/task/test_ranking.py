@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, f1_score
 
-from trainer.task.precision import average_precisions, best_thresholds, mean_average_precision
+from trainer.task.ranking import average_precisions, best_thresholds, mean_average_precision
 
 LABELS = arrays(np.int8, st.tuples(st.integers(1, 30), st.integers(1, 4)), elements=st.sampled_from([-1, 0, 1]))
 

@@ -1,0 +1,142 @@
+"""Whole training steps on an emulated GPU: no devices mix, the host waits for nothing, few kernels are launched."""
+
+import copy
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+import pytest
+import torch
+from fake_gpu import FakeGpu, built, fake_gpu, needs_cuda_build, take_steps
+from shared import TINY
+from torch import Tensor
+
+from trainer import registry
+from trainer.engine import loop, state
+from trainer.engine.metrics import NUM_SUMS
+
+pytestmark = [needs_cuda_build, pytest.mark.filterwarnings("ignore::UserWarning")]
+WORDS = [*(word for word in TINY if not word.startswith(("device", "precision"))), "device=cuda", "kernels=torch"]
+OF_ANY_MODEL = [word for word in WORDS if not word.startswith(("model", "data.size"))]
+STRONG = ("aug=strong", "aug.mixup=0.2", "aug.cutmix=1.0")
+
+STEPS: dict[str, tuple[tuple[str, ...], int]] = {
+    # Words, and the launches of a step beside model, backward pass, augmentation and optimizer.
+    "fp32": (("precision=fp32",), 60),
+    "bf16": (("precision=bf16",), 61),
+    "fp32, averaged": (("precision=fp32", "ema=0.99"), 62),
+    "fp32, steps that are not finite left out": (("precision=fp32", "on_nonfinite=skip"), 78),
+    "fp16, averaged, in two batches, clipped": (("precision=fp16", "ema=0.99", "accumulate=2", "clip_norm=1"), 129),
+    "bf16, the strong stack, mixed": (("precision=bf16", *STRONG), 55),
+}
+AUGMENTATION = {"fp32": (2, 24), "bf16, the strong stack, mixed": (11, 103)}
+"""Waits of the host, and launches, of the augmentation of a batch: known, and to be mended. They may only fall."""
+
+
+def a_step(patch: pytest.MonkeyPatch, *words: str, steps: int = 2) -> FakeGpu:
+    """What was noted in the last of these steps, and in preparing the batch after it."""
+    with fake_gpu(patch) as gpu:
+        take_steps(gpu, patch, built([*WORDS, *words]), steps)
+    return gpu
+
+
+def waits(gpu: FakeGpu, *, of_augmentation: bool = False) -> list[str]:
+    """Where the host waited for the device, in the augmentation or elsewhere."""
+    parts = ("aug/", "rng.py")
+    return [f"{note.what}: {note.line}" for note in gpu.waits if note.line.startswith(parts) == of_augmentation]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_launches_so_many_kernels_and_the_host_waits_for_none(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, launches = STEPS[name]
+    gpu = a_step(monkeypatch, *words)
+    assert waits(gpu) == []
+    assert gpu.counts["besides"] == launches
+    if name in AUGMENTATION:
+        most_waits, most_launches = AUGMENTATION[name]
+        assert len(waits(gpu, of_augmentation=True)) <= most_waits
+        assert gpu.counts["augmentation"] <= most_launches
+
+
+def combinations() -> Iterator[tuple[str, ...]]:
+    """Every loss, optimizer and augmentation at least once; not each with each."""
+    rooms = {room: sorted(registry.entries(room)) for room in ("loss", "optim", "aug")}
+    columns = [cycle([f"{room}={name}" for name in names]) for room, names in rooms.items()]
+    yield from islice(zip(*columns, strict=True), max(map(len, rooms.values())))
+
+
+@pytest.mark.parametrize("words", [*combinations()], ids=" ".join)
+def test_no_part_of_a_step_mixes_devices_or_waits(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert waits(a_step(monkeypatch, "precision=bf16", "finetune=none", *words, steps=1)) == []
+
+
+MODELS = {
+    "lenet": ("model=lenet", "model.batch_norm=true", "data.size=32"),
+    "mlp": ("model=mlp", "model.batch_norm=true", "data.size=16"),
+    "plain_cnn": ("model=plain_cnn", "data.size=12"),
+    "small_cnn": ("model=small_cnn", "model.noise=0.1", "data.size=12"),
+    "waste_sorter": ("model=waste_sorter", "model.image_size=45", "data.size=45"),
+    "xresnet18": ("model=xresnet18", "model.stochastic_depth=0.1", "data.size=32"),
+    "zfnet": ("model=zfnet", "data.size=64"),
+    "backbone": ("model=backbone", "model.arch=resnet18", "data.size=32"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_mixes_devices_or_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_gpu(monkeypatch) as gpu:
+        take_steps(gpu, monkeypatch, built([*OF_ANY_MODEL, "aug=none", *MODELS[name]]), 1)
+    assert waits(gpu) == []
+
+
+@pytest.mark.parametrize("name", sorted(registry.entries("init")))
+def test_every_initialisation_leaves_the_model_on_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_gpu(monkeypatch) as gpu:
+        job = built([*WORDS, f"init={name}"])
+        assert {each.device for each in job.state.model.state_dict().values()} == {gpu.device}
+
+
+def test_an_evaluation_reads_the_device_at_its_end_and_not_for_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for batch_size in (2, 16):
+        with fake_gpu(monkeypatch) as gpu:
+            job = built([*WORDS, f"batch_size={batch_size}"])
+            gpu.forget()
+            loop.evaluate(job.state.selected_model, job.val_batches, job.recipe.criterion, job.recipe.precision)
+        counts.append((len(job.val_batches), len(waits(gpu))))
+    (many, waits_of_many), (few, waits_of_few) = counts
+    assert many > few and waits_of_many == waits_of_few
+
+
+def test_a_device_without_doubles_is_given_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As mps, which this torch cannot emulate: there the sums are single, and nothing else may be double."""
+    with monkeypatch.context() as patch, fake_gpu(patch) as gpu:
+        take_steps(gpu, patch, built(WORDS))
+    assert gpu.doubles, "the control: else it would see none anyway"
+    for module in (state, loop):
+        monkeypatch.setattr(module, "zero_sums", lambda device: torch.zeros(NUM_SUMS, device=device))
+    with fake_gpu(monkeypatch) as gpu:
+        job = built(WORDS)
+        saved = copy.copy(job.state.state_dict()) | {"sums": torch.zeros(NUM_SUMS, dtype=torch.float64)}
+        gpu.forget()
+        job.state.load_state_dict(saved)
+        take_steps(gpu, monkeypatch, job)
+        loop.evaluate(job.state.selected_model, job.val_batches, job.recipe.criterion, job.recipe.precision)
+    assert gpu.doubles == []
+
+
+def test_a_number_that_a_step_reads_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    note = loop.note
+
+    def reading(state: state.State, loss: Tensor, *rest: object, **options: bool) -> tuple[Tensor, Tensor]:
+        assert float(loss) == 0.0
+        return note(state, loss, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "note", reading)
+    assert [wait.partition(":")[0] for wait in waits(a_step(monkeypatch))] == ["a number is read"]
+
+
+def test_devices_that_meet_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_gpu(monkeypatch) as gpu, pytest.raises(RuntimeError, match=r"cuda:0.*cpu|cpu.*cuda:0|different devices"):
+        torch.zeros(3, device=gpu.device) + torch.zeros(3)
