@@ -15,14 +15,15 @@ import pytest
 import torch
 from PIL import Image
 from shared import Ended
+from sklearn.metrics import f1_score
 
 import trainer
 from trainer.cli.main import main
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import CheckpointError, ConfigError, TrainerError
 from trainer.inference import onnx_engine
 from trainer.inference.engine import load_network
 from trainer.inference.export import making
-from trainer.inference.export.parity import Difference
+from trainer.inference.export.parity import Difference, Parity
 from trainer.inference.multi.answering import Reaching
 from trainer.inference.network_onnx import export_network
 from trainer.inference.saved import read_run
@@ -295,12 +296,18 @@ def test_a_folder_for_the_hub_answers_as_the_run_and_its_card_says_from_where_on
         trainer.load(folder)
 
 
-def test_answers_are_equal_where_all_labels_of_a_picture_are() -> None:
+def test_answers_are_equal_where_all_labels_of_a_picture_are_and_a_file_is_measured_by_its_labels() -> None:
     answering = Reaching(Multi(), np.array([0.5, 0.2]))
     ours = np.array([[0.6, 0.1], [0.6, 0.1], [0.4, 0.3], [0.9, 0.9]])
-    theirs = np.array([[0.9, 0.19], [0.6, 0.21], [0.45, 0.3], [0.4, 0.1]])
+    theirs = np.array([[0.9, 0.19], [0.6, 0.21], [0.45, 0.3], [0.9, 0.1]])
     found = Difference.of(answering, ours, theirs)
     assert (found.equal, found.most) == (0.5, pytest.approx(0.8))
+    said = [np.ravel(each >= [0.5, 0.2]) for each in (ours, theirs)]
+    assert found.labels == pytest.approx(f1_score(*said))
+    with pytest.raises(TrainerError, match="only 80% of the labels of 4 answers are torch's, and 97% are asked for"):
+        Parity(4, found, None, None, None, answering).check("int8")
+    none = np.zeros((4, 2))
+    assert Difference.of(answering, none, none).labels == 1
 
 
 @pytest.mark.parametrize("task", ["single", "multi"])

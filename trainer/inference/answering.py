@@ -53,6 +53,10 @@ class Answering(Protocol):
     def equal(self, ours: Probabilities, theirs: Probabilities) -> NDArray[np.bool_]:
         """(N,): whether both are the same answer."""
 
+    def equal_labels(self, ours: Probabilities, theirs: Probabilities) -> float | None:
+        """The share of the answered labels that both answer: the micro F1 of one beside the other. None where each
+        picture has one label, and answers are as equal as labels."""
+
     def score_of(self, probabilities: Probabilities, labels: NDArray[Any]) -> float | None:
         """None where no picture has a label."""
 

@@ -15,7 +15,8 @@ from trainer.inference.classifier import BATCH, Classifier
 from trainer.inference.export.pictures import Proof
 
 LEAST_EQUAL = {"none": 0.995, "int8": 0.97}
-"""Share of equal answers below which a file is no copy of the run, by how it is quantised."""
+"""Share of equal answers, or of several labels of equal ones, below which a file is no copy of the run, by how it is
+quantised."""
 
 Answer = Callable[[NDArray[Any]], Probabilities]
 """The exported file: images as its input wants them -> (B, classes)."""
@@ -23,15 +24,21 @@ Answer = Callable[[NDArray[Any]], Probabilities]
 
 @dataclass(frozen=True)
 class Difference:
-    """How two lists of probabilities, (N, classes), differ: the most of any, and the share of equal answers."""
+    """How two lists of probabilities, (N, classes), differ: the most of any, and the share of equal answers.
+
+    labels: the share of equal ones, where a picture may have several: pictures that are equal in all of them get fewer
+    the more labels there are.
+    """
 
     most: float
     equal: float
+    labels: float | None = None
 
     @classmethod
     def of(cls, answering: Answering, ours: Probabilities, theirs: Probabilities) -> "Difference":
         apart = np.abs(ours - theirs).max() if np.isfinite(theirs).all() else np.inf
-        return cls(float(apart), float(answering.equal(ours, theirs).mean()))
+        equal = float(answering.equal(ours, theirs).mean())
+        return cls(float(apart), equal, answering.equal_labels(ours, theirs))
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Parity:
             "max_difference": self.difference.most,
             "equal_answers": self.difference.equal,
         }
+        if self.difference.labels is not None:
+            figures["equal_labels"] = self.difference.labels
         if self.score is not None and self.torch_score is not None:
             name, lost = self.answering.task.score, self.torch_score - self.score
             figures |= {name: self.score, f"torch_{name}": self.torch_score, f"{name}_lost": lost}
@@ -90,11 +99,13 @@ class Parity:
 
     def check(self, quantize: str) -> None:
         """Raises TrainerError if the answers are not those of the run."""
-        least, equal = LEAST_EQUAL[quantize], self.difference.equal
+        least, equal, what = LEAST_EQUAL[quantize], self.difference.equal, f"{self.images:,} answers"
+        if self.difference.labels is not None:
+            equal, what = self.difference.labels, f"the labels of {what}"
         if not (equal >= least and np.isfinite(self.difference.most)):
             advice = "Leave quantize out." if quantize != "none" else "Tell the maintainers which model it is."
             raise TrainerError(
-                f"export: only {100 * equal:.4g}% of {self.images:,} answers are torch's, and {100 * least:g}% are "
+                f"export: only {100 * equal:.4g}% of {what} are torch's, and {100 * least:g}% are "
                 f"asked for: nothing is written.{self._scores()} {advice}"
             )
 

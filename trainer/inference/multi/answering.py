@@ -34,7 +34,7 @@ class Reaching:
     )
 
     def answer(self, classes: Sequence[str], probabilities: NDArray[np.float64]) -> Answer:
-        reached = probabilities >= self.thresholds
+        reached = self._said(probabilities)
         order = np.argsort(-probabilities, kind="stable")
         labels = tuple(classes[place] for place in order.tolist() if reached[place])
         by_name = dict(zip(classes, probabilities.tolist(), strict=True))
@@ -49,7 +49,12 @@ class Reaching:
         return Columns(classes)
 
     def equal(self, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
-        return np.asarray(((ours >= self.thresholds) == (theirs >= self.thresholds)).all(axis=1))
+        return np.asarray((self._said(ours) == self._said(theirs)).all(axis=1))
+
+    def equal_labels(self, ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+        one, other = self._said(ours), self._said(theirs)
+        answered = int(one.sum() + other.sum())
+        return 2 * int((one & other).sum()) / answered if answered else 1.0
 
     def score_of(self, probabilities: NDArray[Any], labels: NDArray[Any]) -> float | None:
         if not (labels > 0).any():
@@ -58,6 +63,9 @@ class Reaching:
 
     def told(self, classes: Sequence[str]) -> dict[str, Any]:
         return {"task": "multi", "thresholds": dict(zip(classes, self.thresholds.tolist(), strict=True))}
+
+    def _said(self, probabilities: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.asarray(probabilities >= self.thresholds)
 
 
 def answering(run: SavedRun, threshold: float | None) -> Reaching:

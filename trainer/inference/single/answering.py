@@ -40,6 +40,9 @@ class Likeliest:
     def equal(self, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
         return np.asarray(ours.argmax(axis=1) == theirs.argmax(axis=1))
 
+    def equal_labels(self, ours: NDArray[Any], theirs: NDArray[Any]) -> None:
+        return None
+
     def score_of(self, probabilities: NDArray[Any], labels: NDArray[Any]) -> float | None:
         known = labels >= 0
         return float((probabilities.argmax(axis=1) == labels)[known].mean()) if known.any() else None
