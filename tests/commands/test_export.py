@@ -21,6 +21,7 @@ from trainer.inference.export import making, parity
 from trainer.inference.export.graph import prepared_graph
 from trainer.inference.network_onnx import export_network
 from trainer.inference.saved import read_run
+from trainer.inference.single.answering import Likeliest
 
 pytestmark = pytest.mark.skipif(
     not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))), reason="needs the extra [export]"
@@ -150,12 +151,12 @@ def test_the_report_of_another_export_and_a_file_of_the_user_stay(
 
 def test_the_line_tells_how_answers_to_the_files_themselves_differ() -> None:
     ours, other = parity.Difference(9e-7, 1.0), parity.Difference(0.003, 0.98)
-    told = parity.Parity(50, ours, other, 0.62, 0.62).sentence()
+    told = parity.Parity(50, ours, other, 0.62, 0.62, Likeliest()).sentence()
     assert told == (
         "Same answers as torch on 50 of 50 pictures (probabilities within 9e-07). Right: 62.00% (torch: 62.00%). "
         "From the files themselves, whose JPEGs predict decodes at a reduced size: on 49 of 50 (within 0.003)."
     )
-    assert "files" not in parity.Parity(50, ours, ours, None, None).sentence()
+    assert "files" not in parity.Parity(50, ours, ours, None, None, Likeliest()).sentence()
 
 
 def test_the_metadata_and_the_report_tell_what_the_file_is(
@@ -304,14 +305,16 @@ def test_answers_are_compared_by_the_share_that_is_equal() -> None:
     ours = np.eye(2)[[0] * 100 + [1] * 100]
     theirs = ours.copy()
     theirs[0] = [0.4, 0.6]
-    found = parity.Difference.of(ours, theirs)
+    found = parity.Difference.of(Likeliest(), ours, theirs)
     assert (found.most, found.equal) == (0.6, 0.995)
-    parity.Parity(200, found, None, None, None).check("none")
+    parity.Parity(200, found, None, None, None, Likeliest()).check("none")
     theirs[1] = theirs[0]
     with pytest.raises(TrainerError, match="only 99% of 200 answers"):
-        parity.Parity(200, parity.Difference.of(ours, theirs), None, None, None).check("none")
+        parity.Parity(200, parity.Difference.of(Likeliest(), ours, theirs), None, None, None, Likeliest()).check("none")
     with pytest.raises(TrainerError):
-        parity.Parity(200, parity.Difference.of(ours, np.full_like(ours, np.nan)), None, None, None).check("int8")
+        parity.Parity(
+            200, parity.Difference.of(Likeliest(), ours, np.full_like(ours, np.nan)), None, None, None, Likeliest()
+        ).check("int8")
 
 
 def test_missing_packages_are_one_line_that_names_the_extra(

@@ -15,7 +15,7 @@ UNSAFE = st.text(alphabet="aAé./\\ -:\n\0\x1bcon~…", max_size=8)
     st.lists(UNSAFE | st.sampled_from(["unsure", "UNREADABLE", "..", "", "nul", "x" * 300]), unique=True, max_size=8)
 )
 def test_every_class_has_a_folder_of_its_own_right_below(classes: list[str]) -> None:
-    names = folder_names(classes)
+    names = folder_names(classes, "unsure")
     folders = list(names.values())
     assert {*names} == {*classes} and len({*map(str.casefold, folders)}) == len(classes)
     for folder in folders:
@@ -25,4 +25,5 @@ def test_every_class_has_a_folder_of_its_own_right_below(classes: list[str]) -> 
 
 
 def test_a_safe_name_stays_as_it_is_whoever_comes_before_it() -> None:
-    assert folder_names(["a/b", "a_b", "Cat", "cat"]) == {"a/b": "a_b-2", "a_b": "a_b", "Cat": "Cat", "cat": "cat-2"}
+    names = folder_names(["a/b", "a_b", "Cat", "cat"], "unsure")
+    assert names == {"a/b": "a_b-2", "a_b": "a_b", "Cat": "Cat", "cat": "cat-2"}

@@ -51,8 +51,9 @@ ON_RUNS: dict[str, OnRuns] = {
             "output=FILE": "where the answers go, as its ending says: .csv, .jsonl, or .txt for a table; "
             "without it they are printed",
             "format": "how answers are written; without it a table on a terminal, and csv into a pipe",
-            "topk": "how many classes are told of each picture, likeliest first",
-            "threshold": "below this probability the answer is 'unsure'; a column 'likeliest' still names the class",
+            "topk": "how many classes are told of each picture, likeliest first (default 3)",
+            "threshold": "below this probability the answer is 'unsure'; a column 'likeliest' still names the class; "
+            "with several labels it stands in place of their own thresholds",
             "sort=FOLDER": "a folder that gets a link to each picture, in a folder for each answer",
             "copy": "with sort: copies in place of links",
             "on_error": "what follows from pictures that cannot be read: report ends with exit code 3, skip with 0",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.errors import ConfigError
+from trainer.inference.answering import check_calibration
 from trainer.inference.export.making import check_installed, export
 from trainer.inference.export.wish import SUFFIXES, Format, Quantize, Wish
 from trainer.inference.saved import SavedRun, read_run
@@ -50,6 +51,7 @@ def run(
 
 
 def _temperature(run: SavedRun) -> Temperature:
+    check_calibration(run)
     stored = read_temperature(run)
     if stored is None:
         raise ConfigError(f"calibrated=true: no temperature is stored. First: python -m trainer evaluate {run.path}")

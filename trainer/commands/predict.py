@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal
 from trainer.data.archive import is_archive
 from trainer.engine.device import choose_device
 from trainer.errors import ConfigError, DataError, OutputError, did_you_mean, visible
+from trainer.inference.answering import answering_of
 from trainer.inference.choice import choose_engine
 from trainer.inference.classifier import Classifier, classifier_of
 from trainer.inference.pictures import Found, find, number_of
@@ -35,8 +36,8 @@ def run(
     *,
     output: str | None = None,
     format: Literal["csv", "jsonl", "table"] | None = None,
-    topk: Count = 3,
-    threshold: Fraction = 0.0,
+    topk: Count | None = None,
+    threshold: Fraction | None = None,
     sort: str | None = None,
     copy: bool = False,
     on_error: Literal["report", "skip"] = "report",
@@ -48,9 +49,9 @@ def run(
 ) -> int:
     """Classifies the pictures at all places but the first, which is the run. Returns 0; 3 if some cannot be read.
 
-    output: a file; None prints: a table on a terminal, CSV into a pipe. threshold: below it the answer is 'unsure'.
-    sort: a folder that gets a link, or with copy a copy, of each picture, in a folder for each answer. on_error: 'skip'
-    returns 0 all the same.
+    output: a file; None prints: a table on a terminal, CSV into a pipe. threshold: below it the answer is 'unsure', or
+    of several labels none of them is answered. sort: a folder that gets a link, or with copy a copy, of each picture,
+    in a folder for each label of its answer. on_error: 'skip' returns 0 all the same.
     """
     if copy and sort is None:
         raise ConfigError("copy: copies go where sort=FOLDER says. Say it as well.")
@@ -61,6 +62,8 @@ def run(
     if sorted_into is not None and (copy or any(is_archive(Path(place).expanduser()) for place in places[1:])):
         check_no_copies(sorted_into)
     saved = read_run(Path(places[0]).expanduser(), plugins or ())
+    answering = answering_of(saved, threshold)
+    columns = answering.columns(saved.classes, topk)
     pictures = find(places[1:], sorted_into)
     first = next(pictures, None)
     if first is None:
@@ -68,18 +71,20 @@ def run(
             f"{', '.join(places[1:])}: no pictures there. Folders are searched for .jpg, .png and the like."
         )
 
+    if answering.note:
+        _tell(answering.note)
     with Screen() as screen:
         chosen = choose_device(device)
         total = number_of(places[1:], sorted_into)
         looks = None if total is None else total * looks_of(tta)
-        classifier = classifier_of(saved, choose_engine(saved, engine, chosen, looks, _tell), tta, calibrated)
+        chosen_engine = choose_engine(saved, engine, chosen, looks, _tell)
+        classifier = classifier_of(saved, chosen_engine, tta, calibrated, answering)
         if calibrated and (temperature := read_temperature(saved)):
             _tell(f"calibrated by {temperature.sentence()}")
-        sorter = None if sorted_into is None else Sorter(sorted_into, classifier.classes, copies=copy)
+        sorter = None if sorted_into is None else Sorter(sorted_into, saved.classes, answering.no_label, copies=copy)
         begin_collecting()
-        job = _Job(classifier, threshold, sorter, screen.bar("Classifying", total) if total else None)
+        job = _Job(classifier, sorter, screen.bar("Classifying", total) if total else None)
         predictions = job.predictions(chain([first], pictures))
-        columns = Columns(classifier.classes, topk, likeliest=threshold > 0)
         if target is not None:
             _write_file(target, predictions, form, columns)
         elif form == "table":
@@ -99,7 +104,6 @@ class _Job:
     """The pictures of one command, counted as they go by."""
 
     classifier: Classifier
-    threshold: float
     sorter: Sorter | None
     bar: Bar | None
     done: int = 0
@@ -110,7 +114,7 @@ class _Job:
         begun = time.perf_counter()
         for batch in self.classifier.answer((found, found.picture) for found in pictures):
             for found, answer in batch:
-                prediction = Prediction(found, answer, self.threshold)
+                prediction = Prediction(found, answer)
                 self.unread += prediction.error is not None
                 if self.sorter is not None:
                     self.sorter.put(prediction)

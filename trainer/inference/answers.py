@@ -54,7 +54,7 @@ def answers(run: SavedRun, pictures: Labelled, device: torch.device, tta: Tta, p
         engine = torch_engine(run, device, _precision(run, device))
         size, batch_size = run.preprocessing.prepared_size, pictures.config.settings.batch_size
         looked_at = _counted(_pixels(known, batch_size), progress, sum(map(len, known)))
-        found = [probabilities(engine.logits, pixels, size, tta) for pixels in looked_at]
+        found = [probabilities(engine.logits, run.task, pixels, size, tta) for pixels in looked_at]
         return Answers(np.concatenate(found), None, None, engine.name)
     made = network(run, device, _precision(run, device))
     criterion = _criterion(run, pictures)

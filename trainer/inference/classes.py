@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,17 @@ class ClassMatch:
     missing: tuple[str, ...]
     """The run's classes that the set does not have."""
 
-    def labels(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Labels of the set, (N,), as those of the run; -1 where there is none, or none that the run knows."""
-        return np.append(self.places, -1)[labels]
+    def labels(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Labels of the set, (N,), as those of the run; -1 where there is none, or none that the run knows.
+
+        Of several labels a picture, (N, C), one column for each class of the run; -1 where the set does not have it.
+        """
+        if labels.ndim == 1:
+            return np.asarray(np.append(self.places, -1)[labels])
+        known = self.places >= 0
+        found = np.full((len(labels), int(known.sum()) + len(self.missing)), -1, labels.dtype)
+        found[:, self.places[known]] = labels[:, known]
+        return found
 
 
 def match_classes(classes: Sequence[str], known: Sequence[str]) -> ClassMatch:

@@ -19,6 +19,8 @@ from torch import Tensor
 from trainer.engine.device import choose_device
 from trainer.errors import CheckpointError, DataError, some
 from trainer.feed.preprocessing import Picture, Preprocessing
+from trainer.inference.answer import Answer
+from trainer.inference.answering import Answering, answering_of, check_calibration
 from trainer.inference.choice import choose_engine
 from trainer.inference.engine import Engine
 from trainer.inference.saved import SavedRun, read_run
@@ -34,25 +36,13 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a picture shows: the name of the likeliest class, its probability, and those of all classes by name."""
-
-    name: str
-    probability: float
-    probabilities: dict[str, float]
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """The likeliest classes with their probabilities, best first."""
-        return sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:count]
-
-
-@dataclass(frozen=True)
 class Classifier:
     """Answers for pictures. An answer depends on its picture alone, not on those beside it."""
 
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     engine: Engine
+    answering: Answering
     temperature: float = 1.0
     """Logits are divided by it, so that probabilities are as sure as they are right."""
     tta: Tta = "none"
@@ -94,9 +84,10 @@ class Classifier:
             ]
 
     def probabilities(self, pixels: Tensor) -> NDArray[np.float64]:
-        """(B, classes), each row summing to 1, of prepared pictures: uint8 (B, C, H, W) on the CPU, of the
-        preprocessing's prepared size, or tta's larger one."""
-        return looked_at(self.engine.logits, pixels, self.preprocessing.prepared_size, self.tta, self.temperature)
+        """(B, classes), the task's, of prepared pictures: uint8 (B, C, H, W) on the CPU, of the prepared size of the
+        preprocessing, or tta's larger one."""
+        logits, task = self.engine.logits, self.answering.task
+        return looked_at(logits, task, pixels, self.preprocessing.prepared_size, self.tta, self.temperature)
 
     @cached_property
     def _larger(self) -> Preprocessing:
@@ -105,9 +96,7 @@ class Classifier:
         return replace(self.preprocessing, frame=replace(self.preprocessing.frame, size=size))
 
     def _named(self, probabilities: NDArray[np.float64]) -> Answer:
-        best = int(probabilities.argmax())
-        by_name = dict(zip(self.classes, probabilities.tolist(), strict=True))
-        return Answer(self.classes[best], float(probabilities[best]), by_name)
+        return self.answering.answer(self.classes, probabilities)
 
     def _prepared(self, pair: tuple[Name, Picture | DataError]) -> tuple[Name, Tensor | DataError]:
         name, picture = pair
@@ -138,15 +127,22 @@ def load(
     return classifier_of(saved, choose_engine(saved, engine, choose_device(device)), tta, calibrated)
 
 
-def classifier_of(run: SavedRun, engine: Engine, tta: Tta = "none", calibrated: bool = False) -> Classifier:
-    """The classifier that a saved run and its engine make."""
+def classifier_of(
+    run: SavedRun,
+    engine: Engine,
+    tta: Tta = "none",
+    calibrated: bool = False,
+    answering: Answering | None = None,
+) -> Classifier:
+    """The classifier that a saved run and its engine make. answering: None is the run's own."""
     temperature = _temperature_of(run) if calibrated else 1.0
-    return Classifier(run.classes, run.preprocessing, engine, temperature, tta)
+    return Classifier(run.classes, run.preprocessing, engine, answering or answering_of(run), temperature, tta)
 
 
 def _temperature_of(run: SavedRun) -> float:
     from trainer.inference.temperature import read_temperature  # with it comes what fits it
 
+    check_calibration(run)
     temperature = read_temperature(run)
     if temperature is None:
         raise CheckpointError(

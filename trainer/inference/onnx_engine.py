@@ -101,9 +101,9 @@ def make(run: SavedRun) -> None:
     example = _pictures(run)
     transform = run.preprocessing.transform(device=torch.device("cpu"))
     with torch.inference_mode():
-        ours = network(transform(example)).double().softmax(dim=1)
+        ours = run.task.probabilities(network(transform(example)).double())
     content = export_network(network, transform(example[:2]))
-    theirs = _engine(run, content).logits(example).double().softmax(dim=1)
+    theirs = run.task.probabilities(_engine(run, content).logits(example).double())
     apart = float((ours - theirs).abs().max())
     if not apart < _CLOSE:
         raise TrainerError(f"ONNX Runtime and torch answer differently, by {apart:.1g}.")

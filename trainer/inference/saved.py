@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as unpacked
 from torch import Tensor
 
+from trainer.build.parts import build_part
 from trainer.config import ROOMS, Config, Settings, check, nested
 from trainer.engine.checkpoint import BEST, LAST, Checkpoints, load
 from trainer.errors import CheckpointError, ConfigError, first_line
@@ -21,6 +23,7 @@ from trainer.model.files import OURS
 from trainer.records.folder import RunFolder, read_json, unliteral
 from trainer.records.metrics import read_metrics
 from trainer.stored import renewed
+from trainer.task.task import Task
 
 TENSORS = "model.safetensors"
 """The weights in a folder that `export format=safetensors` has written, beside PUBLISHED, where ours is under OURS."""
@@ -47,6 +50,14 @@ class SavedRun:
     epoch: int
     sha256: str
     """Of the weights' file."""
+    validation: Mapping[str, Any]
+    """What the weights' file tells of their validation: `verdicts`, or in a folder that was exported `thresholds`."""
+
+    @cached_property
+    def task(self) -> Task:
+        """What a label is. Raises ConfigError, as config does."""
+        task: Task = build_part(self.config(["task"]), "task")
+        return task
 
     def config(self, rooms: Sequence[str]) -> Config:
         """The checked config of these rooms alone. Raises ConfigError, which names the plugin that may be missing."""
@@ -87,6 +98,7 @@ def read_run(path: Path, plugins: Sequence[str] = ()) -> SavedRun:
         saved.get("averaged") or saved["model"],  # a last.pt has both
         int(saved["epoch"]),
         hashlib.sha256(weights_file.read_bytes()).hexdigest(),
+        {key: saved[key] for key in ("verdicts",) if key in saved},
     )
 
 
@@ -101,13 +113,17 @@ def _published(path: Path, plugins: Sequence[str]) -> SavedRun:
         return SavedRun(
             path,
             None,
-            {key: ours[key] for key in ("model", "loss", "channels_last")} | {"plugins": list(plugins)},
+            renewed({key: ours[key] for key in ("model", "loss", "channels_last", "task") if key in ours})
+            | {"plugins": list(plugins)},
             tuple(map(str, ours["classes"])),
             _preprocessing(path, ours["preprocessing"], {}),
             str(ours["precision"]),
             {f"{ours['prefix']}{name}": tensor for name, tensor in tensors.items()},
             int(ours["epoch"]),
             hashlib.sha256(content).hexdigest(),
+            {"thresholds": [float(ours["thresholds"][name]) for name in ours["classes"]]}
+            if "thresholds" in ours
+            else {},
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}). Export the run again.") from error

@@ -1,4 +1,5 @@
-"""Pictures sorted into a folder for each answer: as links, or as copies; each in one, and never over a file."""
+"""Pictures sorted into a folder for each label: as links, or as copies; each where its answer says, and never over a
+file."""
 
 import os
 import shutil
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 from trainer.data.formats import Packed
 from trainer.errors import DataError, OutputError
-from trainer.inference.predictions import UNSURE, Prediction
+from trainer.inference.predictions import Prediction
 from trainer.records.folder import cannot_write
 
 UNREADABLE = "unreadable"
@@ -21,12 +22,12 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com",
 _LONGEST = 100
 
 
-def folder_names(classes: Sequence[str]) -> dict[str, str]:
+def folder_names(classes: Sequence[str], no_label: str) -> dict[str, str]:
     """The folder of each class: its name where that is a safe one, else made safe; no two share one, in any spelling.
 
-    `unsure` and `unreadable` are taken already.
+    no_label: the folder of pictures without any, `unsure` say. It and `unreadable` are taken already.
     """
-    taken = {UNSURE, UNREADABLE}
+    taken = {no_label, UNREADABLE}
     names = {}
     for name in sorted(classes, key=lambda each: _safe(each) != each):  # the plain ones keep their names
         candidates = (_safe(name) if number == 1 else f"{_safe(name)}-{number}" for number in count(1))
@@ -63,16 +64,13 @@ def _sorted_in(folder: Path) -> Iterator[Path]:
         raise cannot_write(folder, error) from error
 
 
-def _classes_first(kind: str) -> tuple[bool, str]:
-    return kind in (UNSURE, UNREADABLE), kind
-
-
 class Sorter:
-    """Puts pictures into folder/CLASS/, folder/unsure/ and folder/unreadable/."""
+    """Puts pictures into folder/CLASS/ for each label, folder/unreadable/, and one for those without a label."""
 
-    def __init__(self, folder: Path, classes: Sequence[str], *, copies: bool) -> None:
+    def __init__(self, folder: Path, classes: Sequence[str], no_label: str, *, copies: bool) -> None:
         self._folder = folder
-        self._names = folder_names(classes)
+        self._no_label = no_label
+        self._names = folder_names(classes, no_label)
         self._copies = copies
         self._links: dict[str, list[Path]] = defaultdict(list)
         """By what they lead to, also those of an earlier sort: one goes when its picture is sorted elsewhere."""
@@ -88,42 +86,46 @@ class Sorter:
 
         Raises OutputError.
         """
-        picture, answer = prediction.found.picture, prediction.answer
+        picture, said = prediction.found.picture, prediction.said
         if isinstance(picture, DataError) or (isinstance(picture, Path) and not os.path.lexists(picture)):
             return
-        if isinstance(answer, DataError):
-            kind = UNREADABLE
-        else:
-            kind = self._names[answer.name] if prediction.is_sure else UNSURE
-        target = self._folder / kind
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            if isinstance(picture, Packed):
-                placed = self._copy(target / Path(picture.name).name, picture)
-            elif self._copies:
-                placed = self._copy(target / picture.name, picture)
-            else:
-                placed = self._link(target, picture)
-        except OSError as error:
-            raise cannot_write(target, error) from error
-        self._placed[kind].update(placed)
+        labels = () if said is None else said.labels
+        others = self._no_label if said else UNREADABLE
+        targets = [self._folder / name for name in [self._names[label] for label in labels] or [others]]
+        for target in targets:
+            try:
+                target.mkdir(parents=True, exist_ok=True)
+                if isinstance(picture, Packed):
+                    placed = self._copy(target / Path(picture.name).name, picture)
+                elif self._copies:
+                    placed = self._copy(target / picture.name, picture)
+                else:
+                    placed = self._link(target, picture, targets)
+            except OSError as error:
+                raise cannot_write(target, error) from error
+            self._placed[target.name].update(placed)
 
     def summary(self) -> str:
         """'sorted into FOLDER as links: ants 39, bees 11, unreadable 1 (copy=true copies)'"""
-        kinds = sorted(filter(self._placed.get, self._placed), key=_classes_first)
+        kinds = sorted(filter(self._placed.get, self._placed), key=self._classes_first)
         counts = ", ".join(f"{kind} {len(self._placed[kind]):,}" for kind in kinds)
         hint = "" if self._copies else " (copy=true copies)"
         return f"sorted into {self._folder} as {'copies' if self._copies else 'links'}: {counts or 'nothing'}{hint}"
 
-    def _link(self, target: Path, picture: Path) -> list[Path]:
-        """The link, which is the only one to this picture in the folder."""
+    def _classes_first(self, kind: str) -> tuple[bool, str]:
+        return kind in (self._no_label, UNREADABLE), kind
+
+    def _link(self, target: Path, picture: Path, targets: Sequence[Path]) -> list[Path]:
+        """The link in the target. Other links to this picture stay in the targets alone."""
         leads_to = str(picture.absolute())
-        kept = [path for path in self._links[leads_to] if path.parent == target]
         for path in self._links[leads_to]:
-            if path not in kept:
+            if path.parent not in targets:
                 path.unlink()
-        self._links[leads_to] = kept or [self._new_link(target / picture.name, leads_to)]
-        return self._links[leads_to]
+        kept = [path for path in self._links[leads_to] if path.parent in targets]
+        there = [path for path in kept if path.parent == target]
+        placed = there or [self._new_link(target / picture.name, leads_to)]
+        self._links[leads_to] = kept if there else kept + placed
+        return placed
 
     def _new_link(self, wanted: Path, leads_to: str) -> Path:
         for path in self._free(wanted):

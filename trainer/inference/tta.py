@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainer.schema import Tta
 from trainer.size import Size
+from trainer.task.task import Task
 
 _SHARE = 0.875
 """Each side of a crop, of the larger picture that it is cut from: 224 of 256, as networks are usually tested."""
@@ -25,14 +26,14 @@ def looks_of(tta: Tta) -> int:
 
 
 def probabilities(
-    logits: Callable[[Tensor], Tensor], pixels: Tensor, size: Size, tta: Tta, temperature: float = 1.0
+    logits: Callable[[Tensor], Tensor], task: Task, pixels: Tensor, size: Size, tta: Tta, temperature: float = 1.0
 ) -> NDArray[np.float64]:
     """(B, C) of prepared pictures, uint8 (B, channels, H, W): the mean over all looks.
 
     size: of a single look. none: the picture. flip: the picture and its mirror image. crops: its centre and corners,
     each mirrored too; pictures of that very size are first made larger, others were prepared at prepared_size.
     """
-    looks = [(logits(view).double() / temperature).softmax(dim=1) for view in _views(pixels, size, tta)]
+    looks = [task.probabilities(logits(view).double() / temperature) for view in _views(pixels, size, tta)]
     return np.asarray((sum(looks[1:], looks[0]) / len(looks)).numpy())
 
 

@@ -25,7 +25,8 @@ def mean_average_precision(probabilities: Tensor, labels: Tensor) -> float:
 def best_thresholds(probabilities: Tensor, labels: Tensor) -> Tensor:
     """(C,) float64: the lowest probability of each label from which on to answer it, so that its F1 is greatest.
 
-    0.5 for a label that no image has. Shapes as above.
+    Halfway between the last image that is answered with it and the next, or zero: where an image lay upon it, rounding
+    would decide. 0.5 for a label that no image has. Shapes as above.
     """
     columns = zip(probabilities.unbind(1), labels.unbind(1), strict=True)
     return torch.stack([_best_threshold(*column) for column in columns]) if labels.numel() else torch.empty(0)
@@ -55,5 +56,5 @@ def _best_threshold(probabilities: Tensor, labels: Tensor) -> Tensor:
     if not len(hits) or hits[-1] == 0:
         return torch.tensor(0.5, dtype=torch.float64)
     f1 = 2 * hits.double() / (images + hits[-1])
-    best = (f1 == f1.max()).nonzero()[-1]  # the last is the lowest
-    return reached[best][0].double()
+    last = int((f1 == f1.max()).nonzero()[-1])  # the lowest
+    return torch.cat([reached, reached.new_zeros(1)])[last : last + 2].double().mean()

@@ -3,11 +3,13 @@
 import html
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from trainer.errors import visible
+from trainer.inference.answering import answering_of
 from trainer.inference.export.parity import Parity
 from trainer.inference.saved import SavedRun
 from trainer.inference.temperature import evaluations_of
@@ -15,6 +17,45 @@ from trainer.records.folder import read_json
 from trainer.size import Size
 
 _MARKS = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of a task."""
+
+    answer: str
+    """After 'It says'; {} is how many classes there are."""
+    others: str
+    """How it takes what it has not learnt."""
+    logits: str
+    """What it gives without what stands behind the network."""
+    scores: Mapping[str, str]
+    """Those of an evaluation, by their names in words, the task's own first; and those of each class, below."""
+    of_class: Mapping[str, str]
+
+
+_WORDS = {
+    "single": Words(
+        "which of {} classes a picture shows, and how sure it is",
+        "a picture of anything else is given one of them, often a sure one",
+        "logits",
+        {"accuracy": "accuracy", "balanced accuracy": "balanced_accuracy", "calibration error": "ece"},
+        {"precision": "precision", "recall": "recall", "F1": "f1"},
+    ),
+    "multi": Words(
+        "which of {} labels a picture has, several or none, and how sure it is of each",
+        "anything else goes without a label, or is taken for one of them",
+        "logits, whose sigmoids are the probabilities",
+        {
+            "mean average precision": "map",
+            "micro F1": "micro_f1",
+            "macro F1": "macro_f1",
+            "exact match (all labels of a picture right)": "exact_match",
+            "calibration error": "ece",
+        },
+        {"average precision": "average_precision", "precision": "precision", "recall": "recall", "F1": "f1"},
+    ),
+}
 _PARTS = {"test": "the test part", "val": "the validation part, which also chose the epoch"}
 
 
@@ -31,7 +72,7 @@ def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool) -> str:
         "How it was trained": _training(run),
         "Classes": _classes(run),
         "Limits": _limits(run),
-        "How to use it": _use(name, is_timm),
+        "How to use it": _use(run, name, is_timm),
     }
     text = [f"---\n{yaml.safe_dump(front, sort_keys=False)}---", f"# {shown(name)}"]
     for title, lines in sections.items():
@@ -49,7 +90,7 @@ def _purpose(run: SavedRun) -> Iterator[str]:
     colour = "grey" if preprocessing.frame.grey else "colour"
     arch = f" ({shown(str(model.options['arch']))})" if "arch" in model.options else ""
     yield (
-        f"It says which of {len(run.classes)} classes a picture shows, and how sure it is. It is a {shown(model.name)}"
+        f"It says {_words(run).answer.format(len(run.classes))}. It is a {shown(model.name)}"
         f"{arch} that sees pictures in {colour}, at {_pixels(preprocessing.size)}."
     )
 
@@ -65,36 +106,39 @@ def _quality(run: SavedRun, parity: Parity) -> Iterator[str]:
     for part, scores in evaluations.items():
         if scores:
             told = True
-            yield from _scores(scores, f"On {scores['images']:,} pictures of {_PARTS[part]}:")
+            yield from _scores(run, scores, f"On {scores['images']:,} pictures of {_PARTS[part]}:")
     summary = run.folder.read_summary() if run.folder is not None else {}
+    key, name = run.task.score, next(iter(_words(run).scores))
     if not told and summary.get("test"):
         told = True
-        yield f"On the test part: accuracy {_percent(summary['test']['accuracy'])}, loss {summary['test']['loss']:.4f}."
+        test = summary["test"]
+        yield f"On the test part: {name} {_percent(test[key])}, loss {test['loss']:.4f}."
     if not told and summary.get("best"):
         told = True
         best = summary["best"]
         part = "test" if summary.get("validated_on") == "test" else "val"
         chose = "the test part, which also chose the epoch" if part == "test" else _PARTS["val"]
-        yield f"On {chose}: accuracy {_percent(best['val_accuracy'])}, loss {best['val_loss']:.4f} (epoch {run.epoch})."
+        score = _percent(best[f"val_{key}"])
+        yield f"On {chose}: {name} {score}, loss {best['val_loss']:.4f} (epoch {run.epoch})."
     if not told:
         yield "Nothing was measured where this folder was written: the weights lay alone."
     yield ""
     yield f"Read back from this folder and compared with the run: {parity.sentence()}"
 
 
-def _scores(scores: Mapping[str, Any], heading: str) -> Iterator[str]:
-    low, high = scores["intervals"].get("accuracy", (None, None))
+def _scores(run: SavedRun, scores: Mapping[str, Any], heading: str) -> Iterator[str]:
+    words = _words(run)
+    low, high = scores["intervals"].get(run.task.score, (None, None))
     spread = "" if low is None else f" (95% interval {_percent(low)} to {_percent(high)})"
     yield heading
     yield ""
-    yield f"- accuracy {_percent(scores['accuracy'])}{spread}"
-    yield f"- balanced accuracy {_percent(scores['balanced_accuracy'])}"
-    yield f"- calibration error {_percent(scores['ece'])}"
+    for name, key in words.scores.items():
+        yield f"- {name} {_percent(scores[key])}{spread if key == run.task.score else ''}"
     yield ""
-    yield "| class | precision | recall | F1 | pictures |"
-    yield "|---|---|---|---|---|"
+    yield f"| class | {' | '.join(words.of_class)} | pictures |"
+    yield f"|{'---|' * (len(words.of_class) + 2)}"
     for name, each in scores["per_class"].items():
-        figures = " | ".join(_percent(each[key]) for key in ("precision", "recall", "f1"))
+        figures = " | ".join(_percent(each[key]) for key in words.of_class.values())
         yield f"| {shown(name)} | {figures} | {each['support']} |"
     yield ""
 
@@ -121,12 +165,15 @@ def _training(run: SavedRun) -> Iterator[str]:
 
 
 def _classes(run: SavedRun) -> Iterator[str]:
-    yield from (f"{place}. {shown(name)}" for place, name in enumerate(run.classes))
+    thresholds = answering_of(run).told(run.classes).get("thresholds", {})
+    for place, name in enumerate(run.classes):
+        least = f", answered from {_percent(thresholds[name])} on" if name in thresholds else ""
+        yield f"{place}. {shown(name)}{least}"
 
 
 def _limits(run: SavedRun) -> Iterator[str]:
     preprocessing, share = run.preprocessing, run.preprocessing.frame.crop_share
-    yield "- It knows these classes only: a picture of anything else is given one of them, often a sure one."
+    yield f"- It knows these classes only: {_words(run).others}."
     yield "- It was measured on pictures like those that it was trained on. With others, measure anew."
     yield "- Its probabilities are off by the calibration error above; where none stands there, none was measured."
     if preprocessing.frame.fit == "crop" or share < 1:
@@ -138,12 +185,12 @@ def _limits(run: SavedRun) -> Iterator[str]:
     yield "- Nobody has said under which licence it may be used: whoever publishes it should."
 
 
-def _use(name: str, is_timm: bool) -> Iterator[str]:
+def _use(run: SavedRun, name: str, is_timm: bool) -> Iterator[str]:
     yield f"```python\nimport trainer\n\nclassify = trainer.load({name!r})  # this folder\n"
     yield 'print(classify("picture.jpg")[0].name)\n```'
     if is_timm:
         yield ""
-        yield "Or with timm, which resizes with its own transform and gives logits:"
+        yield f"Or with timm, which resizes with its own transform and gives {_words(run).logits}:"
         yield ""
         place = f"local-dir:{name}"
         yield f"```python\nimport timm\n\nmodel = timm.create_model({place!r}, pretrained=True).eval()\n```"
@@ -154,6 +201,10 @@ def _evaluation(run: SavedRun, part: str) -> dict[str, Any]:
     found = read_json(evaluations_of(run) / part / "evaluation.json")
     scored = [each.get("weights") for each in found.get("runs", [])]
     return found if scored == [run.sha256] else {}
+
+
+def _words(run: SavedRun) -> Words:
+    return _WORDS[run.task.name]
 
 
 def _percent(share: float | None) -> str:

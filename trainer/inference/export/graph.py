@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PROBABILITIES = "probabilities"
 _SEEN = "seen"
 """What the network is given, between the graphs."""
+_ACTIVATIONS: dict[str, dict[str, Any]] = {"softmax": {"axis": -1}, "sigmoid": {}}
+"""What makes probabilities of logits, and what ONNX must know of it."""
 
 
 def prepared_graph(preprocessing: Preprocessing) -> bytes:
@@ -24,10 +26,10 @@ def prepared_graph(preprocessing: Preprocessing) -> bytes:
     return export_module(Prepared(preprocessing), example, _SEEN, ("batch", "height", "width"))
 
 
-def assembled(network: bytes, preparation: bytes | None, temperature: float) -> "onnx.ModelProto":
+def assembled(network: bytes, preparation: bytes | None, temperature: float, activation: str) -> "onnx.ModelProto":
     """One graph from `images` to `probabilities`; preparation: None where `images` is what the model sees.
 
-    network: gives logits, which are divided by the temperature.
+    network: gives logits, which are divided by the temperature. activation: softmax or sigmoid of that.
     """
     import onnx
 
@@ -36,7 +38,7 @@ def assembled(network: bytes, preparation: bytes | None, temperature: float) -> 
         model = onnx.compose.add_prefix(model, "network/", rename_outputs=False)  # no two names alike
         before = onnx.load_from_string(preparation)
         model = onnx.compose.merge_models(before, model, io_map=[(_SEEN, f"network/{IMAGES}")])
-    _add_softmax(model, temperature)
+    _add_activation(model, temperature, activation)
     return model
 
 
@@ -50,7 +52,7 @@ def describe(model: "onnx.ModelProto", told: Mapping[str, object]) -> None:
     onnx.helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()})
 
 
-def _add_softmax(model: "onnx.ModelProto", temperature: float) -> None:
+def _add_activation(model: "onnx.ModelProto", temperature: float, activation: str) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     logits = model.graph.output[0]
@@ -60,7 +62,9 @@ def _add_softmax(model: "onnx.ModelProto", temperature: float) -> None:
     model.graph.node.extend(
         [
             helper.make_node("Div", [LOGITS, "temperature"], ["scaled"], "calibrate"),
-            helper.make_node("Softmax", ["scaled"], [PROBABILITIES], "softmax", axis=-1),
+            helper.make_node(
+                activation.capitalize(), ["scaled"], [PROBABILITIES], activation, **_ACTIVATIONS[activation]
+            ),
         ]
     )
     del model.graph.output[:]

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from trainer.errors import ConfigError, OutputError, TrainerError, first_line
+from trainer.inference.answering import answering_of
 from trainer.inference.engine import load_network
 from trainer.inference.export.graph import assembled, describe, prepared_graph
 from trainer.inference.export.parity import Answer, Parity, prove
@@ -72,7 +73,8 @@ def _onnx(run: SavedRun, wish: Wish, pictures: Proof) -> tuple[bytes, Answer]:
     if wish.quantize == "int8":
         network = quantised(network, pictures.calibrating(_CALIBRATION_BATCH))
     try:
-        model = assembled(network, prepared_graph(run.preprocessing) if wish.inside else None, wish.temperature)
+        preparation = prepared_graph(run.preprocessing) if wish.inside else None
+        model = assembled(network, preparation, wish.temperature, answering_of(run).activation)
         describe(model, told(run, wish))
         onnx.checker.check_model(model, full_check=True)
     except (ValueError, onnx.checker.ValidationError) as error:  # beyond 2 GB, or two graphs that do not go together

@@ -10,28 +10,35 @@ from numpy.typing import NDArray
 
 from trainer.errors import TrainerError
 from trainer.feed.preprocessing import Picture
+from trainer.inference.answering import Answering, Probabilities
 from trainer.inference.classifier import BATCH, Classifier
 from trainer.inference.export.pictures import Proof
 
 LEAST_EQUAL = {"none": 0.995, "int8": 0.97}
-"""Share of equal answers below which a file is no copy of the run, by how it is quantised."""
+"""Share of equal answers, or of several labels of equal ones, below which a file is no copy of the run, by how it is
+quantised."""
 
-Probabilities = NDArray[np.floating[Any]]
 Answer = Callable[[NDArray[Any]], Probabilities]
 """The exported file: images as its input wants them -> (B, classes)."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How two lists of probabilities, (N, classes), differ: the most of any, and the share of equal answers."""
+    """How two lists of probabilities, (N, classes), differ: the most of any, and the share of equal answers.
+
+    labels: the share of equal ones, where a picture may have several: pictures that are equal in all of them get fewer
+    the more labels there are.
+    """
 
     most: float
     equal: float
+    labels: float | None = None
 
     @classmethod
-    def of(cls, ours: Probabilities, theirs: Probabilities) -> "Difference":
+    def of(cls, answering: Answering, ours: Probabilities, theirs: Probabilities) -> "Difference":
         apart = np.abs(ours - theirs).max() if np.isfinite(theirs).all() else np.inf
-        return cls(float(apart), float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean()))
+        equal = float(answering.equal(ours, theirs).mean())
+        return cls(float(apart), equal, answering.equal_labels(ours, theirs))
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,10 @@ class Parity:
     difference: Difference
     from_files: Difference | None
     """Beside torch's answers for the files themselves, which decodes large JPEGs at a part of their size."""
-    accuracy: float | None
-    torch_accuracy: float | None
-    """Shares of right answers; None where no picture has a label."""
+    score: float | None
+    torch_score: float | None
+    """Those of the task, the share of right answers say; None where no picture has a label."""
+    answering: Answering
 
     def plain(self) -> dict[str, Any]:
         """As the report beside the file holds it."""
@@ -53,9 +61,11 @@ class Parity:
             "max_difference": self.difference.most,
             "equal_answers": self.difference.equal,
         }
-        if self.accuracy is not None and self.torch_accuracy is not None:
-            lost = self.torch_accuracy - self.accuracy
-            figures |= {"accuracy": self.accuracy, "torch_accuracy": self.torch_accuracy, "accuracy_lost": lost}
+        if self.difference.labels is not None:
+            figures["equal_labels"] = self.difference.labels
+        if self.score is not None and self.torch_score is not None:
+            name, lost = self.answering.task.score, self.torch_score - self.score
+            figures |= {name: self.score, f"torch_{name}": self.torch_score, f"{name}_lost": lost}
         if self.from_files is not None:
             figures |= {
                 "max_difference_from_files": self.from_files.most,
@@ -67,12 +77,12 @@ class Parity:
         """For a person: what was compared, and how it came out."""
         same = self._same(self.difference)
         line = f"Same answers as torch on {same} pictures (probabilities within {self.difference.most:.2g})."
-        return line + self._accuracies() + self._files()
+        return line + self._scores() + self._files()
 
-    def _accuracies(self) -> str:
-        if self.accuracy is None or self.torch_accuracy is None:
+    def _scores(self) -> str:
+        if self.score is None or self.torch_score is None:
             return ""
-        return f" Right: {self.accuracy:.2%} (torch: {self.torch_accuracy:.2%})."
+        return f" {self.answering.score_in_words}: {self.score:.2%} (torch: {self.torch_score:.2%})."
 
     def _files(self) -> str:
         """What is otherwise where torch reads the files itself; nothing where nothing is."""
@@ -89,17 +99,20 @@ class Parity:
 
     def check(self, quantize: str) -> None:
         """Raises TrainerError if the answers are not those of the run."""
-        least, equal = LEAST_EQUAL[quantize], self.difference.equal
+        least, equal, what = LEAST_EQUAL[quantize], self.difference.equal, f"{self.images:,} answers"
+        if self.difference.labels is not None:
+            equal, what = self.difference.labels, f"the labels of {what}"
         if not (equal >= least and np.isfinite(self.difference.most)):
             advice = "Leave quantize out." if quantize != "none" else "Tell the maintainers which model it is."
             raise TrainerError(
-                f"export: only {100 * equal:.4g}% of {self.images:,} answers are torch's, and {100 * least:g}% are "
-                f"asked for: nothing is written.{self._accuracies()} {advice}"
+                f"export: only {100 * equal:.4g}% of {what} are torch's, and {100 * least:g}% are "
+                f"asked for: nothing is written.{self._scores()} {advice}"
             )
 
 
 def prove(classifier: Classifier, answer: Answer, proof: Proof, *, inside: bool) -> Parity:
     """Asks both about every picture. inside: the file takes pictures as they are, one by one, not as the model sees."""
+    answering = classifier.answering
     transform = classifier.preprocessing.transform(device=torch.device("cpu"))
 
     def ours(pictures: Sequence[Picture]) -> tuple[torch.Tensor, Probabilities]:
@@ -121,13 +134,9 @@ def prove(classifier: Classifier, answer: Answer, proof: Proof, *, inside: bool)
     whole = {name: np.concatenate(each) for name, each in rows.items() if each}
     return Parity(
         len(proof),
-        Difference.of(whole["ours"], whole["theirs"]),
-        Difference.of(whole["files"], whole["theirs"]) if "files" in whole else None,
-        _accuracy(whole["theirs"], proof.labels),
-        _accuracy(whole["ours"], proof.labels),
+        Difference.of(answering, whole["ours"], whole["theirs"]),
+        Difference.of(answering, whole["files"], whole["theirs"]) if "files" in whole else None,
+        answering.score_of(whole["theirs"], proof.labels),
+        answering.score_of(whole["ours"], proof.labels),
+        answering,
     )
-
-
-def _accuracy(probabilities: Probabilities, labels: NDArray[np.int64]) -> float | None:
-    known = labels >= 0
-    return float((probabilities.argmax(axis=1) == labels)[known].mean()) if known.any() else None

@@ -26,13 +26,13 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Proof:
-    """Real pictures with labels. labels: (N,) among the classes of the run, -1 for none."""
+    """Real pictures with labels. labels: those of the task, (N,) or (N, C), among the classes of the run; -1: none."""
 
     run: SavedRun
     files: tuple[Path, ...]
     """Those that they are read from; none where the set has no files."""
     samples: tuple[tuple[Samples, int], ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     training: Samples
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from trainer import __version__
 from trainer.config import without_weights
 from trainer.errors import OutputError
+from trainer.inference.answering import answering_of
 from trainer.inference.export.card import card
 from trainer.inference.export.parity import Parity, prove
 from trainer.inference.export.pictures import Proof
@@ -87,11 +88,18 @@ def _config(run: SavedRun, prefix: str) -> dict[str, Any]:
             "channels_last": config.settings.channels_last,
             "prefix": prefix,
             "classes": list(run.classes),
+            **_task(run),
             "preprocessing": run.preprocessing.plain(),
             "precision": run.precision,
             "epoch": run.epoch,
         },
     }
+
+
+def _task(run: SavedRun) -> dict[str, Any]:
+    """What it takes to answer as the run does, where that is not a likeliest class: read_run asks for it."""
+    told = answering_of(run).told(run.classes)
+    return {**told, "task": run.stored["task"]} if told else {}
 
 
 def _timm(run: SavedRun) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from trainer.errors import CheckpointError
+from trainer.inference.answering import answering_of
 from trainer.inference.classifier import Classifier
 from trainer.inference.engine import torch_engine
 from trainer.inference.export.parity import Parity
@@ -51,7 +52,8 @@ def _is_of_another(report: Path, file: Path) -> bool:
 
 def as_torch_answers(run: SavedRun, temperature: float) -> Classifier:
     """The run in torch on the CPU, in fp32: as `trainer.load` has it, whatever precision it was scored in."""
-    return Classifier(run.classes, run.preprocessing, torch_engine(run, torch.device("cpu"), "fp32"), temperature)
+    engine = torch_engine(run, torch.device("cpu"), "fp32")
+    return Classifier(run.classes, run.preprocessing, engine, answering_of(run), temperature)
 
 
 def report(run: SavedRun, wish: Wish, parity: Parity) -> str:
@@ -68,6 +70,7 @@ def told(run: SavedRun, wish: Wish) -> dict[str, Any]:
     """What a program that uses the file must know, or may want to."""
     return {
         "classes": list(run.classes),
+        **answering_of(run).told(run.classes),
         "preprocessing": {"place": "inside" if wish.inside else "outside", **run.preprocessing.plain()},
         "temperature": wish.temperature,
         "quantize": wish.quantize,

@@ -1,0 +1,1 @@
+"""Several labels a picture: how answers are judged, told, written and compared."""

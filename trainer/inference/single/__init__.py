@@ -1,0 +1,1 @@
+"""One label a picture: how answers are judged, told, written and compared."""
