@@ -107,7 +107,7 @@ def test_a_recipe_whose_data_are_not_there_is_listed_as_not_run(
     asked = told(monkeypatch, Outcome())
     monkeypatch.delenv("PHOTOS", raising=False)
     recipes.main("waste_sorter")
-    assert not asked and "waste_sorter | - | not run: say data.root=… or PHOTOS=… | " in capsys.readouterr().out
+    assert not asked and " | not run: say data.root=… or PHOTOS=… | " in capsys.readouterr().out
 
 
 def test_a_name_that_is_no_recipe_is_refused() -> None:

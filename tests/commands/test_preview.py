@@ -64,6 +64,16 @@ def test_mixed_images_say_of_what() -> None:
     assert any("%" in each and " + " in each for each in words)
 
 
+def test_several_labels_are_all_told_and_all_counted() -> None:
+    job = job_of("task=multi", "aug.mixup=0.8")
+    preview = preview_of(job, [1])
+    assert all(set(name.split(", ")) <= set("012") for name, _ in preview.rows)
+    assert any(len(name.split(", ")) > 1 for name, _ in preview.rows)
+    assert any("%" in cell.words and " + " in cell.words for _, cells in preview.rows for cell in cells)
+    counts = (job.batches.store.labels > 0).sum(dim=0).tolist()
+    assert list(preview.counts["training"].values()) == counts and sum(counts) > len(job.batches.store)
+
+
 def test_the_rate_is_the_schedules_over_every_step() -> None:
     job = job_of("sched=warmup_cosine", "optim.lr=0.25")
     ((epochs, rates),) = preview_of(job, [1]).rates.values()

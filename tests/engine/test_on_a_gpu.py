@@ -11,7 +11,7 @@ from shared import TINY
 from torch import Tensor
 
 from trainer import registry
-from trainer.engine import loop, state
+from trainer.engine import loop, metrics, state
 from trainer.engine.metrics import NUM_SUMS
 
 pytestmark = [needs_cuda_build, pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -114,7 +114,7 @@ def test_a_device_without_doubles_is_given_none(monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patch, fake_gpu(patch) as gpu:
         take_steps(gpu, patch, built(WORDS))
     assert gpu.doubles, "the control: else it would see none anyway"
-    for module in (state, loop):
+    for module in (state, metrics):
         monkeypatch.setattr(module, "zero_sums", lambda device: torch.zeros(NUM_SUMS, device=device))
     with fake_gpu(monkeypatch) as gpu:
         job = built(WORDS)

@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +12,19 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from shared import Ended
+from shared import Ended, Reader
 
 from trainer.cli.main import main
 from trainer.records.folder import RunFolder
 from trainer.report.page.charts import BOTTOM, LEFT, RIGHT, TOP, Line, line_chart, matrix, reliability_bars
-from trainer.report.page.facts import RunFacts, Scores
+from trainer.report.page.facts import RunFacts
 from trainer.report.page.pictures import Mistake, Pictures, drawn, read_pictures, write_pictures
+from trainer.report.page.scores import Scores
 from trainer.report.page.settings import differing, unlike_defaults
 from trainer.report.page.words import reading_of_curves, small_print, verdict
 from trainer.report.page.write import write_run_page
 
 HOSTILE = '<script>alert("x")</script>\u202e\x1b[31m'
-
-
-class Reader(HTMLParser):
-    """What a page holds: its elements with their attributes, and its text."""
-
-    def __init__(self, page: Path) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for each, attributes in self.elements if each == tag]
 
 
 def facts_with(tmp_path: Path, *scores: Scores, **files: Any) -> RunFacts:

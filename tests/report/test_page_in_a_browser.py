@@ -67,11 +67,12 @@ def browse(page: Path, profile: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_browser_shows_the_pages_whole(train: Callable[..., Ended], tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        train(f"name={name}", "report=true", "data.images=200", f"optim.lr={0.01 if name == 'one' else 0.001}")
+    for name, word in (("one", "optim.lr=0.01"), ("two", "optim.lr=0.001"), ("several", "task=multi")):
+        train(f"name={name}", "report=true", "data.images=200", word)
     outputs = tmp_path / "outputs"
     assert main(["compare", str(outputs / "one"), str(outputs / "two")]) == 0
-    for page, most_images in ((outputs / "one" / "report.html", 100), (outputs / "compare.html", 12)):
+    pages = ((outputs / "one/report.html", 100), (outputs / "several/report.html", 100), (outputs / "compare.html", 12))
+    for page, most_images in pages:
         seen, complaints = looked_at(page, tmp_path / "profile")
         assert complaints == [] and sorted(seen) == [*WIDTHS]
         for width, found in seen.items():

@@ -12,6 +12,7 @@ from trainer.data.source import Source
 from trainer.engine.loop import Plan
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
+from trainer.task.task import Task
 
 _FEW_STEPS = 5
 _FINE = 100
@@ -58,12 +59,13 @@ def pace(steps: int) -> tuple[str, ...]:
     return (few,) if steps < _FEW_STEPS else ()
 
 
-def resolution(labelled: Tensor) -> tuple[str, ...]:
+def resolution(labelled: Tensor, task: Task) -> tuple[str, ...]:
     """A note where validation has so few images that the scores of its epochs come in large steps. labelled: (N,)."""
     count = int(labelled.sum())
     if count >= _FINE:
         return ()
     if not count:
         return ("Validation has no labelled image: every epoch scores 0. Label some, or validate on another part.",)
-    images = f"only {count} labelled image{'s' * (count > 1)}, of which one is {100 / count:.3g} % of the accuracy"
+    one = f"one is {100 / count:.3g} % of the {task.right_in_words}"
+    images = f"only {count} labelled image{'s' * (count > 1)}, of which {one}"
     return (f"Validation has {images}: smaller differences between epochs or runs say nothing. More images tell more.",)

@@ -155,7 +155,7 @@ def _assembled(
             *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
             *(() if config.is_probe else (*rates(optimizer), *patience(plan), *pace(steps_per_epoch(batches)))),
-            *resolution(task.has_label(val.labels)),
+            *resolution(task.has_label(val.labels), task),
             *weights(criterion, source),
         ),
         files=listing(source),
@@ -258,7 +258,7 @@ def _check_mixing(config: Config, criterion: Criterion, batch_size: int) -> None
     if not criterion.takes_soft_targets:
         raise ConfigError(
             f"aug.mixup, aug.cutmix: mixed images have mixed labels, which loss '{config.parts['loss'].name}' cannot "
-            f"take. Set both to 0, or choose another loss: loss=cross_entropy."
+            f"take. Set both to 0, or choose another loss: loss={criterion.task.usual_loss}."
         )
     if batch_size < 2:
         raise ConfigError("aug.mixup, aug.cutmix: a batch of one image has none to mix it with. Raise batch_size.")

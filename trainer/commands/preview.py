@@ -1,6 +1,5 @@
 """preview: one picture of what a run would see and do, drawn from the very batches that it would train on."""
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +9,12 @@ from torch import Tensor
 from trainer import rng
 from trainer.build.training import Job, build
 from trainer.config import Config, Settings
+from trainer.data.source import images_of_each
 from trainer.engine.loop import steps_per_epoch
-from trainer.feed.batches import Batch
 from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.preview import Cell, Preview, draw_preview
+from trainer.report.samples import labels_in_words, mixture_in_words, of_many_classes
 from trainer.sched.schedule import Plateau
 
 _ROWS = 6
@@ -45,8 +45,7 @@ def preview_of(job: Job, epochs: list[int]) -> Preview:
     columns = [[_original(job, sample) for sample in samples]]
     columns += [_as_seen(job, samples, epoch) for epoch in epochs]
     classes = job.about["classes"]
-    labels = job.batches.store.labels[samples].tolist()
-    names = [classes[label] if label >= 0 else "(ignored)" for label in labels]
+    names = labels_in_words(job.batches.store.labels[samples], classes)
     title = "learning rate" + (" (falls when progress stops)" if isinstance(job.recipe.schedule, Plateau) else "")
     return Preview(
         headings=["original", *[f"epoch {epoch}" for epoch in epochs]],
@@ -75,13 +74,7 @@ def _epochs(epochs: int) -> list[int]:
 def _chosen(job: Job) -> list[int]:
     """A few training images, the same every time, of as many classes as can be."""
     labels = job.batches.store.labels
-    seen = Counter[int]()
-    places: list[tuple[int, int, int]] = []
-    for index in rng.permutation(len(labels), "preview").tolist():
-        label = int(labels[index])
-        places.append((seen[label], len(places), index))
-        seen[label] += 1
-    return [index for _, _, index in sorted(places)[:_ROWS]]
+    return of_many_classes(labels, rng.permutation(len(labels), "preview").tolist(), _ROWS)
 
 
 def _original(job: Job, sample: int) -> Cell:
@@ -101,21 +94,12 @@ def _as_seen(job: Job, samples: list[int], epoch: int) -> list[Cell]:
         images, indices = _visible(job, batch.images), batch.indices.tolist()
         for sample in {*samples} & {*indices}:
             row = indices.index(sample)
-            cells[sample] = Cell(images[row], _mixture(job, batch, row))
+            cells[sample] = Cell(images[row], mixture_in_words(batch.targets[row], job.about["classes"]))
     return [cells[sample] for sample in samples]
 
 
 def _visible(job: Job, images: Tensor) -> Tensor:
     return job.normalisation.undone(images.float()).clamp(0, 1).cpu()
-
-
-def _mixture(job: Job, batch: Batch, row: int) -> str:
-    """The classes of a mixed image with their shares; nothing for an image of its own."""
-    if batch.targets.dim() == 1:
-        return ""
-    shares = batch.targets[row]
-    parts = [(float(share), job.about["classes"][label]) for label, share in enumerate(shares.tolist()) if share > 0]
-    return " + ".join(f"{share:.0%} {name}" for share, name in sorted(parts, reverse=True)) if len(parts) > 1 else ""
 
 
 def _rates(job: Job) -> dict[str, tuple[list[float], list[float]]]:
@@ -132,5 +116,4 @@ def _rates(job: Job) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def _counts(labels: Tensor, classes: list[str]) -> dict[str, int]:
-    found = Counter[int](labels.tolist())
-    return {name: found[label] for label, name in enumerate(classes)}
+    return dict(zip(classes, images_of_each(labels, len(classes)).tolist(), strict=True))

@@ -52,12 +52,10 @@ def _to_draw(facts: RunFacts, pictures: Pictures) -> list[Mistake]:
     """The mistakes of an evaluation whose pictures are not kept yet, if any of them is there."""
     if not facts.scores or not facts.scores[0].mistakes:
         return []
-    told = [
-        Mistake(str(each["path"]), str(each["label"]), str(each["prediction"]), float(each["probability"]))
-        for each in facts.scores[0].mistakes[:MOST]
-    ]
-    kept = {mistake.path for mistake in pictures.mistakes}
-    return told if any(mistake.path not in kept and Path(mistake.path).is_file() for mistake in told) else []
+    told = list(facts.scores[0].mistakes[:MOST])
+    kept = {(mistake.path, mistake.prediction) for mistake in pictures.mistakes}
+    absent = [mistake for mistake in told if (mistake.path, mistake.prediction) not in kept]
+    return told if any(Path(mistake.path).is_file() for mistake in absent) else []
 
 
 def _drawn(folder: RunFolder, mistakes: Sequence[Mistake], plugins: Sequence[str]) -> tuple[Mistake, ...]:

@@ -139,7 +139,7 @@ def _run(
     verdicts = _best_verdicts(folder, task)
     summary = conclude(test=test, verdicts=verdicts)
     write_json(folder.summary, summary)
-    _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves))
+    _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves, task))
     if config.settings.report:
         part, said = ("validation", verdicts) if test is None else ("test", test.verdicts)
         _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said))

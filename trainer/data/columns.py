@@ -91,17 +91,18 @@ def choose(
     return Columns(path_column, label_columns, split_column, group_column)
 
 
-def in_words(table: Table, sheet: Sheet, columns: Columns, lookup: Lookup) -> str:
-    """The line that says how the table is read."""
+def in_words(table: Table, sheet: Sheet, columns: Columns, lookup: Lookup, *, several: bool) -> str:
+    """The line that says how the table is read. several: labels a picture."""
     labels = [table.names[each] for each in columns.label]
     where = f" below {', '.join(lookup.folders)}" if any(lookup.folders) else ""
-    held = f"column {labels[0]}" if len(labels) == 1 else f"the columns {', '.join(labels)}, one of which is 1"
+    each = "each of which is 1 or 0" if several else "one of which is 1"
+    held = f"column {labels[0]}" if len(labels) == 1 else f"the columns {', '.join(labels)}, {each}"
     parts = f", parts in column {table.names[columns.split]}" if columns.split is not None else ""
     groups = f", groups in column {table.names[columns.group]}" if columns.group is not None else ""
     header = "" if table.has_header else " It has no header: its first line is of a picture."
     return (
         f"{table.source}: separated by {sheet.delimiter}s; paths{where} in column {table.names[columns.path]}, "
-        f"classes in {held}{parts}{groups}.{header}"
+        f"{'labels' if several else 'classes'} in {held}{parts}{groups}.{header}"
     )
 
 

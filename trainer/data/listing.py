@@ -8,11 +8,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from trainer.data.denoise import Denoised
 from trainer.data.files import FileSamples
-from trainer.data.source import Samples, Source, Subset
+from trainer.data.source import Samples, Source, Subset, classes_of_each
 
 _SHOWN = 3
 _MOST_OPENED = 10_000
@@ -47,19 +45,8 @@ def files_of(samples: Samples) -> list[Listed]:
         return [whole[index] for index in samples.indices.tolist()] if whole else []
     if not isinstance(samples, FileSamples):
         return []
-    columns = zip(samples.keys, _classes_of_each(samples.labels), samples.num_bytes, strict=True)
+    columns = zip(samples.keys, classes_of_each(samples.labels), samples.num_bytes, strict=True)
     return [Listed(samples.root, key, classes, num_bytes) for key, classes, num_bytes in columns]
-
-
-def _classes_of_each(labels: Tensor) -> list[tuple[int, ...] | None]:
-    """The classes of each image; None where nothing is known of it."""
-    if labels.ndim == 1:
-        return [(label,) if label >= 0 else None for label in labels.tolist()]
-    known = (labels >= 0).any(dim=1).tolist()
-    found: list[list[int]] = [[] for _ in known]
-    for image, label in (labels > 0).nonzero().tolist():
-        found[image].append(label)
-    return [tuple(each) if is_known else None for each, is_known in zip(found, known, strict=True)]
 
 
 def listing(source: Source) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The labels of a picture that may have several, or none, as the cells of a table say them."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ class Several:
     unknown: frozenset[str] | None = frozenset()
 
     def __str__(self) -> str:
-        return " and ".join(sorted(self.shown)) or "no label"
+        unknown = f" ({', '.join(sorted(self.unknown))} unknown)" if self.unknown else ""
+        return "unknown" if self.unknown is None else (" and ".join(sorted(self.shown)) or "no label") + unknown
 
     def __or__(self, other: "Several") -> "Several":
         """What two rows of one picture say together."""
@@ -61,21 +63,19 @@ class Cells:
         if self.ignore is not None and cell == self.ignore:
             return None
         if cell.lower() not in HOT:
-            unknown = (
-                "" if self.ignore is not None else f" Where it is unknown, say so: data.ignore={cell or chr(39) * 2}"
-            )
+            unknown = f"where it is unknown, say {shlex.quote(f'data.ignore={cell}')}; " if self.ignore is None else ""
             raise DataError(
-                f"{self.source}, line {line.number}: '{cell}' in column {name} is neither 0 nor 1.{unknown} One column "
-                "with all labels of a row is data.label=COLUMN data.separator='|'"
+                f"{self.source}, line {line.number}: '{cell}' in column {name} is neither 0 nor 1: {unknown}where one "
+                "column has all labels of a row, data.label=COLUMN data.separator='|'"
             )
         return HOT[cell.lower()]
 
 
 def check_separator(source: Path, cells: Iterable[str], separator: str | None) -> None:
-    """Raises ConfigError where the cells of the one column of labels seem to be lists, and no separator is said."""
-    if separator is not None:
-        return
+    """Raises ConfigError where the cells of the one column of labels seem to be lists, and nothing divides them."""
     words = set(cells)
+    if separator and any(separator in word for word in words):
+        return
     for sign in _SEPARATORS:
         parts = {part.strip() for word in words for part in word.split(sign)}
         if len(parts) < len(words) and any(sign in word for word in words):

@@ -129,6 +129,17 @@ def images_of_each(labels: Tensor, num_classes: int) -> Tensor:
     return torch.bincount(labels[labels >= 0], minlength=num_classes)
 
 
+def classes_of_each(labels: Tensor) -> list[tuple[int, ...] | None]:
+    """The classes of each image; None where nothing is known of it. labels: as Samples has them."""
+    if labels.ndim == 1:
+        return [(label,) if label >= 0 else None for label in labels.tolist()]
+    known = (labels >= 0).any(dim=1).tolist()
+    found: list[list[int]] = [[] for _ in known]
+    for image, label in (labels > 0).nonzero().tolist():
+        found[image].append(label)
+    return [tuple(each) if is_known else None for each, is_known in zip(found, known, strict=True)]
+
+
 class Figures(NamedTuple):
     """What is subtracted from x / 255 and what that is divided by, one number a channel."""
 

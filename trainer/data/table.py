@@ -99,12 +99,14 @@ def table(
         count = f"{len(left_out)} of {len(listed.lines)} rows"
         notes.append(f"{source}: left out {count} (data.on_error=skip; all are in left_out.txt): {what}.")
     if not _is_plain(listed, columns, lookup):
-        notes.insert(0, in_words(listed, sheet, columns, lookup))
+        notes.insert(0, in_words(listed, sheet, columns, lookup, several=labels == "several"))
     with told(notes, DataError):
         least = 1 if val == "none" or labels == "several" else 2
         _check_parts(parts, source, ignore, least)
         if labels == "several":
-            notes += _several_told(parts["train"], listed, columns, source)
+            if len(columns.label) > 1 and val != "none":
+                never_shown(source, [listed.names[column] for column in columns.label], parts["train"].classes)
+            notes.append(_several_told(parts["train"].images))
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
@@ -227,14 +229,16 @@ def _reader(
     return Cells(listed.source, columns.label, label_names, separator, ignore).labels
 
 
-def _several_told(train: Files, listed: Table, columns: Columns, source: Path) -> list[str]:
-    """How many labels the training pictures have, in a line. Raises DataError for a column that none of them has."""
-    if len(columns.label) > 1:
-        never_shown(source, [listed.names[column] for column in columns.label], train.classes)
-    counts = [len(image.shown) for image in train.images]
-    without = counts.count(0)
+def _several_told(images: Sequence[File]) -> str:
+    """How many labels the training pictures have, in a line."""
+    counts = [len(image.shown) for image in images]
+    without = sum(image.is_known and not image.shown for image in images)
+    unknown = sum(not image.is_known for image in images)
     none = f"; {without:,} of {len(counts):,} have none" if without else ""
-    return [f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}."]
+    ignored = f"; of {unknown:,} some are unknown (data.ignore)" if unknown else ""
+    return (
+        f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}{ignored}."
+    )
 
 
 def _several(listed: Table, row: _Row, keys: Sequence[str], lookup: Lookup) -> str:
@@ -317,6 +321,8 @@ def _check_parts(parts: dict[str, Files], source: Path, ignore: str | None, leas
     if "train" not in parts:
         raise DataError(f"{source}: no row is of the training part. Some must say train.")
     classes = parts["train"].classes
+    if not classes:
+        raise DataError(f"{source}: no training row has a label, so there is nothing to learn. Fill some in.")
     if len(classes) < least:
         raise DataError(f"{source}: the training rows have {len(classes)} labels, {names(classes)}. Two are needed.")
     for part, files in parts.items():

@@ -13,7 +13,8 @@ from trainer.engine.checkpoint import Checkpoints
 from trainer.errors import CheckpointError
 from trainer.inference.comparison import Difference, differences, disagreements
 from trainer.inference.spreadsheet import unescaped
-from trainer.report.page.facts import RunFacts, Scores
+from trainer.report.page.facts import RunFacts
+from trainer.report.page.scores import Scores
 from trainer.report.page.settings import differing
 from trainer.task.single import SINGLE
 

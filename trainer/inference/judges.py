@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from trainer.inference import selected, several
+from trainer.report.page.pictures import Mistake
 from trainer.task.task import Task
 
 
@@ -15,6 +16,9 @@ class Judge(Protocol):
 
     def surest_mistakes(self, answers: Any, most: int) -> list[int]:
         """Images that were answered wrongly, as places in their part, surest first."""
+
+    def mistake(self, answers: Any, place: int, classes: Sequence[str], path: str) -> Mistake:
+        """One of them for a page, without its picture."""
 
 
 _JUDGES: dict[str, Judge] = {"single": selected, "multi": several}

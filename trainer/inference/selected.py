@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.inference.calibration import reliability
+from trainer.report.page.pictures import Mistake
 from trainer.task.single import Verdicts
 
 _WIDEST = 100
@@ -43,6 +44,12 @@ def surest_mistakes(answers: Verdicts, most: int) -> list[int]:
     places = np.flatnonzero(wrong.numpy())
     order = np.argsort(-answers.probabilities.numpy()[places], kind="stable")
     return [int(place) for place in places[order][:most]]
+
+
+def mistake(answers: Verdicts, place: int, classes: Sequence[str], path: str) -> Mistake:
+    """One of them for a page, without its picture."""
+    label, answer = (classes[int(column[place])] for column in (answers.labels, answers.answers))
+    return Mistake(path, label, answer, float(answers.probabilities[place]))
 
 
 def _per_class(labels: NDArray[np.int64], answers: NDArray[np.int64], num_classes: int) -> list[dict[str, Any]]:

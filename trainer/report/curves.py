@@ -1,4 +1,4 @@
-"""curves.png: loss, accuracy and learning rate over the run, drawn from metrics.jsonl alone."""
+"""curves.png: loss, score and learning rate over the run, drawn from metrics.jsonl alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 from trainer.engine.metrics import same_loss
 from trainer.records.metrics import read_metrics
 from trainer.report.chart import Chart, Line, draw_charts
+from trainer.task.task import Task
 
 _BLUE, _ORANGE, _GREEN, _RED = "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728"
 
 
-def draw_curves(metrics: Path, picture: Path) -> None:
+def draw_curves(metrics: Path, picture: Path, task: Task) -> None:
     """Draws the picture; nothing if no epoch was finished."""
     lines = list(read_metrics(metrics))
     epochs = [line for line in lines if line["kind"] == "epoch"]
@@ -23,8 +24,11 @@ def draw_curves(metrics: Path, picture: Path) -> None:
     loss = {"training": ("train_loss", _BLUE), "validation": ("val_objective", _ORANGE)}
     if not all(same_loss(line["val_loss"], line["val_objective"]) for line in epochs):
         loss["cross-entropy"] = ("val_loss", _RED)
-    accuracy = {"training": ("train_accuracy", _BLUE), "validation": ("val_accuracy", _ORANGE)}
-    charts = [_over_epochs("loss", loss, epochs), _over_epochs("accuracy", accuracy, epochs)]
+    training, validation = (f"train_{task.step_score}", _BLUE), (f"val_{task.score}", _ORANGE)
+    title, score = task.score, {"training": training, "validation": validation}
+    if task.step_score != task.score:
+        title, score = "scores", {f"training {task.step_score}": training, f"validation {task.score}": validation}
+    charts = [_over_epochs("loss", loss, epochs), _over_epochs(title, score, epochs)]
     draw_charts([*charts, Chart("learning rate", "step", [rate], from_zero=True)], picture)
 
 

@@ -12,7 +12,7 @@ from trainer.errors import OutputError
 
 _MOST_BARS = 40
 _LABEL_WIDTH = 18
-_WORDS_WIDTH = 28
+_WORDS_WIDTH = 24
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Preview:
 
     headings: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
-    """The name of the image's class, and its cells."""
+    """The labels of the image by name, and its cells."""
     rates: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     """For each group of parameters with a rate of its own: epochs, and learning rates then."""
     counts: Mapping[str, Mapping[str, int]]

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.config import SCORES, Config
+from trainer.config import Config
 from trainer.engine.checkpoint import BEST
 from trainer.engine.loop import EpochReport
 from trainer.engine.metrics import same_loss
 from trainer.engine.probe import Probed
 from trainer.errors import visible
 from trainer.records.folder import RunFolder
-from trainer.report.page.facts import of_training
-from trainer.report.page.words import no_better
+from trainer.report.page.wordings import of_training, wording_of
 from trainer.size import size_of
 from trainer.task.task import Task
 
@@ -75,9 +74,10 @@ def probe_line(probed: Probed) -> str:
 def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
     """What came out, what it cost, where it lies, and how to go on."""
     best, monitor, lines = summary["best"], summary["monitor"], []
+    wording = wording_of(summary.get("task", "single"))
     if best:
         lines.append(f"best {monitor} {_score(monitor, best[monitor])} in epoch {best['epoch']} of {summary['epochs']}")
-        lines += [sentence for scores in of_training(summary)[:1] if (sentence := no_better(scores))]
+        lines += [sentence for scores in of_training(summary)[:1] if (sentence := wording.no_better(scores))]
     stopped_early = summary["epochs"] < summary["epochs_planned"]
     if stopped_early:
         lines.append(f"stopped early, {summary['epochs_planned'] - summary['epochs']} epochs before the plan's end")
@@ -86,8 +86,8 @@ def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
     elif summary["test"]:
         test = summary["test"]
         images = f"{test['images']:,} image{'s' * (test['images'] != 1)}"
-        score = SCORES[summary.get("task", "single")].removeprefix("val_")
-        lines.append(f"test {score} {test[score]:.2%} on {images}, measured once, with the weights of that epoch")
+        score, name = wording.TASK.score, wording.TASK.score_in_words
+        lines.append(f"test {name} {test[score]:.2%} on {images}, measured once, with the weights of that epoch")
     if left_out := summary["skipped_steps"]:
         lines.append(f"{left_out} step{'s' * (left_out > 1)} left out: loss or gradient not finite")
     if rollbacks := summary["rollbacks"]:

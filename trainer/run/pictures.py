@@ -1,7 +1,5 @@
 """What a run has pictures of at its end: what the model saw in training, and what it gets wrong."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -12,14 +10,14 @@ from trainer.engine.checkpoint import Checkpoints
 from trainer.feed.batches import EvalBatches, one_by_one
 from trainer.feed.store import Store
 from trainer.feed.stream import StreamedStore
-from trainer.inference.selected import surest_mistakes
+from trainer.inference.judges import judge_of
 from trainer.inference.worst import MOST, with_pictures
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import facts_of
 from trainer.report.page.pictures import Mistake, Pictures, Sample, drawn, write_pictures
 from trainer.report.page.write import write_run_page
+from trainer.report.samples import labels_in_words, mixture_in_words, of_many_classes
 from trainer.rng import Draws
-from trainer.task.single import Verdicts as OfSingle
 from trainer.task.task import Verdicts
 
 _SAMPLES = 6
@@ -41,26 +39,17 @@ def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None) 
 def pictures_of(job: Job, part: str, answers: Verdicts | None) -> Pictures:
     """The pictures for the page. part: validation | test; answers: those of the weights that the model holds, on it."""
     batches = job.test_batches if part == "test" else job.val_batches
-    is_told = isinstance(answers, OfSingle) and batches is not None
-    mistakes = _mistakes(job, batches, answers) if is_told else ()  # type: ignore[arg-type]
+    mistakes = () if answers is None or batches is None else _mistakes(job, batches, answers)
     headings, samples = _samples(job)
     return Pictures(headings, samples, part, mistakes)
 
 
-def _mistakes(job: Job, batches: EvalBatches, answers: OfSingle) -> tuple[Mistake, ...]:
-    places = surest_mistakes(answers, MOST)
+def _mistakes(job: Job, batches: EvalBatches, answers: Verdicts) -> tuple[Mistake, ...]:
+    judge, classes = judge_of(job.recipe.criterion.task), job.about["classes"]
+    places = judge.surest_mistakes(answers, MOST)
     if not places:
         return ()
-    classes = job.about["classes"]
-    told = [
-        Mistake(
-            batches.store.keys[place],
-            classes[int(answers.labels[place])],
-            classes[int(answers.answers[place])],
-            float(answers.probabilities[place]),
-        )
-        for place in places
-    ]
+    told = [judge.mistake(answers, place, classes, batches.store.keys[place]) for place in places]
     images = batches.transform(batches.upload(_pixels(batches.store, torch.tensor(places))))
     return with_pictures(job.state.model, images, job.normalisation, told, classes)
 
@@ -71,28 +60,18 @@ def _samples(job: Job) -> tuple[tuple[str, ...], tuple[Sample, ...]]:
     Where images were mixed, only the last epoch is shown: what it mixed is known from its whole batch alone.
     """
     last, mixes = job.plan.epochs, job.batches.mix is not None
-    chosen = _chosen(job, job.batches.orders(last - 1)[0])
+    labels = job.batches.store.labels
+    chosen = torch.tensor(of_many_classes(labels, job.batches.orders(last - 1)[0].tolist(), _SAMPLES))
     epochs = sorted({1, min(2, last), last})
     if mixes:
         epochs = [last] if job.batches.store.resident else []  # to decode a whole batch takes too long
     original = job.val_batches.transform(job.val_batches.upload(_pixels(job.batches.store, chosen)))
     columns = [(_shown(job, original), [""] * len(chosen))]
     columns += [_mixed(job, chosen) if mixes else (_seen(job, chosen, epoch), [""] * len(chosen)) for epoch in epochs]
-    labels = job.batches.store.labels[chosen].tolist()
-    names = [job.about["classes"][label] if label >= 0 else "(ignored)" for label in labels]
+    names = labels_in_words(labels[chosen], job.about["classes"])
     rows = zip(*(zip(*column, strict=True) for column in columns), strict=True)
     samples = tuple(Sample(name, tuple(row)) for name, row in zip(names, rows, strict=True))
     return ("original", *(f"epoch {epoch}" for epoch in epochs)), samples
-
-
-def _chosen(job: Job, order: Tensor) -> Tensor:
-    """A few of these samples, of as many classes as can be."""
-    seen, places = Counter[int](), list[tuple[int, int, int]]()
-    for place, index in enumerate(order.tolist()):
-        label = int(job.batches.store.labels[index])
-        places.append((seen[label], place, index))
-        seen[label] += 1
-    return torch.tensor([index for _, _, index in sorted(places)[:_SAMPLES]])
 
 
 def _seen(job: Job, chosen: Tensor, epoch: int) -> list[str]:
@@ -108,15 +87,8 @@ def _mixed(job: Job, chosen: Tensor) -> tuple[list[str], list[str]]:
     """The samples in the first batch of the last epoch, and in words what each is a mixture of."""
     batch = next(iter(job.batches.epoch(job.plan.epochs - 1)))
     rows = [batch.indices.tolist().index(index) for index in chosen.tolist()]
-    targets = batch.targets[rows] if batch.targets.dim() == 2 else None
-    words = [""] * len(rows) if targets is None else [_mixture(shares, job.about["classes"]) for shares in targets]
+    words = [mixture_in_words(targets, job.about["classes"]) for targets in batch.targets[rows]]
     return _shown(job, batch.images[rows]), words
-
-
-def _mixture(shares: Tensor, classes: Sequence[str]) -> str:
-    """The classes of a mixed image with their shares; nothing for an image of one class."""
-    parts = sorted(((share, label) for label, share in enumerate(shares.tolist()) if share > 0.005), reverse=True)
-    return " + ".join(f"{share:.0%} {classes[label]}" for share, label in parts) if len(parts) > 1 else ""
 
 
 def _shown(job: Job, images: Tensor) -> list[str]:

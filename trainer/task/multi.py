@@ -70,8 +70,12 @@ class Multi:
 
     name = "multi"
     labels = "several"
+    usual_loss = "binary_cross_entropy"
     score = "map"
     step_score = "f1"
+    score_in_words = "mean average precision"
+    step_score_in_words = "F1"
+    right_in_words = "exact match"
     weights_in_words = "a picture with the label counts, beside one without it"
 
     def refuse(self, labels: Tensor, num_classes: int) -> str | None:

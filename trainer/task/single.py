@@ -63,8 +63,10 @@ class Single:
 
     name = "single"
     labels = "one"
+    usual_loss = "cross_entropy"
     score = "accuracy"
     step_score = "accuracy"
+    score_in_words = step_score_in_words = right_in_words = "accuracy"
     weights_in_words = "class weights"
 
     def refuse(self, labels: Tensor, num_classes: int) -> str | None:

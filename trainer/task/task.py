@@ -44,12 +44,28 @@ class Task(Protocol):
         """one | several: what a data part that knows both is asked for."""
 
     @property
+    def usual_loss(self) -> str:
+        """The loss part that suits it, mixed labels included."""
+
+    @property
     def score(self) -> str:
         """The share in [0, 1] by which epochs are selected and runs are ranked: accuracy, say. Records have val_…"""
 
     @property
     def step_score(self) -> str:
         """The share in [0, 1] that is told of training, since it is a ratio of sums. Records have train_…"""
+
+    @property
+    def score_in_words(self) -> str:
+        """Its name, where people read."""
+
+    @property
+    def step_score_in_words(self) -> str:
+        """Its name, where people read."""
+
+    @property
+    def right_in_words(self) -> str:
+        """The name of the share of the images that are answered right in all."""
 
     @property
     def weights_in_words(self) -> str:

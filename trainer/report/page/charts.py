@@ -132,8 +132,11 @@ def line_chart(
     )
 
 
-def reliability_bars(bins: Sequence[tuple[float, float, int, float | None, float | None]]) -> list[Bar]:
-    """The bars of (low, high, images, confidence, accuracy); where there are no images there is none."""
+def reliability_bars(
+    bins: Sequence[tuple[float, float, int, float | None, float | None]], right: str = "right"
+) -> list[Bar]:
+    """The bars of (low, high, images, confidence, accuracy); where there are no images there is none. right: what they
+    are in the share of the last."""
     most = max((images for _, _, images, _, _ in bins), default=1) or 1
     axis = Axis(0.0, 1.0, (), ())
     return [
@@ -144,7 +147,7 @@ def reliability_bars(bins: Sequence[tuple[float, float, int, float | None, float
             bottom=BOTTOM - _y(axis, accuracy),
             expected=_y(axis, confidence),
             strength=0.35 + 0.65 * images / most,
-            words=f"{images:,} answers with {low:.0%} to {high:.0%}: right in {accuracy:.0%}",
+            words=f"{images:,} answers with {low:.0%} to {high:.0%}: {right} in {accuracy:.0%}",
         )
         for low, high, images, confidence, accuracy in bins
         if images and confidence is not None and accuracy is not None

@@ -32,7 +32,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture that was answered wrongly. map: where the network saw what it answered; empty where none is known."""
+    """A picture that was answered wrongly. map: where the network saw what it answered; empty where none is known.
+
+    Where a picture has several labels, label has all of them, and prediction is the one that is wrong.
+    """
 
     path: str
     label: str
@@ -40,6 +43,8 @@ class Mistake:
     probability: float
     picture: str = ""
     map: str = ""
+    missed: bool = False
+    """Of several labels: the picture has the one that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ def _sample(stored: Mapping[str, Any]) -> Sample:
 def _mistake(stored: Mapping[str, Any]) -> Mistake:
     picture, heat = _checked(stored["picture"]), _checked(stored["map"])
     path, label, prediction = (str(stored[key]) for key in ("path", "label", "prediction"))
-    return Mistake(path, label, prediction, float(stored["probability"]), picture, heat)
+    missed = bool(stored.get("missed", False))
+    return Mistake(path, label, prediction, float(stored["probability"]), picture, heat, missed)
 
 
 def _checked(picture: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -68,14 +69,18 @@ def _options(room: str, name: str) -> dict[str, Any]:
 
 
 def _choices(config: Mapping[str, Any]) -> dict[str, str]:
-    """The part of each room where none is said: that of conf/config.yaml, or the aug that the data set suggests."""
-    listed = yaml.safe_load((conf_folder() / "config.yaml").read_text(encoding="utf-8"))["defaults"]
-    chosen = {room: name for each in listed if isinstance(each, dict) for room, name in each.items()}
-    data = config.get("data")
-    path = conf_folder() / "data" / f"{data.get('name') if isinstance(data, Mapping) else ''}.yaml"
-    if path.name in {each.name for each in path.parent.glob("*.yaml")}:
-        for each in yaml.safe_load(path.read_text(encoding="utf-8")).get("defaults", []):
-            for room, name in each.items() if isinstance(each, dict) else ():
-                if "/aug@" in room:
-                    chosen["aug"] = name
+    """The part of each room where none is said: that of conf/config.yaml, or what the data set or the task suggests."""
+    chosen = _defaults_in(conf_folder() / "config.yaml")
+    for room in ("data", "task"):
+        node = config.get(room)
+        path = conf_folder() / room / f"{node.get('name') if isinstance(node, Mapping) else ''}.yaml"
+        if path.name in {each.name for each in path.parent.glob("*.yaml")}:
+            chosen |= _defaults_in(path)
     return chosen
+
+
+def _defaults_in(path: Path) -> dict[str, str]:
+    """Room -> part, as the defaults of a YAML file have them."""
+    listed = yaml.safe_load(path.read_text(encoding="utf-8")).get("defaults", [])
+    named = {key: name for each in listed if isinstance(each, dict) for key, name in each.items()}
+    return {key.removeprefix("override /").partition("@")[0]: name for key, name in named.items()}

@@ -5,10 +5,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.report.page.facts import RunFacts, Scores
+from trainer.report.page.facts import RunFacts
+from trainer.report.page.scores import Scores, part_of
+from trainer.report.page.wordings import Wording
 
-_LUCK = 1.25
-"""How many times what guessing gets is hardly more than guessing."""
 _OVERFIT = 0.15
 _FEW_IMAGES = 100
 _FAR = 4.0
@@ -22,43 +22,29 @@ def verdict(facts: RunFacts) -> str:
     """The outcome in a sentence."""
     if not facts.scores:
         return _unfinished(facts)
-    scores = facts.scores[0]
-    if poor := no_better(scores):
-        return poor
-    sentence = _right_on(scores)
-    if scores.pairs:
-        label, answer, _ = scores.pairs[0]
-        return f"{sentence}; it most often takes “{label}” for “{answer}”."
-    return f"{sentence}."
-
-
-def no_better(scores: Scores) -> str:
-    """The sentence on a model that might as well give one answer for every picture; empty for a better one."""
-    if not scores.guessing or scores.accuracy > _LUCK * scores.guessing or scores.accuracy == 1:
-        return ""
-    if scores.accuracy <= scores.guessing:
-        return f"{_right_on(scores)}: no better than always giving one answer."
-    always = f"always giving one answer, which is right on {_count(scores.guessing, scores)}"
-    return f"{_right_on(scores)}: hardly better than {always}."
+    scores, wording = facts.scores[0], facts.wording
+    return wording.no_better(scores) or wording.outcome(scores)
 
 
 def small_print(facts: RunFacts) -> list[str]:
     """How far the outcome can be trusted, and how the run ended."""
     lines = []
     if facts.scores:
-        scores = facts.scores[0]
-        between = ""
+        scores, wording = facts.scores[0], facts.wording
+        between, chosen = "", wording.chosen(facts.config)
         if scores.interval:
             low, high = scores.interval
-            between = f": on other pictures of the same kind expect {100 * low:.1f} to {high:.1%} (95%)"
+            between = f": on other pictures of the same kind expect {wording.EXPECT}{100 * low:.1f} to {high:.1%} (95%)"
         images = f"{scores.images:,} {part_of(scores)} images" if scores.images else f"the {part_of(scores)} images"
         lines.append(f"Measured on {images}{between}.")
         if facts.summary.get("validated_on") == "test":
-            lines.append("The best epoch was chosen on the test images, so there is no independent test result.")
+            lines.append(f"{chosen} chosen on the test images, so there is no independent test result.")
         elif scores.part == "validation":
-            lines.append("The best epoch was chosen on the same images: on new ones it may be a little less.")
+            lines.append(f"{chosen} chosen on the same images: on new ones it may be a little less.")
         if 0 < scores.images < _FEW_IMAGES:
-            lines.append(f"{scores.images} images are few: one of them is {1 / scores.images:.1%} of the accuracy.")
+            what = wording.TASK.right_in_words
+            lines.append(f"{scores.images} images are few: one of them is {1 / scores.images:.1%} of the {what}.")
+        lines += wording.meaning(scores)
     summary = facts.summary
     if summary.get("status") in ("stopped", "failed"):
         lines.append(f"The run was {'stopped' if summary['status'] == 'stopped' else 'broken off'} before its end.")
@@ -72,7 +58,8 @@ def cards(facts: RunFacts) -> list[tuple[str, str]]:
     """A few figures, each with what it is."""
     summary, best = facts.summary, facts.summary.get("best") or {}
     own = [scores for scores in facts.scores if scores.pictures in _HEADLINES]
-    found = [(f"{scores.accuracy:.1%}", f"accuracy, {part_of(scores)}") for scores in own]
+    name = facts.wording.TASK.score_in_words
+    found = [(f"{scores.score:.1%}", f"{name}, {part_of(scores)}") for scores in own]
     if best:
         found.append((f"{best['epoch']} of {summary['epochs']}", "best epoch"))
         if best.get("val_loss") is not None:
@@ -92,7 +79,8 @@ def reading_of_curves(facts: RunFacts) -> str:
     best, last = facts.summary.get("best"), facts.summary.get("last")
     if not best or not last or len(facts.epochs) < 2:
         return ""
-    told = (best.get("train_accuracy"), best.get("val_accuracy"))
+    task = facts.wording.TASK
+    told = (best.get(f"train_{task.score}"), best.get(f"val_{task.score}"))  # of some tasks training tells another one
     if None not in told and told[0] - told[1] > _OVERFIT:
         return (
             f"At its best epoch it is right in {told[0]:.0%} of the training images and in {told[1]:.0%} of those held "
@@ -105,15 +93,15 @@ def reading_of_curves(facts: RunFacts) -> str:
     return ""
 
 
-def reading_of_calibration(scores: Scores) -> str:
+def reading_of_calibration(scores: Scores, wording: Wording) -> str:
     """Whether it is as sure as it is right."""
     images = sum(count for _, _, count, _, _ in scores.bins)
     if not images:
         return ""
-    sure = sum(count * (confidence or 0.0) for _, _, count, confidence, _ in scores.bins) / images
-    gap = sure - scores.accuracy
+    sure, right = wording.sure_and_right(scores)
+    gap = sure - right
     is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
-    sentence = f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
+    sentence = f"It is {is_it}: on average {sure:.0%} sure{wording.SURE_OF}, and right in {right:.0%}."
     if scores.temperature is not None:
         sentence += f" calibrated=true divides its logits by a temperature of {scores.temperature:.2f}."
         if doubt := doubt_of_temperature(scores.temperature, images if scores.part == "validation" else None):
@@ -129,11 +117,6 @@ def doubt_of_temperature(temperature: float, images: int | None) -> str:
     if not 1 / _FAR <= temperature <= _FAR:
         reasons.append(f"it is outside of {1 / _FAR:g} to {_FAR:g}")
     return " and ".join(reasons)
-
-
-def part_of(scores: Scores) -> str:
-    """What the pictures are called that were scored."""
-    return {"train": "training"}.get(scores.part, scores.part)
 
 
 def others(scores: Scores) -> list[tuple[str, str]]:
@@ -191,22 +174,6 @@ def _unfinished(facts: RunFacts) -> str:
     if facts.summary.get("status") == "failed":
         return "The run was broken off before an epoch was finished: there is nothing to show of it yet."
     return "The run has not finished an epoch: there is nothing to show of it yet."
-
-
-def _right_on(scores: Scores) -> str:
-    """'It is right on 25 of 50 validation pictures'"""
-    learnt = ", which it has learnt" if scores.part == "train" else ""
-    which = f"pictures of {scores.pictures}" if scores.place else f"{part_of(scores)} pictures{learnt}"
-    if not scores.images:  # of a run of an earlier release
-        return f"It is right on {scores.accuracy:.1%} of the {which}"
-    return f"It is right on {_count(scores.accuracy, scores)} {which}"
-
-
-def _count(share: float, scores: Scores) -> str:
-    count = round(share * scores.images)
-    if count == scores.images:
-        return f"all {count:,}"
-    return f"{count:,} of {scores.images:,}" if count else f"none of {scores.images:,}"
 
 
 def _short(number: float) -> str:

@@ -1,6 +1,7 @@
 """Pages: one HTML file each, which holds its styles and pictures, runs no code and asks nothing of a network."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ from trainer.errors import visible
 from trainer.records.folder import replace_text
 from trainer.report.page import words
 from trainer.report.page.charts import Chart, Line, line_chart, matrix, reliability_bars
-from trainer.report.page.facts import RunFacts, Scores
+from trainer.report.page.facts import RunFacts
 from trainer.report.page.pictures import Mistake, Pictures
+from trainer.report.page.scores import Scores, part_of
 from trainer.report.page.settings import unlike_defaults
+from trainer.task.task import Task
 
 _WIDEST = 30
 """Classes of a confusion matrix that can be read: of more, those with most mistakes."""
 _MOST_ROWS = 40
+_LINES = ("training", "validation")
 
 
 def write_run_page(facts: RunFacts, pictures: Pictures, path: Path) -> None:
@@ -41,16 +45,17 @@ def shown(facts: RunFacts, pictures: Pictures) -> dict[str, Any]:
         "charts": curves(facts),
         "curves_say": words.reading_of_curves(facts),
         "scores": scores,
-        "part": words.part_of(scores) if scores else "",
+        "part": part_of(scores) if scores else "",
         "others": words.others(scores) if scores else [],
         "also": facts.scores[1:],
+        "wording": facts.wording,
         "rows": _rows(scores) if scores else [],
         "matrix": _matrix(scores) if scores else None,
         "pairs": words.pairs_in_words(scores) if scores else [],
-        "bars": reliability_bars(scores.bins) if scores else [],
-        "calibration_says": words.reading_of_calibration(scores) if scores else "",
+        "bars": reliability_bars(scores.bins, facts.wording.RIGHT) if scores else [],
+        "calibration_says": words.reading_of_calibration(scores, facts.wording) if scores else "",
         "pictures": pictures,
-        "mistakes": _mistakes(scores, pictures),
+        "mistakes": [(each, facts.wording.caption(each)) for each in _mistakes(scores, pictures)],
         "settings": unlike_defaults(facts.config),
         "commands": words.commands(facts),
         "footer": words.footer(facts),
@@ -58,8 +63,8 @@ def shown(facts: RunFacts, pictures: Pictures) -> dict[str, Any]:
 
 
 def curves(facts: RunFacts) -> list[Chart]:
-    """Loss, accuracy and rate over the run; none where no epoch was finished."""
-    epochs, steps = facts.epochs, facts.steps
+    """The score, loss and rate over the run; none where no epoch was finished."""
+    epochs, steps, task = facts.epochs, facts.steps, facts.wording.TASK
     if not epochs:
         return []
     best = (facts.summary.get("best") or {}).get("epoch") or max(
@@ -70,21 +75,33 @@ def curves(facts: RunFacts) -> list[Chart]:
         return [(line["epoch"], line.get(key)) for line in epochs]
 
     if len(epochs) == 1:  # a point is no curve: the steps of its one epoch are
-        accuracy, loss = ([Line("training", "a", _over_steps(steps, key))] for key in ("accuracy", "loss"))
+        title = task.step_score_in_words
+        score, loss = ([Line("training", "a", _over_steps(steps, key))] for key in (task.step_score, "loss"))
     else:
-        accuracy, loss = (
-            [Line("training", "a", over_epochs(train), thin=True), Line("validation", "b", over_epochs(val))]
-            for train, val in (("train_accuracy", "val_accuracy"), ("train_loss", "val_objective"))
+        title, names = _score_and_lines(task)
+        score, loss = (
+            [Line(told[0], "a", over_epochs(train), thin=True), Line(told[1], "b", over_epochs(val))]
+            for told, train, val in (
+                (names, f"train_{task.step_score}", f"val_{task.score}"),
+                (_LINES, "train_loss", "val_objective"),
+            )
         )
     rates = steps if len(steps) > 1 else epochs
     rate = [Line("learning rate", "c", _over_steps(rates, "lr"))]
     mark, across = (best, "epoch") if len(epochs) > 1 else (None, "step")
     found = [
-        line_chart("Accuracy", across, accuracy, mark=mark, percent=True),
+        line_chart(title[:1].upper() + title[1:], across, score, mark=mark, percent=True),
         line_chart("Loss", across, loss, mark=mark),
         line_chart("Learning rate", "step", rate, from_zero=True),
     ]
     return [chart for chart in found if chart is not None and any("L" in line.path for line in chart.lines)]
+
+
+def _score_and_lines(task: Task) -> tuple[str, tuple[str, str]]:
+    """The title of the chart of the score, and the names of its lines, which are of two scores in some tasks."""
+    if task.step_score == task.score:
+        return task.score_in_words, _LINES
+    return "scores", (f"{_LINES[0]} {task.step_score_in_words}", f"{_LINES[1]} {task.score_in_words}")
 
 
 def _over_steps(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float | None]]:
@@ -114,12 +131,11 @@ def _mistakes(scores: Scores | None, pictures: Pictures) -> list[Mistake]:
     """The surest mistakes: those that an evaluation tells, with the pictures that there are of them, or those kept."""
     if scores is None or not scores.mistakes:
         return [] if scores is None or scores.part != pictures.part else list(pictures.mistakes)
-    kept = {mistake.path: mistake for mistake in pictures.mistakes}
+    kept = {(mistake.path, mistake.prediction): mistake for mistake in pictures.mistakes}
     found = []
     for told in scores.mistakes[:12]:
-        known = kept.get(told["path"])
-        figures = (told["path"], told["label"], told["prediction"], float(told["probability"]))
-        found.append(Mistake(*figures, known.picture if known else "", known.map if known else ""))
+        known = kept.get((told.path, told.prediction), told)
+        found.append(replace(told, picture=known.picture, map=known.map))
     return found
 
 
