@@ -21,7 +21,8 @@ def thresholds_of(run: SavedRun) -> NDArray[np.float64]:
 
 def are_known(run: SavedRun) -> bool:
     """Whether the run tells its thresholds, or what they are chosen by."""
-    return bool(run.validation) or run.stored["task"].get("threshold") is not None
+    assert isinstance(run.task, Multi)
+    return bool(run.validation) or run.task.threshold is not None
 
 
 def chosen(task: Multi, validation: Verdicts | None, num_classes: int) -> NDArray[np.float64]:
