@@ -196,7 +196,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def essential(config: Config) -> dict[str, Any]:
     """What the steps of a run depend on, flat: every checkpoint holds it, and a resumed run is held to it."""
-    values = {key: effect(key, value) for key, value in flat(config.plain()).items()}
+    values = {key: effect(key, value) for key, value in flat(config.plain()).items()} | {"monitor": config.monitor}
     return {key: value for key, value in values.items() if key == "epochs" or key not in HARMLESS_ON_RESUME}
 
 

@@ -16,7 +16,7 @@ from sklearn import metrics
 
 from trainer.errors import DataError, TrainerError
 from trainer.inference.calibration import apply_temperature
-from trainer.inference.scoring import losses_of, most_confused, score
+from trainer.inference.single.scoring import losses_of, most_confused, score
 
 KEYS = [
     "accuracy",
@@ -343,7 +343,8 @@ def test_answers_survive_a_temperature_and_scores_of_ranks_with_them():
 
 def test_importing_the_scores_costs_no_library_of_metrics():
     code = (
-        "import sys; from trainer.inference import calibration, comparison, ensemble, mistakes, resampling, scoring; "
+        "import sys; from trainer.inference import calibration, comparison, ensemble, mistakes, resampling; "
+        "from trainer.inference.single import scoring; "
         "print(sorted({'sklearn', 'scipy', 'torch', 'pandas'} & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -13,7 +13,7 @@ from shared import Ended
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from trainer.engine.checkpoint import Checkpoints
-from trainer.inference.selected import figures, surest_mistakes
+from trainer.inference.single.selected import figures, surest_mistakes
 from trainer.task.single import Collector, Verdicts
 
 CLASSES = ["ants", "bees", "wasps"]

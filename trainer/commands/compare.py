@@ -68,7 +68,7 @@ def _tell(found: Compared) -> None:
     print_table(
         _table(
             f"scores{f' on {found.part}' if found.part else ''}",
-            ("run", "measured on", "images", "accuracy", "95%", "best epoch", "seconds"),
+            ("run", "measured on", "images", *_headings(found), "best epoch", "seconds"),
             rows,
         )
     )
@@ -84,13 +84,20 @@ def _tell(found: Compared) -> None:
         print(f"  and {len(found.disagreements) - _PATHS:,} more")
 
 
+def _headings(found: Compared) -> tuple[str, ...]:
+    """Of the shares: the interval is of the first."""
+    first, *others = found.judge.SHARES
+    return (first, "95%", *others)
+
+
 def _figures(found: Compared, place: int) -> tuple[str, ...]:
     scores, summary = found.scores[place], found.facts[place].summary
     best, seconds = (summary.get("best") or {}).get("epoch"), summary.get("seconds")
-    told = ("-", "-", "-", "-")
+    told: tuple[str, ...] = ("-",) * (2 + len(_headings(found)))
     if scores is not None:
         between = "-" if scores.interval is None else " to ".join(f"{100 * bound:.2f}" for bound in scores.interval)
-        told = (scores.part, f"{scores.images:,}", f"{scores.accuracy:.2%}", between)
+        first, *others = (f"{share(scores):.2%}" for share in found.judge.SHARES.values())
+        told = (scores.part, f"{scores.images:,}", first, between, *others)
     return (*told, "-" if best is None else str(best), "-" if seconds is None else f"{seconds:.1f}")
 
 

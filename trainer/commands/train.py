@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainer.build.parts import build_part
 from trainer.build.training import Job, build
 from trainer.config import Config, Settings, essential, without_weights
 from trainer.engine.checkpoint import Checkpoints, SaveError
@@ -127,9 +128,13 @@ def _run(
             screen.say(_finished(folder, config, ends))
             return
         begin(folder, config, job, screen, *changes)
-    task = job.recipe.criterion.task
-    count = partial(judge_of(task).figures, classes=job.about["classes"])
-    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, count)
+    task: Task = build_part(config, "task")
+    judge, classes = judge_of(task), job.about["classes"]
+
+    def figures(answers: Verdicts | None, validation: Verdicts | None) -> dict[str, Any]:
+        return judge.figures(answers, classes, task, validation)
+
+    conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, figures)
     try:
         test = _train(folder, config, job, screen)
     except TrainerError as error:

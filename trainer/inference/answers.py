@@ -1,7 +1,7 @@
 """What a run answers on labelled pictures, and the loss that training would have reported for them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -18,11 +18,11 @@ from trainer.feed.batches import EvalBatches
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store
 from trainer.inference.engine import Network, network, torch_engine
+from trainer.inference.judges import judge_of
 from trainer.inference.labelled import Labelled
 from trainer.inference.saved import SavedRun
 from trainer.inference.tta import probabilities
 from trainer.loss.criterion import Criterion
-from trainer.loss.cross_entropy import cross_entropy
 from trainer.records.folder import read_json
 from trainer.schema import Precise, Tta
 from trainer.system.upload import upload
@@ -57,12 +57,12 @@ def answers(run: SavedRun, pictures: Labelled, device: torch.device, tta: Tta, p
         found = [probabilities(engine.logits, run.task, pixels, size, tta) for pixels in looked_at]
         return Answers(np.concatenate(found), None, None, engine.name)
     made = network(run, device, _precision(run, device))
-    criterion = _criterion(run, pictures)
-    counted = criterion or cross_entropy(torch.empty(0, dtype=torch.int64), run.classes)
-    logits, scores = _as_in_training(made, known, counted, pictures.config.settings.batch_size, progress)
-    note = "" if criterion else "The objective is not told: its class weights come from the training labels."
-    objective = scores.objective if criterion else None
-    return Answers(logits.double().softmax(dim=1).numpy(), scores.loss, objective, made.name, note)
+    criterion, is_whole = _criterion(run, pictures)
+    logits, scores = _as_in_training(made, known, criterion, pictures.config.settings.batch_size, progress)
+    note = "" if is_whole else "The objective is not told: its class weights come from the training labels."
+    objective = scores.objective if is_whole else None
+    given = judge_of(run.task).probabilities(logits, scores.verdicts)
+    return Answers(given, scores.loss, objective, made.name, note)
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,18 @@ def _counted(batches: Iterable[Tensor], progress: Progress, total: int) -> Itera
         progress(_COUNTED, done, total)
 
 
-def _criterion(run: SavedRun, pictures: Labelled) -> Criterion | None:
-    """The loss of the training; None where it depends on training labels that are not at hand."""
-    config = run.config(["loss"])
-    weights = config.parts["loss"].options.get("class_weights", "none")
-    labels = pictures.training_labels
-    if labels is None:
-        if isinstance(weights, str) and weights != "none":
-            return None
-        labels = torch.empty(0, dtype=torch.int64)
-    criterion: Criterion = build_part(config, "loss", labels, run.classes)
-    return criterion
+def _criterion(run: SavedRun, pictures: Labelled) -> tuple[Criterion, bool]:
+    """The loss of the training, and whether it is all of it: its class weights may come from labels not at hand."""
+    config, labels = run.config(["loss"]), pictures.training_labels
+    loss, weights = config.parts["loss"], config.parts["loss"].options.get("class_weights", "none")
+    is_whole = labels is not None or weights == "none" or not isinstance(weights, str)
+    if not is_whole:
+        plain = replace(loss, options={**loss.options, "class_weights": "none"})
+        config = replace(config, parts={**config.parts, "loss": plain})
+    criterion: Criterion = build_part(
+        config, "loss", pictures.known(pictures.labels[:0]) if labels is None else labels, run.classes
+    )
+    return criterion, is_whole
 
 
 def _precision(run: SavedRun, device: torch.device) -> Precise | None:

@@ -24,6 +24,7 @@ def write_compare_page(found: Compared, pictures: Sequence[str], page: Path, tit
         title=title or f"{len(found.names)} runs side by side",
         verdict=verdict(found),
         small_print=found.missing,
+        headings=list(found.judge.SHARES),
         rows=[_row(found, place) for place in range(len(found.names))],
         sentences=[each.sentence for each in found.differences[:_MOST_SENTENCES]],
         charts=_charts(found),
@@ -44,7 +45,7 @@ def verdict(found: Compared) -> str:
     if not scored:
         return "None of these runs has finished an epoch: there is nothing to compare yet."
     (most, best), *others = sorted(scored, key=lambda pair: -pair[0])
-    what = f"“{best}” is right most often, on {most:.1%}"
+    what = f"“{best}” {found.judge.BEST}, on {most:.1%}"
     if not found.differences:
         return f"{what}; whether by more than luck is not known."
     rivals = [
@@ -68,7 +69,7 @@ def _row(found: Compared, place: int) -> dict[str, Any]:
         "name": found.names[place],
         "style": STYLES[place % len(STYLES)],
         "measured": f"{scores.images:,} {scores.part}" if scores else "–",
-        "accuracy": scores.accuracy if scores else None,
+        "shares": [share(scores) if scores else None for share in found.judge.SHARES.values()],
         "between": "–" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
         "epoch": str((summary.get("best") or {}).get("epoch", "–")),
         "time": duration(summary["seconds"]) if summary.get("seconds") else "–",
@@ -76,9 +77,12 @@ def _row(found: Compared, place: int) -> dict[str, Any]:
 
 
 def _charts(found: Compared) -> list[Chart]:
-    """Accuracy and loss of all runs over each other, as far as there are colours."""
-    charts = []
-    for title, key, percent in (("Validation accuracy", "val_accuracy", True), ("Validation loss", "val_loss", False)):
+    """Score and loss of all runs over each other, as far as there are colours."""
+    charts, score = [], next(iter(found.judge.SHARES))
+    for title, key, percent in (
+        (f"Validation {score}", f"val_{found.task.score}", True),
+        ("Validation loss", "val_loss", False),
+    ):
         lines = [
             Line(name, style, [(line["epoch"], line.get(key)) for line in facts.epochs])
             for name, facts, style in zip(found.names, found.facts, STYLES, strict=False)

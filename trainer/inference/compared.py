@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.engine.checkpoint import Checkpoints
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.inference.comparison import Difference, differences, disagreements
+from trainer.inference.judges import Judge, judge_of
 from trainer.inference.spreadsheet import unescaped
+from trainer.records.folder import read_json
 from trainer.report.page.facts import RunFacts
 from trainer.report.page.scores import Scores
 from trainer.report.page.settings import differing
-from trainer.task.single import SINGLE
-
-_KNOWN_COLUMNS = 4
-"""path, label, prediction and probability, in this order; then the classes."""
+from trainer.task.task import Task
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class Disagreement:
 class Compared:
     """Runs side by side."""
 
+    task: Task
+    """What a label is, to all of them."""
     names: tuple[str, ...]
     facts: tuple[RunFacts, ...]
     settings: Sequence[tuple[str, ...]]
@@ -49,15 +50,22 @@ class Compared:
     missing: Sequence[str]
     """What could not be told, and what to do about it."""
 
+    @property
+    def judge(self) -> Judge:
+        """What tells how they are compared."""
+        return judge_of(self.task)
+
 
 Answered = Mapping[str, tuple[str, str]]
 """path -> (label, answer) of every image with a label."""
 
 
 def compared(facts: Sequence[RunFacts]) -> Compared:
-    """Two runs or more, from what they and their evaluations have left."""
+    """Two runs or more, from what they and their evaluations have left. Raises ConfigError if their tasks differ."""
     names = _names(facts)
-    part, answered = _answered(facts)
+    task = _task(facts, names)
+    judge = judge_of(task)
+    part, answered = _answered(facts, judge)
     shared = [path for path in answered[0] if _is_shared(path, answered)] if answered else []
     missing = []
     if not shared:
@@ -71,13 +79,14 @@ def compared(facts: Sequence[RunFacts]) -> Compared:
     labels = [answered[0][path][0] for path in shared]
     said = {name: [each[path][1] for path in shared] for name, each in zip(names, answered, strict=False)}
     return Compared(
+        task,
         names,
         tuple(facts),
         differing([each.config for each in facts]),
         part,
         len(shared),
         tuple(_scores(each, part) for each in facts),
-        _differences(said, labels) if shared else [],
+        _differences(said, labels, judge.RIGHT) if shared else [],
         _disagreements(shared, labels, said) if shared else [],
         missing,
     )
@@ -93,6 +102,15 @@ def _names(facts: Sequence[RunFacts]) -> tuple[str, ...]:
     return tuple(f"{name} ({words})" if words else name for name, words in zip(names, own, strict=True))
 
 
+def _task(facts: Sequence[RunFacts], names: Sequence[str]) -> Task:
+    """The one that all runs have. Raises ConfigError if there are several."""
+    tasks = [each.wording.TASK for each in facts]
+    if len({task.name for task in tasks}) > 1:
+        told = ", ".join(f"{name} has task={task.name}" for name, task in zip(names, tasks, strict=True))
+        raise ConfigError(f"compare: {told}. Runs of one task are compared, for another task has other scores.")
+    return tasks[0]
+
+
 def _scores(facts: RunFacts, part: str) -> Scores | None:
     wanted = [scores for scores in facts.scores if scores.pictures == part] or facts.scores
     return wanted[0] if wanted else None
@@ -104,55 +122,50 @@ def _is_shared(path: str, answered: Sequence[Answered]) -> bool:
     return bool(label) and all(path in each and each[path][0] == label for each in answered)
 
 
-def _answered(facts: Sequence[RunFacts]) -> tuple[str, list[Answered]]:
+def _answered(facts: Sequence[RunFacts], judge: Judge) -> tuple[str, list[Answered]]:
     """What the runs answered on a part that all were evaluated on, or else in validation, where that was the same."""
     for scores in facts[0].scores:
-        of_part = [_predictions(each, scores.pictures) for each in facts]
+        of_part = [_predictions(each, scores.pictures, judge) for each in facts]
         if all(of_part):
             return scores.pictures, [each for each in of_part if each]
     validated = {each.about.get("validation_fingerprint") for each in facts}
     if len(validated) == 1 and None not in validated:
-        kept = [_validated(each) for each in facts]
+        kept = [_validated(each, judge) for each in facts]
         if all(kept):
             return "validation", [each for each in kept if each]
     return "", []
 
 
-def _predictions(facts: RunFacts, pictures: str) -> Answered | None:
+def _predictions(facts: RunFacts, pictures: str, judge: Judge) -> Answered | None:
     """What predictions.csv of these pictures tells; columns are known by their place."""
     folders = [scores.folder for scores in facts.scores if scores.pictures == pictures and scores.folder]
     path = folders[0] / "predictions.csv" if folders else None
     if path is None or not path.is_file():
         return None
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) >= _KNOWN_COLUMNS][1:]
-    told = [[unescaped(cell) for cell in row[:3]] for row in rows]
-    return {path: (label, answer) for path, label, answer in told}
+        rows = [[unescaped(cell) for cell in row] for row in csv.reader(file)]
+    return judge.answered(rows, read_json(folders[0] / "evaluation.json")) if rows else None
 
 
-def _validated(facts: RunFacts) -> Answered | None:
+def _validated(facts: RunFacts, judge: Judge) -> Answered | None:
     """What the best weights answered in validation, image by image."""
     checkpoints = Checkpoints(facts.folder.checkpoints)
     try:
-        answers = SINGLE.verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
+        saved = checkpoints.load_best() if checkpoints.has_best else {}
     except CheckpointError:
         return None
-    if answers is None:
+    pairs = judge.validated(saved, facts.config, facts.classes)
+    if pairs is None:
         return None
-    classes = (*facts.classes, "")  # -1, for no label, is the last
-    pairs = zip(answers.labels.tolist(), answers.answers.tolist(), strict=True)
-    return {
-        f"validation image {place}": (classes[label], classes[answer])
-        for place, (label, answer) in enumerate(pairs, start=1)
-    }
+    return {f"validation image {place}": pair for place, pair in enumerate(pairs, start=1)}
 
 
-def _differences(said: Mapping[str, Sequence[str]], labels: Sequence[str]) -> list[Difference]:
+def _differences(said: Mapping[str, Sequence[str]], labels: Sequence[str], what: str) -> list[Difference]:
     right: dict[str, NDArray[np.bool_]] = {
         name: np.array([answer == label for answer, label in zip(answers, labels, strict=True)])
         for name, answers in said.items()
     }
-    return differences(right)
+    return differences(right, what)
 
 
 def _disagreements(

@@ -15,7 +15,7 @@ _REPEATS = 10_000
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of two runs' accuracies on the same images."""
+    """The difference of two runs' accuracies on the same images, or of another share of the images."""
 
     first: str
     second: str
@@ -27,10 +27,12 @@ class Difference:
     """Where 95 % of the difference lies, as the paired bootstrap has it."""
     p_value: float
     """How often runs that are equally good differ as much: McNemar's exact test, Holm's correction for many pairs."""
+    what: str = "accuracy"
+    """What the share of the images is called that are answered rightly."""
 
     @property
     def accuracy(self) -> float:
-        """The accuracy of the first less that of the second, in [-1, 1]."""
+        """The share of the first less that of the second, in [-1, 1]."""
         return (self.only_first - self.only_second) / self.images
 
     @property
@@ -48,17 +50,17 @@ class Difference:
         low, high = sorted(round(100 * sign * bound, 2) + 0.0 for bound in self.interval)  # + 0: no -0.00
         chance = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
         return (
-            f"{better} is {100 * abs(self.accuracy):.2f} points of accuracy above {worse} (95% interval {low:.2f} to "
-            f"{high:.2f}, {self.images:,} images): the difference is {'' if self.more_than_noise else 'not '}more than "
-            f"noise (McNemar's test, {chance})."
+            f"{better} is {100 * abs(self.accuracy):.2f} points of {self.what} above {worse} (95% interval {low:.2f} "
+            f"to {high:.2f}, {self.images:,} images): the difference is {'' if self.more_than_noise else 'not '}more "
+            f"than noise (McNemar's test, {chance})."
         )
 
 
-def differences(right: Mapping[str, NDArray[np.bool_]], *, seed: int = 0) -> list[Difference]:
+def differences(right: Mapping[str, NDArray[np.bool_]], what: str = "accuracy", *, seed: int = 0) -> list[Difference]:
     """Those of all pairs of runs, in order.
 
     right: run -> (N,), whether its answer for an image is right; the same images in the same order for each, and one at
-    least. seed: of the resampling.
+    least. what: the share of these, in words. seed: of the resampling.
     """
     assert len({array.shape for array in right.values()}) == 1
     pairs = list(combinations(right, 2))
@@ -66,7 +68,7 @@ def differences(right: Mapping[str, NDArray[np.bool_]], *, seed: int = 0) -> lis
     chances = _holm([_mcnemar(*table) for table in tables])
     images = len(next(iter(right.values())))
     return [
-        Difference(*pair, images, *table, _paired_bootstrap(*table, images, seed), chance)
+        Difference(*pair, images, *table, _paired_bootstrap(*table, images, seed), chance, what)
         for pair, table, chance in zip(pairs, tables, chances, strict=True)
     ]
 

@@ -1,86 +1,23 @@
 """Runs scored on labelled pictures, one by one and together."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trainer.engine.device import choose_device, make_repeatable
 from trainer.errors import ConfigError, some
 from trainer.feed.pack import Progress
 from trainer.inference.answers import answers
 from trainer.inference.ensemble import ensemble
+from trainer.inference.judges import Judge, judge_of
 from trainer.inference.labelled import Labelled, Split, are_the_same, labelled
-from trainer.inference.mistakes import Doubt, Ranked, doubtful_labels, highest_losses, surest_mistakes
 from trainer.inference.saved import SavedRun
-from trainer.inference.scoring import Evaluation, losses_of, score
-from trainer.inference.temperature import Temperature, fitted, read_temperature
+from trainer.inference.scored import Scored
+from trainer.inference.temperature import read_temperature
 from trainer.inference.tta import prepared_size
 from trainer.schema import Tta
 from trainer.size import Size
-
-MOST_SHOWN = 24
-"""Images of each kind that are worth a look: a page of them."""
-_TRUSTED = 0.5
-"""How far a model that may doubt labels stands between chance and perfection: below, the mistakes are its own."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Some pictures with what was answered, and what that is worth."""
-
-    runs: tuple[SavedRun, ...]
-    pictures: Labelled
-    """As the first run sees them."""
-    tta: Tta
-    engine: str
-    probabilities: NDArray[np.float64]
-    """(N, C), in the order of the first run's classes; of several runs the mean."""
-    labels: NDArray[np.int64]
-    """(N,) among the first run's classes; -1 where there is none that it knows."""
-    evaluation: Evaluation
-    members: tuple[Evaluation, ...]
-    """Of each run by itself, where there are several."""
-    fitted: Temperature | None
-    """The temperature found on these pictures, where they are the validation part of one run."""
-    notes: tuple[str, ...]
-    objective: float | None = None
-    """What the training of one run made small, on these pictures; None where it cannot be worked out."""
-
-    @property
-    def mistakes(self) -> Ranked:
-        """Sure and wrong, with the probability of the answer."""
-        return surest_mistakes(self.probabilities, self.labels, MOST_SHOWN)
-
-    @property
-    def losses(self) -> Ranked:
-        """The highest negative log-likelihoods, right or wrong."""
-        return highest_losses(losses_of(self.probabilities, self.labels), self.labels, MOST_SHOWN)
-
-    @property
-    def cannot_doubt(self) -> str:
-        """Why no label can be called wrong, in words; empty where one can."""
-        if self.pictures.is_own and "train" in self.pictures.parts:
-            return "the model has learnt these very labels: say split=val or split=test"
-        chance = 1 / len(self.evaluation.classes)
-        if (self.evaluation.accuracy - chance) / (1 - chance) < _TRUSTED:
-            return f"the model is right too seldom, in {self.evaluation.accuracy:.0%}"
-        return ""
-
-    @property
-    def doubts(self) -> list[Doubt]:
-        """The labels that are probably wrong; none is looked for where none can be called so."""
-        return [] if self.cannot_doubt else doubtful_labels(self.probabilities, self.labels)
-
-    @property
-    def unknown(self) -> dict[str, int]:
-        """Images of each class that the run does not know: they are left out of the scores."""
-        classes, match = self.pictures.source.classes, self.pictures.match
-        counts = Counter(self.pictures.labels.tolist())
-        return {classes[place]: counts[place] for place, known in enumerate(match.places.tolist()) if known < 0}
 
 
 def evaluate_runs(
@@ -90,15 +27,17 @@ def evaluate_runs(
     tta: Tta,
     device: str | None,
     progress: Progress,
-) -> Scored:
+) -> Scored[Any]:
     """The scores of a run, or of several and of the mean of their probabilities, on the pictures that the words name.
 
     device: None is that of the first run's config, where this machine has it. Raises ConfigError, DataError or
     CheckpointError in one line before anything is computed, if members know other classes or would see other images.
     """
+    _check_tasks(runs)
     together = ensemble([(str(run.path), run.classes) for run in runs])
     sets = [labelled(run, words, split, _size(run, tta)) for run in runs]
-    _check_same(runs, sets)
+    judge = judge_of(runs[0].task)
+    _check_same(runs, sets, judge)
     chosen = _device(runs[0], device)
     make_repeatable(chosen)
     each = [answers(run, pictures, chosen, tta, progress) for run, pictures in zip(runs, sets, strict=True)]
@@ -110,19 +49,15 @@ def evaluate_runs(
     found_here = temperature = None
     if not several:
         is_validation = first.is_own and "val" in first.parts and tta == "none"
-        found_here = fitted(runs[0], probabilities, labels) if is_validation and (labels >= 0).any() else None
+        found_here = judge.fitted(runs[0], probabilities, labels) if is_validation and (labels >= 0).any() else None
         temperature = found_here or read_temperature(runs[0])
     members = [
-        score(found.probabilities, pictures.match.labels(pictures.labels.numpy()), run.classes, loss=found.loss)
+        judge.evaluation([run], found.probabilities, pictures.match.labels(pictures.labels.numpy()), found.loss, None)
         for run, pictures, found in zip(runs, sets, each, strict=True)
+        if several
     ]
-    whole = score(
-        probabilities,
-        labels,
-        runs[0].classes,
-        loss=None if several else each[0].loss,
-        temperature=temperature.temperature if temperature else None,
-    )
+    loss, divisor = None if several else each[0].loss, temperature.temperature if temperature else None
+    whole = judge.evaluation(runs, probabilities, labels, loss, divisor)
     notes = [note for pictures, found in zip(sets, each, strict=True) for note in (*pictures.notes, found.note)]
     return Scored(
         runs=tuple(runs),
@@ -132,7 +67,7 @@ def evaluate_runs(
         probabilities=probabilities,
         labels=labels,
         evaluation=whole,
-        members=tuple(members) if several else (),
+        members=tuple(members),
         fitted=found_here,
         notes=tuple(dict.fromkeys(filter(None, notes))),
         objective=None if several else each[0].objective,
@@ -144,9 +79,23 @@ def _size(run: SavedRun, tta: Tta) -> Size | None:
     return None if prepared_size(size, tta) == size else prepared_size(size, tta)
 
 
-def _check_same(runs: Sequence[SavedRun], sets: Sequence[Labelled]) -> None:
+def _check_tasks(runs: Sequence[SavedRun]) -> None:
+    """Raises ConfigError with the runs whose labels are not those of the first."""
+    first = runs[0]
+    if others := [f"{run.path} (task={run.task.name})" for run in runs if run.task.name != first.task.name]:
+        raise ConfigError(
+            f"{some(others)} cannot be in an ensemble with {first.path} (task={first.task.name}): members learn the "
+            f"same task. Leave it out."
+        )
+
+
+def _check_same(runs: Sequence[SavedRun], sets: Sequence[Labelled], judge: Judge) -> None:
     """Raises ConfigError where a run's own part is not that of the first: it may have been trained on those images."""
-    others = [str(run.path) for run, pictures in zip(runs, sets, strict=True) if not are_the_same(sets[0], pictures)]
+    others = [
+        str(run.path)
+        for run, pictures in zip(runs, sets, strict=True)
+        if not are_the_same(sets[0], pictures, judge.labels_in_words)
+    ]
     if others:
         raise ConfigError(
             f"{some(others)}: the images of split={sets[0].name} are not those of {runs[0].path}. Score them on a part "

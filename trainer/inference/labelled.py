@@ -1,6 +1,6 @@
 """Labelled pictures that runs are scored on: a part of the data that a run was trained with, or another set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,8 +29,9 @@ _KEEPING = ("data.cache", "data.cache_dir", "data.cache_limit")
 """Words on where decoded images are kept, which say nothing of what they are."""
 _PREPARED = ("size", "prepare", "resize", "fit", "crop_share", "grey", "denoise", "normalise", "mean", "std")
 """Options by which pictures are prepared: always as the run's were."""
-_DIVIDED = ("val", "folds", "fold", "group", "ignore")
-"""Options of the training that mean nothing to other pictures, all of which are scored."""
+_DIVIDED = {"single": ("val", "folds", "fold", "group", "ignore"), "multi": ("val", "folds", "fold", "group")}
+"""Options of the training that mean nothing to other pictures, all of which are scored. By the task: of several labels
+some may be unknown there too."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ class Labelled:
     match: ClassMatch
     """Where their classes stand among the run's."""
     training_labels: Tensor | None
-    """(N,) labels of the images that the run was trained on, among its classes; None where these are not at hand."""
+    """The labels of the images that the run was trained on, among its classes; None where these are not at hand."""
     notes: tuple[str, ...]
 
     @property
     def labels(self) -> Tensor:
-        """(N,) int64, among the set's own classes; -1 for none."""
+        """Those of the task, (N,) or (N, C), among the set's own classes; -1 for none."""
         return torch.cat([samples.labels for samples in self.parts.values()])
 
     @property
@@ -116,9 +117,13 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, size: Siz
     return replace(found, training_labels=found.known(parts["train"].labels)) if is_own else found
 
 
-def are_the_same(one: Labelled, other: Labelled) -> bool:
-    """Whether two runs are scored on the same images, in the same order, whatever each makes of them."""
-    if one.paths != other.paths or _class_names(one) != _class_names(other):
+def are_the_same(one: Labelled, other: Labelled, in_words: Callable[[Tensor, Sequence[str]], list[str]]) -> bool:
+    """Whether two runs are scored on the same images, in the same order, whatever each makes of them.
+
+    in_words: what the labels of each image come to, whatever the order of the classes.
+    """
+    words = [in_words(each.labels, each.source.classes) for each in (one, other)]
+    if one.paths != other.paths or words[0] != words[1]:
         return False
     if any(files_of(samples) for samples in one.parts.values()):
         return True
@@ -143,13 +148,8 @@ def _other_notes(source: Source) -> tuple[str, ...]:
 
 
 def _meaning(options: Mapping[str, Any]) -> dict[str, Any]:
-    preparing = {*_PREPARED, *_DIVIDED, *(key.removeprefix("data.") for key in _KEEPING)}
+    preparing = {*_PREPARED, *_DIVIDED["single"], *(key.removeprefix("data.") for key in _KEEPING)}
     return {key: value for key, value in options.items() if key not in preparing}
-
-
-def _class_names(pictures: Labelled) -> list[str]:
-    classes = (*pictures.source.classes, "")
-    return [classes[label] for label in pictures.labels.tolist()]
 
 
 def _own(run: SavedRun, words: Sequence[str], size: Size | None) -> Config:
@@ -168,7 +168,8 @@ def _other(run: SavedRun, words: Sequence[str], size: Size | None) -> Config:
         name = "table" if "data.file" in keys else "folder" if "data.root" in keys else str(stored.get("name"))
     if refused := [key for key in keys if key.removeprefix("data.") in _PREPARED]:
         raise ConfigError(f"{', '.join(refused)}: pictures are prepared as those of {run.path} were. Leave it out.")
-    kept = {key: value for key, value in stored.items() if key not in _DIVIDED} if name == stored.get("name") else {}
+    divided = _DIVIDED[run.task.name]
+    kept = {key: value for key, value in stored.items() if key not in divided} if name == stored.get("name") else {}
     if "data.file" in keys:
         kept.pop("root", None)  # paths in another table start at its own folder
     prepared = _as_prepared(run, name, size or run.preprocessing.prepared_size)

@@ -1,5 +1,6 @@
 """The bootstrap (Efron 1979): how far a score could have come out otherwise on other images of the same kind."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 REPEATS = 1000
 LEVEL = 0.95
+Interval = tuple[float, float]
 _MOST_AT_ONCE = 2**18
 """Counts that are held at once, however many repeats: 2 MiB, which a core's cache holds, and so draws go fast."""
 
@@ -17,17 +19,18 @@ def resampled_sums(columns: Any, *, repeats: int = REPEATS, seed: int = 0) -> ND
     columns: (N, K), a sparse array of scipy, one row an image. Where a score is a function of such sums, so are its
     replicates, and all scores are of the same draws.
     """
-    num_images = columns.shape[0]
     transposed = columns.T.tocsr()
+    return np.concatenate([(transposed @ times_drawn).T for times_drawn in draws(columns.shape[0], repeats, seed)])
+
+
+def draws(num_images: int, repeats: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """(num_images, R) for some of the repeats after the other: how often each image is drawn in each."""
     at_once = max(1, _MOST_AT_ONCE // num_images)
     generator = np.random.default_rng(seed)
-    blocks = []
     for begin in range(0, repeats, at_once):
         width = min(at_once, repeats - begin)
         places = generator.integers(num_images, size=(num_images, width)) * width + np.arange(width)
-        times_drawn = np.bincount(places.ravel(), minlength=num_images * width).reshape(num_images, width)
-        blocks.append((transposed @ times_drawn).T)  # (width, K)
-    return np.concatenate(blocks)
+        yield np.bincount(places.ravel(), minlength=num_images * width).reshape(num_images, width)
 
 
 def interval(replicates: NDArray[np.float64]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainer.errors import CheckpointError
 from trainer.inference.calibration import apply_temperature, fit_temperature, log_of
 from trainer.inference.saved import SavedRun
-from trainer.inference.scoring import losses_of
+from trainer.inference.single.scoring import losses_of
 from trainer.records.folder import cannot_write, read_json, write_json
 from trainer.report.page.words import doubt_of_temperature
 

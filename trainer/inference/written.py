@@ -3,26 +3,22 @@
 import csv
 import io
 import os
-from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from trainer.errors import CheckpointError, OutputError
-from trainer.inference.evaluation import MOST_SHOWN, Scored
-from trainer.inference.scoring import losses_of, most_confused
-from trainer.inference.spreadsheet import escaped, escaped_path
+from trainer.inference.judges import judge_of
+from trainer.inference.scored import Scored
 from trainer.inference.temperature import evaluations_of
 from trainer.records.folder import cannot_write, read_json, replace_text, write_json
 from trainer.system import durable
 
 LEFT_OUT = "left_out.txt"
 """The files that could not be read, as a run's folder has it too."""
-_MOST_DOUBTS = 200
-_FIRST = ("path", "label", "prediction", "probability")
 
 
-def output_of(scored: Scored, output: str | None) -> Path:
+def output_of(scored: Scored[Any], output: str | None) -> Path:
     """The folder to write into: the one that is said, or that of the part among the first run's evaluations.
 
     It has a number where another set of the same name was scored before.
@@ -35,7 +31,7 @@ def output_of(scored: Scored, output: str | None) -> Path:
     return next(each for each in chain([folder], numbered) if not _is_of_others(each, scored))
 
 
-def _is_of_others(folder: Path, scored: Scored) -> bool:
+def _is_of_others(folder: Path, scored: Scored[Any]) -> bool:
     """Whether the scores of other pictures lie there."""
     try:
         before = read_json(folder / "evaluation.json")
@@ -54,7 +50,7 @@ def check_writable(folder: Path) -> None:
         raise OutputError(f"{folder} cannot be written: {there} {why}. Choose another folder with output=FOLDER.")
 
 
-def write(scored: Scored, folder: Path) -> list[Path]:
+def write(scored: Scored[Any], folder: Path) -> list[Path]:
     """Writes the files; gives their paths. Raises OutputError."""
     predictions, evaluation, left_out = (folder / name for name in ("predictions.csv", "evaluation.json", LEFT_OUT))
     try:
@@ -69,75 +65,33 @@ def write(scored: Scored, folder: Path) -> list[Path]:
     return [evaluation, predictions, *([left_out] if lines else [])]
 
 
-def plain(scored: Scored) -> dict[str, Any]:
+def plain(scored: Scored[Any]) -> dict[str, Any]:
     """What evaluation.json holds: the scores, what was scored on what, and the images that are worth a look."""
-    first, evaluation = scored.runs[0], scored.evaluation
+    judge = judge_of(scored.task)
     return {
-        **evaluation.plain(),
-        "objective": scored.objective,
-        "reliability": evaluation.reliability.plain(),
-        "most_confused": most_confused(evaluation, MOST_SHOWN),
+        **judge.scores(scored),
         "split": scored.pictures.name,
         "own_data": scored.pictures.is_own,
         "pictures": scored.pictures.place,
         "tta": scored.tta,
         "engine": scored.engine,
         "runs": [_about(scored, place) for place in range(len(scored.runs))],
-        "epoch": first.epoch,
+        "epoch": scored.runs[0].epoch,
         "unknown_classes": scored.unknown,
         "missing_classes": list(scored.pictures.match.missing),
-        "images_left_out": int((scored.labels < 0).sum()),
-        **_worth_a_look(scored),
-        "no_suspects_because": scored.cannot_doubt or None,
+        "images_left_out": len(scored.labels) - scored.evaluation.images,
+        **judge.worth_a_look(scored),
         "notes": list(scored.notes),
     }
 
 
-def _about(scored: Scored, place: int) -> dict[str, Any]:
+def _about(scored: Scored[Any], place: int) -> dict[str, Any]:
     run = scored.runs[place]
     scores = scored.members[place] if scored.members else scored.evaluation
-    figures = scores.plain()
-    told = ("accuracy", "top5", "balanced_accuracy", "loss", "nll", "brier", "ece", "intervals")
-    return {"path": str(run.path), "epoch": run.epoch, "weights": run.sha256, **{key: figures[key] for key in told}}
+    return {"path": str(run.path), "epoch": run.epoch, "weights": run.sha256, **scores.brief()}
 
 
-def _worth_a_look(scored: Scored) -> dict[str, Any]:
-    paths, classes = scored.pictures.paths, scored.evaluation.classes
-    losses, answers = losses_of(scored.probabilities, scored.labels), scored.probabilities.argmax(axis=1)
-
-    def told(image: int) -> dict[str, Any]:
-        return {
-            "path": paths[image],
-            "label": classes[int(scored.labels[image])],
-            "prediction": classes[int(answers[image])],
-            "probability": float(scored.probabilities[image, answers[image]]),
-            "loss": float(losses[image]),
-        }
-
-    return {
-        "mistakes": [told(image) for image in scored.mistakes.indices.tolist()],
-        "highest_losses": [told(image) for image in scored.losses.indices.tolist()],
-        "suspect_labels": [
-            {**told(doubt.image), "likely": classes[doubt.likely], "margin": doubt.margin}
-            for doubt in scored.doubts[:_MOST_DOUBTS]
-        ],
-    }
-
-
-def _write_rows(scored: Scored, file: BinaryIO) -> None:
+def _write_rows(scored: Scored[Any], file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    csv.writer(text, lineterminator="\n").writerows(_rows(scored))
+    csv.writer(text, lineterminator="\n").writerows(judge_of(scored.task).rows(scored))
     text.detach()  # which flushes; the file is closed by who has opened it
-
-
-def _rows(scored: Scored) -> Iterator[list[str]]:
-    """The heading, then a row an image. Columns are known by their place: a class may be named as one of the first."""
-    classes = scored.evaluation.classes
-    theirs = (*scored.pictures.source.classes, "")  # -1, for no label, is the last
-    answers = scored.probabilities.argmax(axis=1).tolist()
-    yield [*_FIRST, *map(escaped, classes)]
-    for path, label, answer, probabilities in zip(
-        scored.pictures.paths, scored.pictures.labels.tolist(), answers, scored.probabilities, strict=True
-    ):
-        figures = [f"{value:.6f}" for value in probabilities.tolist()]
-        yield [escaped_path(path), escaped(theirs[label]), escaped(classes[answer]), figures[answer], *figures]

@@ -13,8 +13,8 @@ from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
 from trainer.task.task import Verdicts
 
-Figures = Callable[[Verdicts | None], dict[str, Any]]
-"""What is told of verdicts, class by class, as plain data."""
+Figures = Callable[[Verdicts | None, Verdicts | None], dict[str, Any]]
+"""What is told of verdicts, class by class, as plain data. By the second, of validation, thresholds are chosen."""
 
 
 def summarise(
@@ -44,7 +44,7 @@ def summarise(
         "monitor": config.monitor,
         "best": _scores(epochs, state.best_epoch),
         "last": _scores(epochs, state.epoch),
-        "test": {**_plain(test, score), **figures(test.verdicts)} if test else None,
+        "test": {**_plain(test, score), **figures(test.verdicts, verdicts)} if test else None,
         "validated_on": "test" if config.parts["data"].options.get("val") == "test" else "validation",
         "epochs": state.epoch,
         "epochs_planned": config.settings.epochs,
@@ -56,7 +56,7 @@ def summarise(
         "seconds": train_seconds + sum(line["val_seconds"] for line in epochs),
         "images_per_second": images / train_seconds if train_seconds else 0.0,
         "overrides": overrides,
-        **figures(verdicts),
+        **figures(verdicts, verdicts),
     }
 
 

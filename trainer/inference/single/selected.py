@@ -8,19 +8,22 @@ from numpy.typing import NDArray
 
 from trainer.inference.calibration import reliability
 from trainer.report.page.pictures import Mistake
-from trainer.task.single import Verdicts
+from trainer.task.single import SINGLE, Verdicts
+from trainer.task.task import Task
 
 _WIDEST = 100
 """Classes up to which the whole confusion matrix is told: of more, only the pairs that are confused most often."""
 _PAIRS = 24
 
 
-def figures(answers: Verdicts | None, classes: Sequence[str]) -> dict[str, Any]:
+def figures(
+    answers: Verdicts | None, classes: Sequence[str], task: Task = SINGLE, validation: Verdicts | None = None
+) -> dict[str, Any]:
     """Plain data for summary.json; nothing in any of it where the answers are not known.
 
     per_class: name -> precision, recall, f1 (None where there is nothing to divide by) and support. confusion: a row
     for each label, a column for each answer. most_confused: pairs with their images, most first. ece, reliability: how
-    far probabilities mean what they say.
+    far probabilities mean what they say. task, validation: no threshold decides, and so none is chosen.
     """
     if answers is None:
         return dict.fromkeys(("per_class", "confusion", "most_confused", "ece", "reliability"))

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError, TrainerError
 from trainer.inference.calibration import Reliability, log_of, reliability
-from trainer.inference.resampling import interval, resampled_sums, share_interval
+from trainer.inference.resampling import Interval, interval, resampled_sums, share_interval
 
 _TOP = 5
-Interval = tuple[float, float]
+_BRIEF = ("accuracy", "top5", "balanced_accuracy", "loss", "nll", "brier", "ece", "intervals")
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,11 @@ class Evaluation:
             "classes": list(self.classes),
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
         }
+
+    def brief(self) -> dict[str, Any]:
+        """What it holds of one run among several."""
+        plain = self.plain()
+        return {key: plain[key] for key in _BRIEF}
 
 
 def score(
