@@ -37,9 +37,9 @@ needs_cuda_build = pytest.mark.skipif(
 _VIEWS = frozenset(
     re.findall(
         r"\w+",
-        "alias as_strided detach detach_ device diagonal empty empty_like empty_strided expand is_pinned lift_fresh "
+        "alias as_strided detach detach_ device diagonal empty empty_like empty_strided expand lift_fresh "
         "new_empty new_empty_strided permute select set_ slice split split_with_sizes squeeze t transpose unbind "
-        "unfold unsqueeze view _pin_memory _reshape_alias _unsafe_view",
+        "unfold unsqueeze view _reshape_alias _unsafe_view",
     )
 )
 _SIZES = ("bincount", "equal", "masked_select", "nonzero", "unique_dim", "_unique2")
@@ -66,6 +66,8 @@ class FakeGpu(TorchDispatchMode):
         self.doubles: list[Note] = []
         self._parts = ["besides"]
         self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self._pinned: list[Tensor] = []
+        """Kept, so that no other memory has its place."""
 
     def forget(self) -> None:
         for noted in (self.launches, self.waits, self.doubles):
@@ -93,10 +95,9 @@ class FakeGpu(TorchDispatchMode):
         kwargs, name = kwargs or {}, func.overloadpacket.__name__
         flat = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, Tensor)]
         here = [each for each in flat if each.device == self.device]
-        if name == "is_pinned":
-            return False
-        if name == "_pin_memory":
-            return args[0]
+        if kwargs.pop("pin_memory", None):
+            self._pinned.append(func(*args, **kwargs))
+            return self._pinned[-1]
         wanted = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
         if not any(isinstance(each, FakeTensor) for each in flat) and wanted != self.device.type:
             return func(*args, **kwargs)
@@ -131,13 +132,19 @@ class FakeGpu(TorchDispatchMode):
                 return "a mask, whose size the device alone knows"
             if any(each.device.type == "cpu" for each in indices):
                 return "a blocking copy of an index"
-        if name == "_to_copy" and wanted == self.device.type and not here and not kwargs.get("non_blocking"):
-            return "a blocking copy"
+        if name == "_to_copy" and wanted == self.device.type and not here:
+            return self._of_copy(args[0], blocking=not kwargs.get("non_blocking"))
         if name == "copy_" and here and args[1].device.type == "cpu":
             return "a blocking copy"
         if name == "where" and here and len(here) < len(flat):
             return "a blocking copy of a number"
         return ""
+
+    def _of_copy(self, source: Tensor, *, blocking: bool) -> str:
+        if blocking:
+            return "a blocking copy"
+        storages = {each.untyped_storage().data_ptr() for each in self._pinned}
+        return "" if source.untyped_storage().data_ptr() in storages else "a copy from memory that is not pinned"
 
     def _note(self, noted: list[Note], what: str) -> None:
         frames = [each for each in traceback.extract_stack() if "/trainer/" in each.filename]
@@ -211,7 +218,6 @@ def fake_gpu(patch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
         clip_grad, "_has_foreach_support", lambda tensors, device: True
     )  # by its class, a FakeTensor has none
     patch.setattr(nn.Module, "_apply", _apply)
-    patch.setattr(Tensor, "pin_memory", lambda self, device=None: self)
     patch.setattr(training, "choose_device", lambda wanted: gpu.device)  # with its number: else torch asks the driver
     patch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     lifted = torch._C._only_lift_cpu_tensors()

@@ -13,6 +13,8 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+from trainer.system.upload import upload
+
 _GOLDEN = 0x9E3779B97F4A7C15
 _MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _TWO_POW_MINUS_24 = 2.0**-24
@@ -90,6 +92,6 @@ class Draws:
         """
         count = math.prod(shape)
         num_words = -(-count // 4)
-        places = (self.samples * num_words).to(device)[:, None] + torch.arange(num_words, device=device)
+        places = upload(self.samples * num_words, device)[:, None] + torch.arange(num_words, device=device)
         words = hash_words(places, self.seed, self.epoch, purpose)
         return words.view(torch.int16)[:, :count].reshape(len(words), *shape)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from trainer.size import Size
+from trainer.system.upload import upload_all
 
 
 def inside(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor, size: Size, device: torch.device) -> Tensor:
@@ -14,4 +15,5 @@ def inside(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor, size: Size,
     down, across = ((torch.arange(side) + 0.5) / side for side in size)
     columns = (left[:, None] <= across) & (across < right[:, None])
     rows = (top[:, None] <= down) & (down < bottom[:, None])
-    return rows.to(device)[:, None, :, None] & columns.to(device)[:, None, None, :]
+    rows, columns = upload_all([rows, columns], device)
+    return rows[:, None, :, None] & columns[:, None, None, :]

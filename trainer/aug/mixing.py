@@ -10,6 +10,7 @@ from trainer.aug.boxes import inside
 from trainer.aug.policy import KeepMap
 from trainer.rng import Draws, hash_words
 from trainer.size import Size
+from trainer.system.upload import upload
 from trainer.task.single import SINGLE
 from trainer.task.task import Task
 
@@ -25,7 +26,7 @@ def mixup(concentration: float) -> KeepMap:
 
     def keep(draws: Draws, size: Size, device: torch.device) -> Tensor:
         share = draw(draws.uniform("aug.mixup").double())
-        return torch.maximum(share, 1 - share).to(device, torch.float32)[:, None, None, None]
+        return upload(torch.maximum(share, 1 - share).float(), device)[:, None, None, None]
 
     return keep
 
@@ -103,14 +104,14 @@ class Mixer:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         draws = replace(draws, samples=draws.samples.cpu())
-        partner = partners(draws).to(labels.device)
+        partner = upload(partners(draws), labels.device)
         labelled = self.task.has_label(labels)
         both = (labelled & labelled[partner])[:, None, None, None]
         keep = torch.where(both, self._keep(draws, Size(*images.shape[-2:]), images.device), 1.0)
         return blend(images, self.task.targets(labels, self.num_classes), keep, partner, self.task)
 
     def _keep(self, draws: Draws, size: Size, device: torch.device) -> Tensor:
-        chosen = (len(self.maps) * draws.uniform("aug.mix.map")).long().to(device)[:, None, None, None]
+        chosen = upload((len(self.maps) * draws.uniform("aug.mix.map")).long(), device)[:, None, None, None]
         keep = self.maps[0](draws, size, device)
         for number, draw in enumerate(self.maps[1:], start=1):
             keep = torch.where(chosen == number, draw(draws, size, device), keep)

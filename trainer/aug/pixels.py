@@ -10,6 +10,7 @@ from trainer.aug.boxes import inside
 from trainer.aug.policy import Levels, PixelStage
 from trainer.rng import Draws
 from trainer.size import Size
+from trainer.system.upload import upload
 
 _LEAST_AREA, _LARGEST_ASPECT = 0.02, 1 / 0.3
 """Of an erased rectangle: Zhong et al. 2017, section 4.3."""
@@ -21,7 +22,7 @@ def gaussian(strength: float) -> PixelStage:
     def add(pixels: Tensor, draws: Draws, levels: Levels) -> Tensor:
         integers = draws.integers("aug.noise", pixels.shape[1:], pixels.device)
         normal = torch.erfinv(integers.float().add_(0.5).mul_(2.0**-15))  # over the root of 2; within 4.3 stds of 0
-        std = draws.uniform("aug.noise.std", 0.0, strength).to(pixels.device)[:, None, None, None]
+        std = upload(draws.uniform("aug.noise.std", 0.0, strength), pixels.device)[:, None, None, None]
         return pixels.add_(normal.mul_(math.sqrt(2) * std * (levels.white - levels.black)))
 
     return add
@@ -32,7 +33,7 @@ def salt_and_pepper(strength: float) -> PixelStage:
 
     def sprinkle(pixels: Tensor, draws: Draws, levels: Levels) -> Tensor:
         integers = draws.integers("aug.salt", (1, *pixels.shape[2:]), pixels.device)
-        reach = 2**15 * draws.uniform("aug.salt.share", 0.0, strength).to(pixels.device)[:, None, None, None]
+        reach = upload(2**15 * draws.uniform("aug.salt.share", 0.0, strength), pixels.device)[:, None, None, None]
         pepper, salt = integers < reach - 2**15, integers >= 2**15 - reach
         return torch.where(pepper, levels.black, torch.where(salt, levels.white, pixels))
 
@@ -57,7 +58,7 @@ def erase(probability: float, largest_area: float) -> PixelStage:
         erased = inside(left, top, left + width, top + height, Size(*pixels.shape[-2:]), pixels.device)
         integers = draws.integers("aug.erase.fill", pixels.shape[1:], pixels.device)
         random = levels.at(integers.float().add_(2**15).div_(2**16 - 1))
-        rows = chosen.to(pixels.device)
+        rows = upload(chosen, pixels.device)
         pixels[rows] = torch.where(erased, random, pixels[rows])
         return pixels
 

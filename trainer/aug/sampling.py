@@ -12,6 +12,7 @@ from torch import Tensor
 from trainer.aug.warp import in_place, mirrored, warper
 from trainer.schema import Padding
 from trainer.size import Size
+from trainer.system.upload import upload
 
 Sample = Callable[[slice], Tensor]
 """Rows of a batch -> their images, float (b, C, *size)."""
@@ -57,14 +58,14 @@ def sampler(
     highest, widest = (math.floor(side * _ALIAS_FREE) for side in size)
     source = fit(images, min(height, highest), min(width, widest))
     steps = blend_steps(matrices, tuple(images.shape[-2:]), tuple(source.shape[-2:]), size)
-    weights = (steps - 4).to(torch.int16).to(images.device, non_blocking=True)
+    weights = upload((steps - 4).to(torch.int16), images.device)
     warp = warper(matrices, size, images.device, padding)
 
     def warped(part: slice) -> Tensor:
         pixels = warp(blend(source[part], weights[part]), part)
         rows = still[part].nonzero()[:, 0]
         if len(rows):
-            places = rows.to(images.device, non_blocking=True)
+            places = upload(rows, images.device)
             pixels[places] = mirrored(fit(images[part][places], *size).float(), matrices[part][rows])
         return pixels
 

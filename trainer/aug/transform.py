@@ -12,6 +12,7 @@ from trainer.aug.policy import Levels, Policy
 from trainer.aug.sampling import Blend, blended, sampler
 from trainer.rng import Draws
 from trainer.size import Size
+from trainer.system.upload import upload_all
 
 _CHUNK_VALUES = 2**21
 """What a CPU works on at a time: 8 MiB of float32, which the outer cache holds. A quarter of it, which the inner one
@@ -46,23 +47,23 @@ class Transform:
         units = torch.cat([units.expand(-1, 1, channels), torch.ones(len(units), 1, 1)], dim=2)  # an offset has none
         colour = (self._colour(draws) * units).to(torch.float32)
         mixes = bool((colour[:, :, :-1] * (1 - torch.eye(channels))).any())
-        colour = colour.to(images.device, non_blocking=True).expand(batch, -1, -1)
+        colour, *levels = upload_all([colour, *self._levels()], images.device)
+        colour = colour.expand(batch, -1, -1)
 
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         shape = (batch, channels, *self.size)
         result = torch.empty(shape, dtype=self.dtype, device=images.device, memory_format=layout)
-        levels = self._levels(images.device)
         for part in _chunks(images):
             pixels = recolour(sample(part), colour[part], mixes)
             for stage in self.policy.after if draws is not None else ():
                 assert draws is not None
-                pixels = stage(pixels, replace(draws, samples=draws.samples[part]), levels)
+                pixels = stage(pixels, replace(draws, samples=draws.samples[part]), Levels(*levels))
             result[part] = pixels.to(self.dtype)  # first the type, then the layout: at once they take twice as long
         return result
 
-    def _levels(self, device: torch.device) -> Levels:
-        mean, std = (torch.tensor(each, device=device)[:, None, None] for each in (self.mean, self.std))
-        return Levels(-mean / std, (1 - mean) / std)
+    def _levels(self) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(each)[:, None, None] for each in (self.mean, self.std))
+        return -mean / std, (1 - mean) / std
 
     def _geometry(self, draws: Draws | None, aspect: float) -> Tensor | None:
         """(B, 3, 3) float64: all maps in one; None where there is nothing to warp."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainer.schema import Padding
 from trainer.size import Size
+from trainer.system.upload import upload, upload_all
 
 
 def warp(images: Tensor, matrices: Tensor, size: Size, padding: Padding = "reflection") -> Tensor:
@@ -33,8 +34,9 @@ def in_place(matrices: Tensor) -> Tensor:
 def mirrored(images: Tensor, matrices: Tensor) -> Tensor:
     """The same tensor, in which the images whose matrices say so are now mirrored, left and right or up and down."""
     for axis, entry in ((3, 0), (2, 1)):
-        rows = (matrices[:, entry, entry] < 0).nonzero()[:, 0].to(images.device, non_blocking=True)
+        rows = (matrices[:, entry, entry] < 0).nonzero()[:, 0]
         if len(rows):
+            rows = upload(rows, images.device)
             images[rows] = images[rows].flip(axis)
     return images
 
@@ -46,7 +48,7 @@ def warper(
 
     What is small is worked out for the whole batch here: for each part anew it would take a tenth of the time.
     """
-    across, down = (lines.to(device, non_blocking=True) for lines in _lines(matrices.to(torch.float32), size))
+    across, down = upload_all(_lines(matrices.to(torch.float32), size), device)
 
     def warp_part(images: Tensor, part: slice) -> Tensor:
         places = across[part, :, None, :] + down[part, :, :, None]  # (B, 2 or 3, H, W)

@@ -22,7 +22,7 @@ from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
 from trainer.data.listing import listing
 from trainer.data.source import Source
-from trainer.engine.device import about_gpu, choose_device, make_repeatable, upload
+from trainer.engine.device import about_gpu, choose_device, make_repeatable
 from trainer.engine.loop import Plan, Recipe, steps_per_epoch
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
@@ -42,6 +42,7 @@ from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
 from trainer.sched.schedule import Schedule, last_rise
 from trainer.system.garbage import begin_collecting
+from trainer.system.upload import upload
 from trainer.task.task import Task
 
 

@@ -1,4 +1,4 @@
-"""The device, and every line that only a GPU runs. Those lines are marked: no test of this project has a GPU."""
+"""The device, and the lines that only a GPU runs. Those lines are marked: no test of this project has a GPU."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,6 @@ from functools import cache
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from trainer.errors import ConfigError
 
@@ -46,13 +45,6 @@ def about_gpu(device: torch.device) -> dict[str, str]:
         "cuda": str(torch.version.cuda),
         "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
     }
-
-
-def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device; on CUDA through pinned memory, so that the copy runs beside the computation."""
-    if device.type == "cuda":  # untested: needs a GPU
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
 
 
 def ahead(items: Iterable[Item], device: torch.device) -> Iterator[Item]:

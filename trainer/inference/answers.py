@@ -12,7 +12,6 @@ from torch import Tensor
 
 from trainer.build.data import keep
 from trainer.build.parts import build_part
-from trainer.engine.device import upload
 from trainer.engine.loop import Batch, answered, scored
 from trainer.engine.metrics import Evaluation
 from trainer.feed.batches import EvalBatches
@@ -26,6 +25,7 @@ from trainer.loss.criterion import Criterion
 from trainer.loss.cross_entropy import cross_entropy
 from trainer.records.folder import read_json
 from trainer.schema import Precise, Tta
+from trainer.system.upload import upload
 
 _COUNTED = "Scoring images"
 

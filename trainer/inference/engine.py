@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from trainer.build.model import bare_model, choose_kernels
 from trainer.config import without_weights
-from trainer.engine.device import upload
 from trainer.engine.precision import Precision, is_fast
 from trainer.errors import CheckpointError, first_line
 from trainer.inference.saved import SavedRun
 from trainer.schema import Precise
+from trainer.system.upload import upload
 
 
 @dataclass(frozen=True)
