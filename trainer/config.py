@@ -43,7 +43,7 @@ class Settings:
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     ema: BelowOne = 0.0
     channels_last: bool = True
-    compile: bool = False
+    compile: bool | Literal["reduce-overhead"] = False
     kernels: Literal["auto", "torch"] = "auto"
     limit_train: Count | None = None
     limit_val: Count | None = None

@@ -61,7 +61,8 @@ class Recipe:
     seed: int = 0
     clip_norm: float | None = None
     ema: float = 0.0
-    compile: bool = False
+    compile: bool | str = False
+    """Whether the model is compiled for its steps; a word: in this mode of torch's."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ def _steps(state: State, batches: Batches, recipe: Recipe, observer: Observer, i
 
 def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:
     """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
-    forward = torch.compile(state.model) if recipe.compile else state.model
+    mode = None if recipe.compile is True else recipe.compile
+    forward = torch.compile(state.model, mode=mode) if recipe.compile else state.model
     recipe.begin_epoch(state.model, state.epoch)
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
