@@ -194,7 +194,7 @@ def _steps(state: State, batches: Batches, recipe: Recipe, observer: Observer, i
 
 def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:
     """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
-    mode = None if recipe.compile is True else recipe.compile
+    mode = recipe.compile if isinstance(recipe.compile, str) else None
     forward = torch.compile(state.model, mode=mode) if recipe.compile else state.model
     recipe.begin_epoch(state.model, state.epoch)
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
