@@ -203,6 +203,7 @@ def fake_gpu(patch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
         "is_available": lambda: True,
         "is_bf16_supported": lambda including_emulation=True: True,
         "get_device_name": lambda device=None: "an emulated GPU",
+        "mem_get_info": lambda device=None: (2**30, 2**30),
         "get_device_capability": lambda device=None: (9, 0),
         "_lazy_init": lambda: None,
         "Stream": _Stream,

@@ -47,6 +47,9 @@ class Plain:
 
     task = SINGLE
 
+    def soft(self, targets: Tensor) -> Tensor:
+        return targets
+
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         return cross_entropy(logits.float(), targets, reduction="none")
 

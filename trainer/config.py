@@ -43,7 +43,7 @@ class Settings:
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     ema: BelowOne = 0.0
     channels_last: bool = True
-    compile: bool = False
+    compile: bool | Literal["reduce-overhead"] = False
     kernels: Literal["auto", "torch"] = "auto"
     limit_train: Count | None = None
     limit_val: Count | None = None
@@ -337,8 +337,8 @@ def _contradictions(settings: Settings, *, epochs_are_known: bool) -> list[str]:
     return lines + beyond_device(settings, settings.device)
 
 
-def beyond_device(settings: Settings, device: str) -> list[str]:
-    """What the settings ask of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen."""
+def beyond_device(settings: Settings, device: str, cache: str = "auto") -> list[str]:
+    """What is asked of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen. cache: data.cache."""
     lines = []
     if device in ("cpu", "mps") and settings.precision == "tf32":
         lines.append(f"precision: tf32 is a way of CUDA's to multiply, which {device} lacks. Use precision=fp32.")
@@ -346,6 +346,10 @@ def beyond_device(settings: Settings, device: str) -> list[str]:
         lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
     if device == "mps" and settings.on_nonfinite == "skip":
         lines.append("on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.")
+    if device != "cuda" and cache == "device":
+        lines.append(
+            f"data.cache: device is the memory of a CUDA GPU, and this run is on {device}. Use data.cache=auto."
+        )
     return lines
 
 

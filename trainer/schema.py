@@ -59,7 +59,7 @@ Flip = Fraction | Literal["alternate"]
 # What every data set, or every set of image files, lets one choose.
 Folds = Annotated[int, Rule("a whole number from 2 up", lambda value: value >= 2)]
 Validation = Share | Literal["test", "none"]
-Cache = Literal["auto", "none", "ram", "disk"]
+Cache = Literal["auto", "none", "ram", "disk", "device"]
 Denoise = Literal["none", "median", "gaussian", "bilateral"]
 Normalise = Literal["auto", "none", "mean", "mean_image", "mean_std", "imagenet"]
 Normalised = Literal["none", "mean", "mean_image", "mean_std", "imagenet", "given"]

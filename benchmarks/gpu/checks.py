@@ -116,7 +116,8 @@ def _kept(place: Place) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     words = ("data=folder", f"data.root={photos}", "data.size=16", f"data.cache_dir={place.folder / 'cache'}")
-    runs = [place.train(cache, *words, f"data.cache={cache}") for cache in ("ram", "disk", "none")]
+    caches = ("ram", "disk", "none", *(["device"] if place.device == "cuda" else []))
+    runs = [place.train(cache, *words, f"data.cache={cache}") for cache in caches]
     for other in runs[1:]:
         _same(runs[0], other)
 

@@ -165,7 +165,7 @@ def test_a_mixed_batch_with_smoothing_weights_and_missing_labels_costs_what_a_lo
     weights = {"a": 0.5, "b": 3.0, "e": 2.0}
     criterion = LOSSES.builder("cross_entropy")(labels, names, smoothing=0.1, class_weights=weights)
     _, targets = Mixer(KINDS[kind], classes)(torch.zeros(batch, 3, 12, 12), labels, draws)
-    ours = reduce(criterion.losses(logits, targets), criterion.weights(targets).sum())
+    ours = reduce(criterion.losses(logits, targets).sum(), criterion.weights(targets).sum())
 
     weight = torch.tensor([weights.get(name, 1.0) for name in names], dtype=torch.float64)
     keep, partner = Mixer(KINDS[kind], classes)._keep(draws, square(12), CPU), partners(draws)

@@ -186,6 +186,10 @@ def test_without_a_gpu_items_come_one_by_one_and_are_not_prepared_before_they_ar
         ("precision=tf32", "precision: tf32 is a way of CUDA's to multiply, which mps lacks. Use precision=fp32.\n"),
         ("precision=fp16", "precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.\n"),
         (
+            "data.cache=device",
+            "data.cache: device is the memory of a CUDA GPU, and this run is on mps. Use data.cache=auto.\n",
+        ),
+        (
             "on_nonfinite=skip",
             "on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.\n",
         ),

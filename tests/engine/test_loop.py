@@ -55,6 +55,22 @@ def test_the_loop_does_what_a_loop_by_hand_does(clip: float | None, dropout: flo
     assert not torch.allclose(weights_of(state.model), weights_of(by_hand(fixed, epochs=1, clip=clip, dropout=dropout)))
 
 
+@pytest.mark.parametrize(("said", "modes"), [(False, []), (True, [None]), ("reduce-overhead", ["reduce-overhead"])])
+def test_a_model_is_compiled_in_the_mode_that_was_said(
+    said: bool | str, modes: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def compile(model: nn.Module, mode: str | None) -> nn.Module:
+        seen.append(mode)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile)
+    state = begin(net())
+    next(train_epoch(state, batches(1), recipe(compile=said), Interrupt()))
+    assert seen == modes
+
+
 def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
     small = batches(8, size=4)
     large = Fixed(

@@ -14,6 +14,8 @@ from trainer import registry
 from trainer.aug import warp
 from trainer.engine import loop, metrics, state
 from trainer.engine.metrics import NUM_SUMS
+from trainer.errors import ConfigError
+from trainer.feed.on_device import DeviceStore
 
 pytestmark = [needs_cuda_build, pytest.mark.filterwarnings("ignore::UserWarning")]
 WORDS = [*(word for word in TINY if not word.startswith(("device", "precision"))), "device=cuda", "kernels=torch"]
@@ -22,14 +24,14 @@ STRONG = ("aug=strong", "aug.mixup=0.2", "aug.cutmix=1.0")
 
 STEPS: dict[str, tuple[tuple[str, ...], int]] = {
     # Words, and the launches of a step beside model, backward pass, augmentation and optimizer.
-    "fp32": (("precision=fp32",), 60),
-    "bf16": (("precision=bf16",), 61),
-    "fp32, averaged": (("precision=fp32", "ema=0.99"), 62),
-    "fp32, steps that are not finite left out": (("precision=fp32", "on_nonfinite=skip"), 78),
-    "fp16, averaged, in two batches, clipped": (("precision=fp16", "ema=0.99", "accumulate=2", "clip_norm=1"), 129),
-    "bf16, the strong stack, mixed": (("precision=bf16", *STRONG), 55),
+    "fp32": (("precision=fp32",), 47),
+    "bf16": (("precision=bf16",), 48),
+    "fp32, averaged": (("precision=fp32", "ema=0.99"), 49),
+    "fp32, steps that are not finite left out": (("precision=fp32", "on_nonfinite=skip"), 65),
+    "fp16, averaged, in two batches, clipped": (("precision=fp16", "ema=0.99", "accumulate=2", "clip_norm=1"), 107),
+    "bf16, the strong stack, mixed": (("precision=bf16", *STRONG), 45),
 }
-AUGMENTATION = {"fp32": 17, "bf16, the strong stack, mixed": 90}
+AUGMENTATION = {"fp32": 17, "bf16, the strong stack, mixed": 91}
 """Launches of the augmentation of a batch."""
 
 
@@ -104,6 +106,24 @@ def test_every_initialisation_leaves_the_model_on_the_device(name: str, monkeypa
     with fake_gpu(monkeypatch) as gpu:
         job = built([*WORDS, f"init={name}"])
         assert {each.device for each in job.state.model.state_dict().values()} == {gpu.device}
+
+
+def test_images_that_fit_stay_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_gpu(monkeypatch) as gpu:
+        for words, stay in (((), True), (("data.cache=device",), True), (("data.cache=ram",), False)):
+            job = built([*WORDS, *words])
+            there = [isinstance(each.store, DeviceStore) for each in (job.batches, job.val_batches)]
+            assert there == [stay, stay]
+            gpu.forget()
+            batch = next(iter(job.batches.epoch(0)))
+            assert batch.images.device == gpu.device and waits(gpu) == []
+        job = built([*WORDS, "aug=custom", "aug.auto=rand_augment"])  # on the CPU, image by image
+        assert not isinstance(job.batches.store, DeviceStore)
+
+
+def test_images_that_the_cpu_augments_one_by_one_cannot_stay_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_gpu(monkeypatch), pytest.raises(ConfigError, match=r"data\.cache: aug\.auto works on the CPU"):
+        built([*WORDS, "aug=custom", "aug.auto=rand_augment", "data.cache=device"])
 
 
 def test_an_evaluation_reads_the_device_at_its_end_and_not_for_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def logits_of(seed: int, count: int = 7) -> Tensor:
 
 
 def reduced(criterion: Criterion, logits: Tensor, targets: Tensor) -> float:
-    return float(reduce(criterion.losses(logits, targets), criterion.weights(targets).double().sum()))
+    return float(reduce(criterion.losses(logits, targets).sum(), criterion.weights(targets).double().sum()))
 
 
 def sigmoid(value: float) -> float:
@@ -97,7 +97,8 @@ def test_batches_of_a_step_make_the_loss_of_one_large_batch_whatever_is_unknown(
     criterion = binary_cross_entropy(labels, CLASSES)
     weight = criterion.weights(labels).sum()
     parts = [
-        reduce(criterion.losses(logits[rows], labels[rows]), weight) for rows in torch.arange(30).split([3, 20, 7])
+        reduce(criterion.losses(logits[rows], labels[rows]).sum(), weight)
+        for rows in torch.arange(30).split([3, 20, 7])
     ]
     assert float(sum(parts)) == pytest.approx(reduced(criterion, logits, labels))
 

@@ -492,7 +492,7 @@ def test_overflow_in_fp16_is_counted_and_ends_the_run_after_twenty_in_a_row(
 def test_a_batch_without_a_single_label_has_loss_zero_and_no_gradient() -> None:
     criterion = cross_entropy(torch.arange(3), ["a", "b", "c"], smoothing=0.1)
     logits, ignored = torch.randn(4, 3, requires_grad=True), torch.full((4,), -1)
-    loss = loop.reduce(criterion.losses(logits, ignored), criterion.weights(ignored).sum())
+    loss = loop.reduce(criterion.losses(logits, ignored).sum(), criterion.weights(ignored).sum())
     loss.backward()
     assert loss.item() == 0.0 and logits.grad is not None and not logits.grad.any()
 

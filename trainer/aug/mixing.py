@@ -10,7 +10,7 @@ from trainer.aug.boxes import inside
 from trainer.aug.policy import KeepMap
 from trainer.rng import Draws, hash_words
 from trainer.size import Size
-from trainer.system.upload import upload, upload_all
+from trainer.system.upload import upload
 from trainer.task.single import SINGLE
 from trainer.task.task import Task
 
@@ -104,16 +104,15 @@ class Mixer:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         draws = replace(draws, samples=draws.samples.cpu())
-        which = (len(self.maps) * draws.uniform("aug.mix.map")).long()
-        partner, which = upload_all([partners(draws), which], labels.device)
+        partner = upload(partners(draws), labels.device)
         labelled = self.task.has_label(labels)
         both = (labelled & labelled[partner])[:, None, None, None]
-        keep = torch.where(both, self._keep(draws, which, Size(*images.shape[-2:]), images.device), 1.0)
+        keep = torch.where(both, self._keep(draws, Size(*images.shape[-2:]), images.device), 1.0)
         return blend(images, self.task.targets(labels, self.num_classes), keep, partner, self.task)
 
-    def _keep(self, draws: Draws, which: Tensor, size: Size, device: torch.device) -> Tensor:
-        """which: (B,) int64, the number of the map that each sample uses."""
+    def _keep(self, draws: Draws, size: Size, device: torch.device) -> Tensor:
+        chosen = upload((len(self.maps) * draws.uniform("aug.mix.map")).long(), device)[:, None, None, None]
         keep = self.maps[0](draws, size, device)
         for number, draw in enumerate(self.maps[1:], start=1):
-            keep = torch.where((which == number)[:, None, None, None], draw(draws, size, device), keep)
+            keep = torch.where(chosen == number, draw(draws, size, device), keep)
         return keep

@@ -3,12 +3,17 @@
 import os
 from dataclasses import dataclass, replace
 
+import torch
+
 from trainer.build.parts import build_part
 from trainer.config import Config
 from trainer.data.source import Samples, Source
+from trainer.engine.device import free_memory
 from trainer.errors import ConfigError
+from trainer.feed.on_device import on_device
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
+from trainer.schema import Cache
 from trainer.task.task import Task
 
 
@@ -67,6 +72,21 @@ def keep(
         progress=progress,
     )
     return list(stores), tuple(filter(None, [note]))
+
+
+def carry(stores: Stores, cache: Cache, device: torch.device, *, one_by_one: bool) -> Stores:
+    """The same, with the images of training and validation on a GPU where they are to lie there, and fit.
+
+    one_by_one: whether training takes each image through the CPU. Raises ConfigError or DataError where they cannot lie
+    where they are to.
+    """
+    if device.type != "cuda":
+        return stores
+    if one_by_one and cache == "device":
+        raise ConfigError("data.cache: aug.auto works on the CPU, and so not with device. Use data.cache=auto.")
+    wanted = "ram" if one_by_one else cache
+    (train, val), note = on_device([stores.train, stores.val], wanted, device, free_memory(device))
+    return replace(stores, train=train, val=val, notes=(*stores.notes, *filter(None, [note])))
 
 
 def _cores() -> int:

@@ -92,7 +92,7 @@ class FrozenFeatures:
     def __call__(self, model: nn.Module, interrupt: Interrupt) -> Features:
         """View by view, so that what is kept of one serves any number of them."""
         begun, origin, views = time.perf_counter(), "", []
-        keeps = self.keep.cache in ("auto", "disk")
+        keeps = self.keep.cache in ("auto", "disk", "device")
         what = self._what(model) if keeps else []
         for view in range(1 + self.views):
             path = path_of(self.keep.folder, [*what, *self._what_view(view)]) if keeps else None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.sampling import blended
-from trainer.build.data import open_parts, open_source
+from trainer.build.data import carry, open_parts, open_source
 from trainer.build.features import BodyOf, FrozenFeatures, Pictures, last_layer, probe_of
 from trainer.build.gaps import without_gaps
 from trainer.build.model import build_model, choose_blend, choose_kernels
@@ -77,7 +77,7 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
     begin_collecting()
     settings = config.settings
     device = choose_device(settings.device)
-    if lines := beyond_device(settings, device.type):
+    if lines := beyond_device(settings, device.type, config.parts["data"].options.get("cache", "auto")):
         raise ConfigError("\n".join(lines))
     config, told_of_torch = without_gaps(config, device)
     precision = choose_precision(settings.precision, device)
@@ -98,9 +98,10 @@ def _assembled(
     settings = config.settings
     taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
     stores = open_parts(config, taken, progress)
-    train, val, test = stores.train, stores.val, stores.test
-    preprocessing = of_source(source, measure(train, source))
+    preprocessing = of_source(source, measure(stores.train, source))
     policy: Policy = build_part(config, "aug")
+    stores = carry(stores, source.keep.cache, device, one_by_one=policy.item is not None)
+    train, val, test = stores.train, stores.val, stores.test
     to_device = partial(upload, device=device)
     blend = choose_blend(settings, device, precision.dtype) if trains else blended
     transform = preprocessing.transform(

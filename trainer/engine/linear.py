@@ -112,5 +112,5 @@ def minimise(
 def loss_of(layer: Linear, views: Tensor, labels: Tensor, criterion: Criterion) -> Tensor:
     """The criterion's loss of all views together, as a step of training reduces it. views: (V, N, D); labels: (N,)."""
     labels = torch.cat([labels] * len(views))
-    losses = criterion.losses(layer(views.flatten(0, 1)), labels)
-    return reduce(losses, criterion.weights(labels).double().sum())
+    loss = criterion.losses(layer(views.flatten(0, 1)), labels).sum()
+    return reduce(loss, criterion.weights(labels).double().sum())

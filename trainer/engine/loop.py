@@ -61,7 +61,8 @@ class Recipe:
     seed: int = 0
     clip_norm: float | None = None
     ema: float = 0.0
-    compile: bool = False
+    compile: bool | str = False
+    """Whether the model is compiled for its steps; a word: in this mode of torch's."""
 
 
 @dataclass(frozen=True)
@@ -193,30 +194,29 @@ def _steps(state: State, batches: Batches, recipe: Recipe, observer: Observer, i
 
 def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:
     """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
-    device = state.sums.device
-    forward = torch.compile(state.model) if recipe.compile else state.model
+    mode = recipe.compile if isinstance(recipe.compile, str) else None
+    forward = torch.compile(state.model, mode=mode) if recipe.compile else state.model
     recipe.begin_epoch(state.model, state.epoch)
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
     undo = Undo(list(state.model.buffers()) if leaves_out else [])
     pairs = None if state.averaged is None else pairs_of(state.averaged, state.model)
-    nothing = torch.zeros((), device=device)
     for group in interrupt.watch(_groups(state, batches)):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
-        weights = [recipe.criterion.weights(batch.targets) for batch in group]
-        weight = torch.stack([each.sum() for each in weights]).sum()
-        loss, sums = nothing, state.sums
+        targets = [recipe.criterion.soft(batch.targets) for batch in group]
+        weights = [recipe.criterion.weights(each).sum() for each in targets]
+        weight, shares, sums = _total(weights), list[Tensor](), state.sums
         undo.keep()
-        for batch, of_batch in zip(group, weights, strict=True):
+        for batch, wanted, of_batch in zip(group, targets, weights, strict=True):
             with recipe.precision.autocast():
                 logits = forward(batch.images)
-            losses = recipe.criterion.losses(logits, batch.targets)
-            share = reduce(losses, weight)
+            loss = recipe.criterion.losses(logits, wanted).sum()
+            share = reduce(loss, weight)
             torch.autograd.backward(state.scaler.scale(share))
-            loss = loss + share.detach()
-            sums = sums + sums_of(losses.detach(), of_batch, logits.detach(), batch.labels, recipe.criterion.task)
-        finite, norm = note(state, loss, parameters, whole=_wants_norm(state, recipe))
+            shares.append(share.detach())
+            sums = sums + sums_of(loss.detach(), of_batch, logits.detach(), batch.labels, recipe.criterion.task)
+        finite, norm = note(state, _total(shares), parameters, whole=_wants_norm(state, recipe))
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, recipe.clip_norm, norm)
@@ -262,6 +262,11 @@ def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.sums.device)
     for count in batches.per_step[done:]:
         yield list(islice(coming, count))
+
+
+def _total(tensors: Sequence[Tensor]) -> Tensor:
+    """Their sum; of one, itself."""
+    return sum(tensors[1:], start=tensors[0])
 
 
 def _set_lr(state: State, factor: float) -> None:

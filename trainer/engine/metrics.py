@@ -44,9 +44,9 @@ def zero_sums(device: torch.device) -> Tensor:
     return torch.zeros(NUM_SUMS, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
 
 
-def sums_of(losses: Tensor, weights: Tensor, logits: Tensor, labels: Tensor, task: Task) -> Tensor:
-    """(NUM_SUMS,): loss, weight, and the two sums of the task's tally over one batch. losses, weights: (B,)."""
-    return torch.stack([losses.sum(), weights.sum(), *task.tally(logits, labels)])
+def sums_of(loss: Tensor, weight: Tensor, logits: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """(NUM_SUMS,): the sums of losses and weights over one batch, and the two sums of the task's tally."""
+    return torch.stack([loss, weight, *task.tally(logits, labels)])
 
 
 def scores_of(sums: Tensor, empty: float = 0.0) -> Scores:
@@ -65,8 +65,9 @@ class Evaluating:
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Shapes (B, C), and those of the task's labels."""
-        task, losses = self._criterion.task, self._criterion.losses(logits, labels)
-        self._sums += sums_of(losses, self._criterion.weights(labels), logits, labels, task)
+        task, targets = self._criterion.task, self._criterion.soft(labels)
+        loss, weight = self._criterion.losses(logits, targets).sum(), self._criterion.weights(targets).sum()
+        self._sums += sums_of(loss, weight, logits, labels, task)
         self._surprise += task.surprise(logits, labels, self._sums.dtype)
         self._collector.add(logits, labels)
 

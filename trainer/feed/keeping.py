@@ -25,17 +25,17 @@ Place = Literal["ram", "disk", "none"]
 def choose(keep: Keep, headers: Sequence[Header], probe: Samples, workers: int) -> tuple[Place, str]:
     """Where to keep images whose stores would have these headers, and the line that says so.
 
-    probe: some of them, on which the time to decode them all is estimated. Raises DataError if they are to be on disk,
-    and do not fit.
+    What is to lie on a device is kept here as with auto: for later runs, and for what is not trained on. probe: some of
+    them, on which the time to decode them all is estimated. Raises DataError if they are to be on disk, and do not fit.
     """
     pixels = sum(header.count * header.image_bytes for header in headers)
-    on_disk = keep.cache in ("auto", "disk")
+    on_disk = keep.cache in ("auto", "disk", "device")
     wanted = {path_of(header, keep.folder): header.num_bytes for header in headers} if on_disk else {}
     missing = [path for path in wanted if not os.access(path, os.R_OK)]
     why_not = obstacle(keep.folder, wanted, keep.limit) if missing else None
     if keep.cache == "disk" and why_not:
         raise no_room(sum(wanted.values()), why_not)
-    if keep.cache != "auto":
+    if keep.cache in ("ram", "disk", "none"):
         return keep.cache, _words(keep, keep.cache, pixels)
     fits_in_memory = pixels <= available_memory() // 4
     again = not missing or _seconds(probe, sum(header.count for header in headers), workers) > _LONG_SECONDS

@@ -43,21 +43,22 @@ class Criterion:
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.logit_weights is not None:
             logits = logits * self.logit_weights
-        return self.per_sample(logits, self._soft(targets).to(logits.dtype), self.class_weights.to(logits.dtype))
+        return self.per_sample(logits, self.soft(targets).to(logits.dtype), self.class_weights.to(logits.dtype))
 
     def weights(self, targets: Tensor) -> Tensor:
         """(B,) float32, as the task has them: the weight of the label's class, say."""
-        return self.task.weights(self._soft(targets), self.class_weights)
+        return self.task.weights(self.soft(targets), self.class_weights)
+
+    def soft(self, targets: Tensor) -> Tensor:
+        """(B, C) float32, of labels or of what is that already: made once, they serve losses and weights."""
+        return self.task.targets(targets, len(self.class_weights))
 
     def to(self, device: torch.device) -> "Criterion":
         """The same on another device."""
         logit_weights = None if self.logit_weights is None else self.logit_weights.to(device)
         return replace(self, class_weights=self.class_weights.to(device), logit_weights=logit_weights)
 
-    def _soft(self, targets: Tensor) -> Tensor:
-        return self.task.targets(targets, len(self.class_weights))
 
-
-def reduce(losses: Tensor, total_weight: Tensor) -> Tensor:
-    """The loss to differentiate: the losses' share of a step whose weights come to total_weight; 0 where that is 0."""
-    return losses.sum() / torch.where(total_weight > 0, total_weight, 1.0)
+def reduce(total_loss: Tensor, total_weight: Tensor) -> Tensor:
+    """The loss to differentiate: the sum of losses, of a step whose weights come to total_weight; 0 where that is 0."""
+    return total_loss / (total_weight + (total_weight == 0))

@@ -29,9 +29,10 @@ def cross_entropy(
     """
 
     def per_sample(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        spread = smoothing / targets.shape[1] * targets.sum(dim=1, keepdim=True)  # nothing where the row is ignored
-        wanted = (1 - smoothing) * targets + spread
-        return -(wanted * weights * logits.log_softmax(dim=1)).sum(dim=1)
+        if smoothing:
+            spread = smoothing / targets.shape[1] * targets.sum(dim=1, keepdim=True)  # nothing where a row is ignored
+            targets = (1 - smoothing) * targets + spread
+        return -(targets * weights * logits.log_softmax(dim=1)).sum(dim=1)
 
     weights = weighing.class_weights(class_weights, labels, classes)
     if logit_weights is None:

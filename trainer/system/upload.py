@@ -11,8 +11,11 @@ _ALIGNMENT = 16
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device; on CUDA the host goes on at once, and the copy runs beside the computation."""
-    return upload_all([tensor], device)[0]
+    """The tensor on the device; on CUDA the host goes on at once, and the copy runs beside the computation.
+
+    One that lies there already stays.
+    """
+    return tensor if tensor.device.type == device.type else upload_all([tensor], device)[0]
 
 
 def upload_all(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:

@@ -105,7 +105,8 @@ class Multi:
     def tally(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Of the micro F1 at a probability of one half: twice the true positives; labels and answers together."""
         answered, known = (logits > 0) & (labels >= 0), labels > 0
-        return 2 * (answered & known).sum(), answered.sum() + known.sum()
+        true, all_answered, all_known = (each.sum(dtype=torch.float32) for each in (answered & known, answered, known))
+        return 2 * true, all_answered + all_known
 
     def surprise(self, logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
         known = labels >= 0

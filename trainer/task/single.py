@@ -91,8 +91,7 @@ class Single:
 
     def tally(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Correct and labelled samples."""
-        labelled = labels >= 0
-        return ((logits.argmax(1) == labels) & labelled).sum(), labelled.sum()
+        return (logits.argmax(1) == labels).sum(dtype=torch.float32), (labels >= 0).sum(dtype=torch.float32)
 
     def surprise(self, logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
         nats = cross_entropy(logits.to(dtype), labels, ignore_index=-1, reduction="sum")

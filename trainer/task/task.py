@@ -87,7 +87,7 @@ class Task(Protocol):
         """The targets of samples of which a share, (B, 1), is their own, and the rest their partner's."""
 
     def tally(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Two sums over the batch, whose ratio is the step_score."""
+        """Two sums over the batch, float32, whose ratio is the step_score."""
 
     def surprise(self, logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
         """(2,): the sum of plain cross-entropy in nats, worked out in this type, and what it is divided by."""
