@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from trainer import registry
-from trainer.config import ROOMS, conf_folder
+from trainer.config import ROOMS, check, conf_folder
 from trainer.errors import ConfigError
 from trainer.registry import REQUIRED, entries
 
@@ -74,3 +74,10 @@ def test_a_plugin_that_cannot_be_a_part_is_told(
     plugin = write_plugin(tmp_path, f"plugin_{abs(hash(body))}", body, monkeypatch)
     with pytest.raises(ConfigError, match=match):
         entries("sched", [plugin])
+
+
+def test_a_task_of_a_plugin_is_refused_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = 'from trainer.registry import TASKS\n\n@TASKS.register\ndef ranking():\n    """Ranks."""\n'
+    plugin = write_plugin(tmp_path, "plugin_ranking", body, monkeypatch)
+    with pytest.raises(ConfigError, match="^task: 'ranking' is a plugin's, .* Choose task=single or task=multi.$"):
+        check({"plugins": [plugin], "task": {"name": "ranking"}}, ["task"])

@@ -109,6 +109,7 @@ HARMLESS_ON_RESUME = {
     "early_stop",
     "report",
     "limit_test",
+    "task.threshold",
     "data.root",
     "data.file",
     "data.parts",
@@ -417,7 +418,12 @@ def _of_task(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str
     task, data, lines = parts.get("task"), parts.get("data"), list[str]()
     if task is None:
         return []
-    score = SCORES.get(task.name)
+    if task.name not in SCORES:
+        return [
+            f"task: '{task.name}' is a plugin's, and no task can be yet: how its answers are told is not known. "
+            f"Choose task={' or task='.join(SCORES)}."
+        ]
+    score = SCORES[task.name]
     if settings.monitor not in (None, "val_loss", score):
         lines.append(f"monitor: {settings.monitor} is no score of task={task.name}. Use {score}, val_loss or null.")
     loss = parts.get("loss")

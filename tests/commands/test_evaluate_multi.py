@@ -172,6 +172,12 @@ def test_pictures_of_one_label_each_are_refused_in_a_line(lights: Path, evaluate
     assert "these pictures have one label each, and task=multi learns several" in ended.err
 
 
+def test_the_pictures_of_the_table_may_lie_elsewhere(lights: Path, evaluate: Run, tmp_path: Path) -> None:
+    moved = shutil.copytree(lights.parents[1] / "lights", tmp_path / "moved")
+    ended = evaluate(lights, f"data.root={moved}")
+    assert ended.code == 0 and "on all: 64 images" in ended.out, ended.err
+
+
 def test_an_ensemble_answers_by_the_mean_whatever_the_order_of_the_classes(
     lights: Path, evaluate: Run, tmp_path: Path, train: Run
 ) -> None:

@@ -186,3 +186,15 @@ def test_ids_that_lie_in_two_folders_are_refused_with_the_root_that_tells(train:
     assert words
     ended = train(*TINY, "data=table", f"data.file={table}", *shlex.split(words[0]), tiny=False)
     assert ended.code == 0
+
+
+def test_links_that_predict_has_sorted_beside_a_table_are_no_second_place(train: Train, tmp_path: Path) -> None:
+    for number in range(20):
+        save(tmp_path / "images" / f"{number}.jpg", number)
+        link = tmp_path / "elsewhere" / "ab"[number % 2] / f"{number}.jpg"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(tmp_path / "images" / f"{number}.jpg")
+    table = tmp_path / "train.csv"
+    table.write_text("id,label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(20)))
+    ended = train(*TINY, "data=table", f"data.file={table}", tiny=False)
+    assert ended.code == 0 and "paths below images in column id" in ended.out, ended.err

@@ -56,4 +56,4 @@ def _claim(yaml: str) -> str:
 def _settings() -> list[str]:
     """conf/config.yaml from behind its list of parts: every setting with its default and its comment."""
     lines = (conf_folder() / "config.yaml").read_text().splitlines()
-    return lines[lines.index("# How long") :]
+    return lines[lines.index("# What is chosen where nothing is said") :]

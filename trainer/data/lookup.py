@@ -58,8 +58,12 @@ class Lookup:
         return Lookup(self.base.resolve().parent, self.ending)
 
     def below(self, name: str) -> list[str]:
-        """The folders below base, two deep at most, that hold a file of this name."""
-        return [folder for folder in self._folders if self._in(folder, name)]
+        """The folders below base, two deep at most, that hold a file of this name; what leads to one counts once."""
+        held = [(folder, self.base / paths[0]) for folder in self._folders if (paths := self._in(folder, name))]
+        first: dict[str, str] = {}
+        for folder, path in sorted(held, key=lambda each: each[1].is_symlink()):  # what predict has sorted are links
+            first.setdefault(os.path.realpath(path), folder)
+        return [folder for folder, _ in held if folder in first.values()]
 
     @cached_property
     def _folders(self) -> list[str]:

@@ -124,9 +124,7 @@ class State:
             setattr(self, name, saved[name])
         for name in _TENSORS:
             ours = getattr(self, name)
-            setattr(
-                self, name, saved[name].to(ours.dtype).to(ours.device)
-            )  # sums are no doubles on mps, which has none
+            setattr(self, name, saved[name].to(ours.dtype).to(ours.device))  # no doubles on mps, which has none
         return anew
 
     def measure_anew(self) -> None:

@@ -165,7 +165,8 @@ def _other(run: SavedRun, words: Sequence[str], size: Size | None) -> Config:
     stored, keys = _stored_data(run), [_key(word) for word in words]
     name = next((word.partition("=")[2] for word in reversed(words) if _key(word) == "data"), None)
     if name is None:
-        name = "table" if "data.file" in keys else "folder" if "data.root" in keys else str(stored.get("name"))
+        is_folder = "data.root" in keys and run.task.labels == "one"  # a folder says one label of each picture
+        name = "table" if "data.file" in keys else "folder" if is_folder else str(stored.get("name"))
     if refused := [key for key in keys if key.removeprefix("data.") in _PREPARED]:
         raise ConfigError(f"{', '.join(refused)}: pictures are prepared as those of {run.path} were. Leave it out.")
     divided = _DIVIDED[run.task.name]
