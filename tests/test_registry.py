@@ -79,5 +79,5 @@ def test_a_plugin_that_cannot_be_a_part_is_told(
 def test_a_task_of_a_plugin_is_refused_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = 'from trainer.registry import TASKS\n\n@TASKS.register\ndef ranking():\n    """Ranks."""\n'
     plugin = write_plugin(tmp_path, "plugin_ranking", body, monkeypatch)
-    with pytest.raises(ConfigError, match="^task: 'ranking' is a plugin's, .* Choose task=single or task=multi.$"):
+    with pytest.raises(ConfigError, match=r"^task: 'ranking' is a plugin's, .* Choose task=single or task=multi\.$"):
         check({"plugins": [plugin], "task": {"name": "ranking"}}, ["task"])
