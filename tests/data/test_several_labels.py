@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from shared import Ended
 
 from trainer.data.source import Source
 from trainer.data.table import table
+from trainer.inference.multi.words import labels_in_words
 
 HOT = "path,cat,dog\n" + "".join(f"{index}.png,{index % 2},{int(index % 3 == 0)}\n" for index in range(12))
 LISTS = "path,label\n" + "".join(f"{index}.png,{('cat', 'dog', 'cat|dog', '')[index % 4]}\n" for index in range(12))
@@ -72,7 +74,45 @@ def test_what_is_unknown_is_so_label_by_label(photos: Path) -> None:
     source = several(photos, text, label=["cat", "dog"], ignore="?")
     labels = labels_of(source)
     assert labels["3.png"] == [-1, 1] and labels["5.png"] == [-1, -1] and labels["1.png"] == [1, 0]
-    assert any("4 of 12 have none; of 2 some are unknown (data.ignore)" in note for note in source.notes)
+    assert any("4 of 12 have none; of 2 some are unknown" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"1.png": "cat|?", "2.png": "?", "3.png": "? | dog"}, {"1.png": [1, -1], "2.png": [-1, -1], "3.png": [-1, 1]}),
+        ({"1.png": "cat|?dog", "2.png": "?bird"}, {"1.png": [1, -1], "2.png": [0, 0]}),
+    ],
+)
+def test_a_list_says_what_is_unknown_of_all_others_or_of_one(
+    photos: Path, words: dict[str, str], expected: dict[str, list[int]]
+) -> None:
+    rows = [f"{index}.png,{words.get(f'{index}.png', ('cat', 'dog')[index % 2])}\n" for index in range(12)]
+    source = several(
+        photos, "path,label\n" + "".join(rows), separator="|", ignore="?" if "?" in words.values() else None
+    )
+    assert source.classes == ("cat", "dog") and expected.items() <= labels_of(source).items()
+
+
+def test_a_row_that_knows_nothing_takes_no_label_from_another(photos: Path) -> None:
+    text = ROWS.replace("3.png,dog\n", "3.png,?\n0.png,\n")
+    labels = labels_of(several(photos, text, several_rows=True, ignore="?"))
+    assert labels["3.png"] == [1, -1] and labels["0.png"] == [0, 1]
+
+
+def test_a_row_without_a_label_is_of_a_picture_without_one_unless_another_row_names_one(photos: Path) -> None:
+    labels = labels_of(several(photos, ROWS.replace("5.png,cat", "5.png,") + "4.png,\n", several_rows=True))
+    assert labels["5.png"] == [0, 0] and labels["4.png"] == [0, 1]
+
+
+def test_what_an_evaluation_has_written_is_a_table_of_the_same_labels(photos: Path) -> None:
+    classes = ["?why", "a|b", "back\\slash", "plain"]
+    labels = torch.randint(-1, 2, (12, 4), generator=torch.Generator().manual_seed(0)).to(torch.int8)
+    cells = labels_in_words(labels, classes)
+    text = "path,labels,prediction\n" + "".join(f"{index}.png,{cell},plain\n" for index, cell in enumerate(cells))
+    source = several(photos, text, label="labels", separator="|")
+    assert source.classes == tuple(classes)
+    assert labels_of(source) == {f"{index}.png": row for index, row in enumerate(labels.tolist())}
 
 
 def test_how_many_labels_pictures_have_is_told_and_that_some_have_none(said: Said) -> None:

@@ -235,7 +235,7 @@ def _several_told(images: Sequence[File]) -> str:
     without = sum(image.is_known and not image.shown for image in images)
     unknown = sum(not image.is_known for image in images)
     none = f"; {without:,} of {len(counts):,} have none" if without else ""
-    ignored = f"; of {unknown:,} some are unknown (data.ignore)" if unknown else ""
+    ignored = f"; of {unknown:,} some are unknown" if unknown else ""
     return (
         f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}{ignored}."
     )
