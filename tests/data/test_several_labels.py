@@ -71,7 +71,7 @@ def test_a_table_says_several_labels_in_three_ways(
 
 def test_what_is_unknown_is_so_label_by_label(photos: Path) -> None:
     text = HOT.replace("3.png,1,1", "3.png,?,1").replace("5.png,1,0", "5.png,?,?")
-    source = several(photos, text, label=["cat", "dog"], ignore="?")
+    source = several(photos, text, ignore="?")
     labels = labels_of(source)
     assert labels["3.png"] == [-1, 1] and labels["5.png"] == [-1, -1] and labels["1.png"] == [1, 0]
     assert any("4 of 12 have none; of 2 some are unknown" in note for note in source.notes)
@@ -154,6 +154,12 @@ def test_how_many_labels_pictures_have_is_told_and_that_some_have_none(said: Sai
             ("data.label=[cat,dog]",),
             "line 5: 'maybe' in column cat is neither 0 nor 1: where it is unknown, say data.ignore=maybe; where one "
             "column has all labels of a row, data.label=COLUMN data.separator='|'",
+        ),
+        (
+            HOT.replace("3.png,1", "3.png,?").replace("4.png,0", "4.png,?").replace("3.png,?,1", "3.png,?,?"),
+            (),
+            "does not tell which column holds the label, as cat, dog might. Say which: data.label=COLUMN, or the "
+            "columns of one label each, with task=multi: 'data.label=[cat,dog]'. Its first line names path, cat, dog",
         ),
         (HOT, ("data.separator=|",), "data.separator: it acts within one column of labels, and there are several."),
         (

@@ -83,7 +83,7 @@ def table(
     lookup, sheet = Lookup(base, ending), read_sheet(source)
     said = [name for name in (path, *([label] if isinstance(label, str) else label or []), split, group) if name]
     listed = with_header(source, sheet, lookup, said)
-    columns = choose(listed, lookup, path, label, split, group)
+    columns = choose(listed, lookup, path, label, split, group, ignore)
     for option, is_said in (("separator", separator is not None), ("several_rows", several_rows)):
         if is_said and labels != "several":
             raise not_asked_for(option)
