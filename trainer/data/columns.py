@@ -83,9 +83,18 @@ def choose(
     """
     wrong: list[str] = []
     split_column = _split(table, split, wrong)
-    group_column = None if group is None else _named(table, group, "group", "groups", wrong)
-    path_column = _path(table, lookup, path, {split_column, group_column}, wrong)
-    label_columns = _label(table, label, ignore, {path_column, split_column, group_column}, wrong)
+    group_column = None if group is None else _group(table, group, wrong)
+    mistaken = bool(wrong)
+    path_column = _path(table, lookup, path, split_column, group_column, wrong)
+    others, missing = {path_column, split_column}, list[str]()
+    label_columns = _label(table, label, ignore, others | {group_column}, missing)
+    if missing and group_column is not None and group_column in _label(table, label, ignore, others, []):
+        label_columns, missing = (group_column,), []
+    if group_column is not None and group_column in (path_column, *label_columns):
+        mistaken = True
+        wrong.append(_no_group(table.names[group_column], "paths" if group_column == path_column else "labels"))
+    if not mistaken or label is not None:  # else one of the columns that are left is what was meant
+        wrong += missing
     if wrong:
         raise DataError(f"data.file: {table.source} {'; it '.join(wrong)}. {table.shown}")
     assert path_column is not None
@@ -122,6 +131,26 @@ def _named(table: Table, name: str, option: str, what: str, wrong: list[str]) ->
     return None
 
 
+def _group(table: Table, said: str, wrong: list[str]) -> int | None:
+    """The column of groups that was said, where it is no pattern."""
+    if "(" in said and said not in table.names:
+        wrong.append(
+            f"has no column '{said}'. A pattern finds groups in the paths of class folders (data=folder); of a table "
+            "say which column holds them: data.group=COLUMN"
+        )
+        return None
+    return _named(table, said, "group", "groups", wrong)
+
+
+def _no_group(name: str, held: str) -> str:
+    """Why a column that holds something else cannot hold the groups."""
+    each = "each picture would be a group of its own" if held == "paths" else "each class would be one group"
+    return (
+        f"holds the {held} in column {name}, so that {each}. Say which tells patients, places or videos apart: "
+        "data.group=COLUMN; or leave data.group out"
+    )
+
+
 def _split(table: Table, said: str | None, wrong: list[str]) -> int | None:
     """The column of parts: the one that is said, or called split, or all of whose cells are names of parts."""
     if said is not None:
@@ -136,17 +165,26 @@ def _split(table: Table, said: str | None, wrong: list[str]) -> int | None:
     return None
 
 
-def _path(table: Table, lookup: Lookup, said: str | None, taken: set[int | None], wrong: list[str]) -> int | None:
-    """The column of paths: the one that is said, or called path, or whose cells are files that are there."""
+def _path(
+    table: Table, lookup: Lookup, said: str | None, split: int | None, group: int | None, wrong: list[str]
+) -> int | None:
+    """The column of paths: the one that is said, or called path, or whose cells are files that are there.
+
+    That of the groups only where no other has any: it is refused then for what it is.
+    """
     column = None
     if said is not None:
         column = _named(table, said, "path", "paths", wrong)
     elif "path" in table.names:
         column = table.names.index("path")
     else:
-        free = [column for column, name in enumerate(table.names) if name and column not in taken]
-        asked = {column: list(dict.fromkeys(sample(table.cells(column)))) for column in free}
-        found = _most_found(asked, lookup.find) or _most_found(asked, lookup.below)
+        free = [column for column, name in enumerate(table.names) if name and column != split]
+        every = {column: list(dict.fromkeys(sample(table.cells(column)))) for column in free}
+        asked = {column: names for column, names in every.items() if column != group}
+        found = next(
+            filter(None, (_most_found(some, find) for some in (asked, every) for find in (lookup.find, lookup.below))),
+            [],
+        )
         around = [] if found else _most_found(asked, lookup.beside().below)
         if len(found) == 1:
             column = found[0]
