@@ -214,6 +214,14 @@ def test_a_loss_that_takes_no_mixed_labels_is_refused_with_one_that_does(said: S
     assert ended.code == 2 and ended.err.endswith("or choose another loss: loss=binary_cross_entropy.\n")
 
 
+def test_a_validation_part_without_any_of_the_labels_is_told(said: Said) -> None:
+    rows = [f"{index}.png,{index % 2 * (index < 8)},{int(index in (2, 3))}" for index in range(12)]
+    parts = [",train" if index < 8 else ",val" for index in range(12)]
+    ended = said("\n".join(["path,cat,dog,split", *map("".join, zip(rows, parts, strict=True))]))
+    assert ended.code == 0, ended.err
+    assert "Validation has no image with any of the labels: every epoch scores 0. Label some, or validate" in ended.out
+
+
 def test_class_folders_have_one_label_a_picture(train: Callable[..., Ended], photos: Path) -> None:
     for name in ("cat", "dog"):
         (photos / "set" / name).mkdir(parents=True)
