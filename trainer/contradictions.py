@@ -6,6 +6,9 @@ from typing import Any
 
 from trainer.size import kept_at, size_of, square
 
+_SIGNS = frozenset("\\[.*+?{|")
+"""By which a pattern finds more than one text."""
+
 
 def contradicting(data: Mapping[str, Any]) -> list[str]:
     """One line for each contradiction among the options of a data part."""
@@ -44,6 +47,9 @@ def _of_folds(data: Mapping[str, Any]) -> list[str]:
 def _of_groups(data: Mapping[str, Any]) -> list[str]:
     """A pattern that names no groups; of a table it is a column, which only the table can tell."""
     pattern = data.get("group")
+    if pattern == "":
+        what = "which column" if "file" in data else "what in a path, such as '(p\\d+)_',"
+        return [f"data.group: it is empty. Say {what} names the group, or leave it out."]
     if not isinstance(pattern, str) or "file" in data:
         return []
     try:
@@ -54,7 +60,8 @@ def _of_groups(data: Mapping[str, Any]) -> list[str]:
             f"it, or write \\ before a character that is meant itself."
         ]
     if count == 0:
-        return [f"data.group: '{pattern}' needs parentheses around what names the group, such as '({pattern})'."]
+        example = f"({pattern})" if _SIGNS & set(pattern) else rf"{pattern}(\d+)"
+        return [f"data.group: '{pattern}' needs parentheses around what names the group, such as '{example}'."]
     if count > 1:
         return [
             f"data.group: '{pattern}' has {count} pairs of parentheses. One may name the group; begin others with ?:"

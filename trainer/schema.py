@@ -32,7 +32,10 @@ def are_sides(value: Any, least: int) -> bool:
 Count = Annotated[int, Rule("a whole number from 1 up", lambda value: value >= 1)]
 Pixels = Annotated[
     int | list[int],
-    Rule("a whole number from 1 up such as 128, or [height,width] such as [48,80]", lambda value: are_sides(value, 1)),
+    Rule(
+        "a whole number from 1 up such as 128, or [height,width], each from 1 up, such as [48,80]",
+        lambda value: are_sides(value, 1),
+    ),
 ]
 Whole = Annotated[int, Rule("a whole number from 0 up", lambda value: value >= 0)]
 Positive = Annotated[float, Rule("a number above 0", lambda value: 0 < value < math.inf)]

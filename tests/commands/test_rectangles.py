@@ -153,7 +153,14 @@ def test_a_size_that_is_none_is_told_in_one_line(train: Command, said: str) -> N
         ended = train("data=folder", "data.root=there", f"data.{option}={said}", tiny=False)
         assert ended.code == 2 and len(ended.err.splitlines()) == 1
         assert ended.err.startswith(f"data.{option}: ")
-        assert "is not a whole number from 1 up such as 128, or [height,width] such as [48,80] or null" in ended.err
+        wanted = "a whole number from 1 up such as 128, or [height,width], each from 1 up, such as [48,80] or null"
+        assert f"is not {wanted}" in ended.err
+
+
+def test_a_size_of_two_numbers_without_brackets_is_told_with_them(train: Command) -> None:
+    ended = train("data=folder", "data.root=there", "data.size=48,80", tiny=False)
+    assert ended.code == 2 and len(ended.err.splitlines()) == 1
+    assert "several values make several runs, which wants -m. A list is written data.size=[48,80]; for a" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from trainer.build.features import probe_of
 from trainer.cli.main import main
 from trainer.data.folder import folder
-from trainer.data.groups import can_be_held_out, fold_of_groups, groups_held_out
+from trainer.data.groups import can_be_held_out, fold_of_groups, groups_held_out, in_words
 from trainer.data.splits import held_out
 from trainer.data.table import table
 from trainer.errors import DataError
@@ -224,7 +224,7 @@ def test_a_run_tells_its_groups_and_scores_the_same_pictures_again(
 ) -> None:
     ended = run(patients(tmp_path / "photos"), "name=x", f"data.group={PATIENT}", "data.val=0.2")
     assert ended.code == 0, ended.err
-    assert "Groups: 10 of 4 images; 8 in training, 2 in validation." in ended.out
+    assert "10 groups, of 4 images each; 8 in training, 2 in validation." in ended.out
     reported = json.loads((tmp_path / "outputs" / "x" / "run.json").read_text())["images"]["validation"]
     assert main(["evaluate", str(tmp_path / "outputs" / "x")]) == 0
     printed = capsys.readouterr()
@@ -256,6 +256,35 @@ def test_a_group_in_two_parts_that_are_given_is_named(run: Callable[..., Ended],
     )
 
 
+def test_groups_that_are_the_classes_themselves_are_told_with_the_way_out(
+    run: Callable[..., Ended], tmp_path: Path
+) -> None:
+    for part in ("train", "val"):
+        patients(tmp_path / "set" / part)
+    ended = run(tmp_path / "set", "data.group=^([a-z]+)/")
+    assert ended.code == 0, ended.err
+    assert "The groups are the classes themselves, and so keep nothing apart. Say what tells patients" in ended.out
+    assert "In both training" not in ended.out
+    followed = run(tmp_path / "set", r"data.group=/(\d+)_")
+    assert "10 groups, of 8 images each; 10 in training, 10 in validation.\n" in followed.out
+    assert "the classes themselves" not in followed.out
+
+
+def test_two_groups_a_class_one_of_which_validates_are_not_the_classes(tmp_path: Path) -> None:
+    for kind, number in itertools.product(("ill", "well"), range(4)):
+        picture(tmp_path / kind / f"{kind[0]}{number // 2}_{number}.png", 10 * number)
+    source = folder(root=str(tmp_path), val=0.5, group=r"/(\w+)_")
+    assert in_words(source) == ["4 groups, of 2 images each; 2 in training, 2 in validation."]
+
+
+def test_a_pattern_is_widened_as_its_refusal_says(tmp_path: Path) -> None:
+    root = str(patients(tmp_path))
+    with pytest.raises(DataError, match=r"a choice around them is \(\?:…\|…\)") as caught:
+        folder(root=root, group=r"^ill/(\d+)_")
+    assert "is not found in 20 of 40 pictures' paths, such as well/00_1.png" in str(caught.value)
+    assert set(folder(root=root, group=r"^(?:ill|well)/(\d+)_").train.groups or ()) <= {f"{n:02d}" for n in range(10)}
+
+
 def test_a_class_of_one_group_is_trained_on_and_that_is_said(run: Callable[..., Ended], tmp_path: Path) -> None:
     root = patients(tmp_path / "photos")
     for index in range(6):
@@ -271,7 +300,7 @@ def test_a_class_of_one_group_is_trained_on_and_that_is_said(run: Callable[..., 
 def test_a_limit_takes_of_a_part_and_moves_nothing(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run(patients(tmp_path / "photos"), f"data.group={PATIENT}", "limit_train=9", "limit_val=3")
     assert ended.code == 0, ended.err
-    assert "Groups: 10 of 4 images; 9 in training, 1 in validation." in ended.out
+    assert "10 groups, of 4 images each; 9 in training, 1 in validation." in ended.out
 
 
 @pytest.mark.parametrize(
@@ -279,6 +308,8 @@ def test_a_limit_takes_of_a_part_and_moves_nothing(run: Callable[..., Ended], tm
     [
         (r"(p\d+", r"'(p\d+' is no regular expression: missing ), unterminated subpattern, at character 1."),
         (r"p\d+", r"'p\d+' needs parentheses around what names the group, such as '(p\d+)'."),
+        ("patient", r"'patient' needs parentheses around what names the group, such as 'patient(\d+)'."),
+        ("", r"it is empty. Say what in a path, such as '(p\d+)_', names the group, or leave it out."),
         (r"(p)(\d+)", r"'(p)(\d+)' has 2 pairs of parentheses. One may name the group; begin others with ?:"),
     ],
 )
@@ -295,7 +326,7 @@ def test_a_pattern_that_names_no_group_is_refused_before_anything_is_read(
         ({"group": "(x+)"}, r"'\(x\+\)' is found in no picture's path, such as ill/00_0.png. Say what"),
         ({"group": "(0[1-9])_"}, r"'\(0\[1-9\]\)_' is not found in 4 of 40 pictures' paths, such as ill/00_0.png"),
         ({"group": "([.])"}, "no group can be held out, for all training images are of [.][.] Say what tells"),
-        ({"group": "^(.)"}, r"for each of the 2 \(i, w\) holds all training images of a class. Say what"),
+        ({"group": "^(.)"}, r"for they are the classes themselves \(i, w\). Say what tells patients"),
         ({"group": PATIENT, "folds": 11, "fold": 0}, "data.folds=11: there are only 10 groups. Give at most as many"),
     ],
 )
@@ -305,6 +336,13 @@ def test_groups_that_cannot_be_divided_are_refused_in_one_line(
     with pytest.raises(DataError, match=message) as caught:
         folder(root=str(patients(tmp_path)), **words)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value) and str(caught.value).startswith("data.")
+
+
+def test_groups_of_which_each_holds_a_class_as_a_whole_are_refused(tmp_path: Path) -> None:
+    root = patients(tmp_path)
+    picture(root / "worse" / "00_0.png", 7)
+    with pytest.raises(DataError, match=r"for each of the 2 \(i, w\) holds all training images of a class. Say what"):
+        folder(root=str(root), group="^(.)")
 
 
 @pytest.mark.parametrize(
@@ -327,6 +365,34 @@ def test_a_column_of_groups_that_is_not_there_has_its_nearest_named(tmp_path: Pa
     (tmp_path / "labels.csv").write_text("path,label,patient\n0.png,a,x\n")
     with pytest.raises(DataError, match=r"no column 'patients'\. Did you mean 'patient'.*data.group=COLUMN"):
         table(file=str(tmp_path / "labels.csv"), group="patients")
+
+
+@pytest.mark.parametrize(
+    ("header", "group", "message"),
+    [
+        ("file,kind,view", "file", "holds the paths in column file, so that each picture would be a group of its own."),
+        ("path,kind,view", "path", "holds the paths in column path, so that each picture would be a group of its own."),
+        ("file,label,view", "label", "holds the labels in column label, so that each class would be one group. Say"),
+        ("file,kind,", "kind", "holds the labels in column kind, so that each class would be one group. Say which"),
+        ("file,kind,view", "vieww", "has no column 'vieww'. Did you mean 'view'? Say which holds the groups: data."),
+        (
+            "file,kind,view",
+            r"(p\d+)_",
+            r"has no column '(p\d+)_'. A pattern finds groups in the paths of class folders",
+        ),
+    ],
+)
+def test_a_column_that_holds_no_groups_is_refused_for_that_alone(
+    tmp_path: Path, header: str, group: str, message: str
+) -> None:
+    rows = [f"{index}.png,{'ab'[index % 2]},{'xyz'[index % 3] if header[-1] == 'w' else ''}" for index in range(9)]
+    for index in range(9):
+        picture(tmp_path / f"{index}.png", index)
+    (tmp_path / "labels.csv").write_text("\n".join([header, *rows]))
+    with pytest.raises(DataError) as caught:
+        table(file=str(tmp_path / "labels.csv"), group=group)
+    told = str(caught.value)
+    assert told.startswith(f"data.file: {tmp_path / 'labels.csv'} {message}") and "; it " not in told
 
 
 def test_a_probe_chooses_its_l2_by_whole_groups(tmp_path: Path) -> None:

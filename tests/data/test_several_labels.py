@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from shared import Ended
 
 from trainer.data.source import Source
 from trainer.data.table import table
+from trainer.inference.multi.words import labels_in_words
 
 HOT = "path,cat,dog\n" + "".join(f"{index}.png,{index % 2},{int(index % 3 == 0)}\n" for index in range(12))
 LISTS = "path,label\n" + "".join(f"{index}.png,{('cat', 'dog', 'cat|dog', '')[index % 4]}\n" for index in range(12))
@@ -69,10 +71,48 @@ def test_a_table_says_several_labels_in_three_ways(
 
 def test_what_is_unknown_is_so_label_by_label(photos: Path) -> None:
     text = HOT.replace("3.png,1,1", "3.png,?,1").replace("5.png,1,0", "5.png,?,?")
-    source = several(photos, text, label=["cat", "dog"], ignore="?")
+    source = several(photos, text, ignore="?")
     labels = labels_of(source)
     assert labels["3.png"] == [-1, 1] and labels["5.png"] == [-1, -1] and labels["1.png"] == [1, 0]
-    assert any("4 of 12 have none; of 2 some are unknown (data.ignore)" in note for note in source.notes)
+    assert any("4 of 12 have none; of 2 some are unknown" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"1.png": "cat|?", "2.png": "?", "3.png": "? | dog"}, {"1.png": [1, -1], "2.png": [-1, -1], "3.png": [-1, 1]}),
+        ({"1.png": "cat|?dog", "2.png": "?bird"}, {"1.png": [1, -1], "2.png": [0, 0]}),
+    ],
+)
+def test_a_list_says_what_is_unknown_of_all_others_or_of_one(
+    photos: Path, words: dict[str, str], expected: dict[str, list[int]]
+) -> None:
+    rows = [f"{index}.png,{words.get(f'{index}.png', ('cat', 'dog')[index % 2])}\n" for index in range(12)]
+    source = several(
+        photos, "path,label\n" + "".join(rows), separator="|", ignore="?" if "?" in words.values() else None
+    )
+    assert source.classes == ("cat", "dog") and expected.items() <= labels_of(source).items()
+
+
+def test_a_row_that_knows_nothing_takes_no_label_from_another(photos: Path) -> None:
+    text = ROWS.replace("3.png,dog\n", "3.png,?\n0.png,\n")
+    labels = labels_of(several(photos, text, several_rows=True, ignore="?"))
+    assert labels["3.png"] == [1, -1] and labels["0.png"] == [0, 1]
+
+
+def test_a_row_without_a_label_is_of_a_picture_without_one_unless_another_row_names_one(photos: Path) -> None:
+    labels = labels_of(several(photos, ROWS.replace("5.png,cat", "5.png,") + "4.png,\n", several_rows=True))
+    assert labels["5.png"] == [0, 0] and labels["4.png"] == [0, 1]
+
+
+def test_what_an_evaluation_has_written_is_a_table_of_the_same_labels(photos: Path) -> None:
+    classes = ["?why", "a|b", "back\\slash", "plain"]
+    labels = torch.randint(-1, 2, (12, 4), generator=torch.Generator().manual_seed(0)).to(torch.int8)
+    cells = labels_in_words(labels, classes)
+    text = "path,labels,prediction\n" + "".join(f"{index}.png,{cell},plain\n" for index, cell in enumerate(cells))
+    source = several(photos, text, label="labels", separator="|")
+    assert source.classes == tuple(classes)
+    assert labels_of(source) == {f"{index}.png": row for index, row in enumerate(labels.tolist())}
 
 
 def test_how_many_labels_pictures_have_is_told_and_that_some_have_none(said: Said) -> None:
@@ -114,6 +154,12 @@ def test_how_many_labels_pictures_have_is_told_and_that_some_have_none(said: Sai
             ("data.label=[cat,dog]",),
             "line 5: 'maybe' in column cat is neither 0 nor 1: where it is unknown, say data.ignore=maybe; where one "
             "column has all labels of a row, data.label=COLUMN data.separator='|'",
+        ),
+        (
+            HOT.replace("3.png,1", "3.png,?").replace("4.png,0", "4.png,?").replace("3.png,?,1", "3.png,?,?"),
+            (),
+            "does not tell which column holds the label, as cat, dog might. Say which: data.label=COLUMN, or the "
+            "columns of one label each, with task=multi: 'data.label=[cat,dog]'. Its first line names path, cat, dog",
         ),
         (HOT, ("data.separator=|",), "data.separator: it acts within one column of labels, and there are several."),
         (
@@ -166,6 +212,14 @@ def test_words_that_contradict_the_task_are_refused_in_one_line(said: Said, word
 def test_a_loss_that_takes_no_mixed_labels_is_refused_with_one_that_does(said: Said) -> None:
     ended = said(LISTS, "data.separator=|", "loss=focal", "aug.mixup=0.2")
     assert ended.code == 2 and ended.err.endswith("or choose another loss: loss=binary_cross_entropy.\n")
+
+
+def test_a_validation_part_without_any_of_the_labels_is_told(said: Said) -> None:
+    rows = [f"{index}.png,{index % 2 * (index < 8)},{int(index in (2, 3))}" for index in range(12)]
+    parts = [",train" if index < 8 else ",val" for index in range(12)]
+    ended = said("\n".join(["path,cat,dog,split", *map("".join, zip(rows, parts, strict=True))]))
+    assert ended.code == 0, ended.err
+    assert "Validation has no image with any of the labels: every epoch scores 0. Label some, or validate" in ended.out
 
 
 def test_class_folders_have_one_label_a_picture(train: Callable[..., Ended], photos: Path) -> None:

@@ -59,13 +59,17 @@ def pace(steps: int) -> tuple[str, ...]:
     return (few,) if steps < _FEW_STEPS else ()
 
 
-def resolution(labelled: Tensor, task: Task) -> tuple[str, ...]:
-    """A note where validation has so few images that the scores of its epochs come in large steps. labelled: (N,)."""
-    count = int(labelled.sum())
+def resolution(labels: Tensor, task: Task) -> tuple[str, ...]:
+    """A note where validation can score nothing, or so few images that the scores of its epochs come in large steps.
+
+    labels: as Samples has them.
+    """
+    count = int(task.has_label(labels).sum())
+    if not task.can_score(labels):
+        what = "image with any of the labels" if count else "labelled image"
+        return (f"Validation has no {what}: every epoch scores 0. Label some, or validate on another part.",)
     if count >= _FINE:
         return ()
-    if not count:
-        return ("Validation has no labelled image: every epoch scores 0. Label some, or validate on another part.",)
     one = f"one is {100 / count:.3g} % of the {task.right_in_words}"
     images = f"only {count} labelled image{'s' * (count > 1)}, of which {one}"
     return (f"Validation has {images}: smaller differences between epochs or runs say nothing. More images tell more.",)

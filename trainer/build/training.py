@@ -157,7 +157,7 @@ def _assembled(
             *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
             *(() if config.is_probe else (*rates(optimizer), *patience(plan), *pace(steps_per_epoch(batches)))),
-            *resolution(task.has_label(val.labels), task),
+            *resolution(val.labels, task),
             *weights(criterion, source),
         ),
         files=listing(source),

@@ -237,10 +237,13 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
         errors.append(f"{word}: name the values one by one, separated by commas.")
         return []
     if override.is_sweep_override() and not multirun:
-        in_quotes = f'"{override.key_or_group}={quoted(override.get_value_string())}"'
+        key, values = override.key_or_group, override.get_value_string()
+        is_option = "." in key and override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
+        listed = f"{key}=[{values}]" if is_option else "[a,b]"
+        in_quotes = f'"{key}={quoted(values)}"'
         errors.append(
-            f"{word}: several values make several runs, which wants -m. A list is written [a,b]; for a comma in one "
-            f"value say {in_quotes}."
+            f"{word}: several values make several runs, which wants -m. A list is written {listed}; for a comma in "
+            f"one value say {in_quotes}."
         )
         return []
     if override.is_sweep_override() and (wrong := _not_listed(override)):

@@ -74,17 +74,27 @@ def choose(
     label: str | list[str] | None,
     split: str | None,
     group: str | None = None,
+    ignore: str | None = None,
 ) -> Columns:
     """Which column is what. Where nothing is said: a column called path, label or split, else what the cells show;
-    groups are only those that are said.
+    groups are only those that are said. ignore: what a cell says of a label that is not known.
 
     Lets the lookup start where the paths are found. Raises DataError with all that cannot be found, and all columns.
     """
     wrong: list[str] = []
     split_column = _split(table, split, wrong)
-    group_column = None if group is None else _named(table, group, "group", "groups", wrong)
-    path_column = _path(table, lookup, path, {split_column, group_column}, wrong)
-    label_columns = _label(table, label, {path_column, split_column, group_column}, wrong)
+    group_column = None if group is None else _group(table, group, wrong)
+    mistaken = bool(wrong)
+    path_column = _path(table, lookup, path, split_column, group_column, wrong)
+    others, missing = {path_column, split_column}, list[str]()
+    label_columns = _label(table, label, ignore, others | {group_column}, missing)
+    if missing and group_column is not None and group_column in _label(table, label, ignore, others, []):
+        label_columns, missing = (group_column,), []
+    if group_column is not None and group_column in (path_column, *label_columns):
+        mistaken = True
+        wrong.append(_no_group(table.names[group_column], "paths" if group_column == path_column else "labels"))
+    if not mistaken or label is not None:  # else one of the columns that are left is what was meant
+        wrong += missing
     if wrong:
         raise DataError(f"data.file: {table.source} {'; it '.join(wrong)}. {table.shown}")
     assert path_column is not None
@@ -121,6 +131,26 @@ def _named(table: Table, name: str, option: str, what: str, wrong: list[str]) ->
     return None
 
 
+def _group(table: Table, said: str, wrong: list[str]) -> int | None:
+    """The column of groups that was said, where it is no pattern."""
+    if "(" in said and said not in table.names:
+        wrong.append(
+            f"has no column '{said}'. A pattern finds groups in the paths of class folders (data=folder); of a table "
+            "say which column holds them: data.group=COLUMN"
+        )
+        return None
+    return _named(table, said, "group", "groups", wrong)
+
+
+def _no_group(name: str, held: str) -> str:
+    """Why a column that holds something else cannot hold the groups."""
+    each = "each picture would be a group of its own" if held == "paths" else "each class would be one group"
+    return (
+        f"holds the {held} in column {name}, so that {each}. Say which tells patients, places or videos apart: "
+        "data.group=COLUMN; or leave data.group out"
+    )
+
+
 def _split(table: Table, said: str | None, wrong: list[str]) -> int | None:
     """The column of parts: the one that is said, or called split, or all of whose cells are names of parts."""
     if said is not None:
@@ -135,17 +165,26 @@ def _split(table: Table, said: str | None, wrong: list[str]) -> int | None:
     return None
 
 
-def _path(table: Table, lookup: Lookup, said: str | None, taken: set[int | None], wrong: list[str]) -> int | None:
-    """The column of paths: the one that is said, or called path, or whose cells are files that are there."""
+def _path(
+    table: Table, lookup: Lookup, said: str | None, split: int | None, group: int | None, wrong: list[str]
+) -> int | None:
+    """The column of paths: the one that is said, or called path, or whose cells are files that are there.
+
+    That of the groups only where no other has any: it is refused then for what it is.
+    """
     column = None
     if said is not None:
         column = _named(table, said, "path", "paths", wrong)
     elif "path" in table.names:
         column = table.names.index("path")
     else:
-        free = [column for column, name in enumerate(table.names) if name and column not in taken]
-        asked = {column: list(dict.fromkeys(sample(table.cells(column)))) for column in free}
-        found = _most_found(asked, lookup.find) or _most_found(asked, lookup.below)
+        free = [column for column, name in enumerate(table.names) if name and column != split]
+        every = {column: list(dict.fromkeys(sample(table.cells(column)))) for column in free}
+        asked = {column: names for column, names in every.items() if column != group}
+        found = next(
+            filter(None, (_most_found(some, find) for some in (asked, every) for find in (lookup.find, lookup.below))),
+            [],
+        )
         around = [] if found else _most_found(asked, lookup.beside().below)
         if len(found) == 1:
             column = found[0]
@@ -177,7 +216,9 @@ def _most_found(asked: dict[int, list[str]], find: Callable[[str], Sequence[str]
     return [column for column in best if not any(found[column] == found[other] for other in best[: best.index(column)])]
 
 
-def _label(table: Table, said: str | list[str] | None, taken: set[int | None], wrong: list[str]) -> tuple[int, ...]:
+def _label(
+    table: Table, said: str | list[str] | None, ignore: str | None, taken: set[int | None], wrong: list[str]
+) -> tuple[int, ...]:
     """The column of labels, or the columns of single classes: as said, or what is left beside the others."""
     if said is not None:
         names = [said] if isinstance(said, str) else said
@@ -190,7 +231,7 @@ def _label(table: Table, said: str | list[str] | None, taken: set[int | None], w
     repeated = [column for column in free if 1 < len(told[column]) < max(4, len(table.lines))]
     usual = [column for column in repeated if table.names[column].lower() in _USUAL]
     chosen = usual if len(usual) == 1 else repeated
-    if len(chosen) > 1 and all(cell.lower() in HOT for column in chosen for cell in told[column]):
+    if len(chosen) > 1 and all(cell.lower() in HOT or cell == ignore for column in chosen for cell in told[column]):
         return tuple(chosen)
     if len(chosen) != 1:
         might = (
@@ -204,11 +245,17 @@ def _label(table: Table, said: str | list[str] | None, taken: set[int | None], w
 
 
 def _one_hot(table: Table, columns: Sequence[int]) -> str:
-    """The words for those of the columns that are of a class each, where exactly one of them says 1 in every row."""
-    hot = {column: [HOT.get(cell.lower()) for cell in table.cells(column)] for column in columns}
-    single = [column for column, cells in hot.items() if None not in cells]
-    rows = list(zip(*[hot[column] for column in single], strict=True))
-    if len(single) < 2 or any(row.count(True) != 1 for row in rows):
+    """The words for those of the columns that say 1 or 0, where there are two: in every row exactly one of them 1, or
+    any number, with one more word where a label is not known.
+    """
+    told = {column: {cell.lower() for cell in table.cells(column)} for column in columns}
+    hot = [column for column in columns if told[column] & HOT.keys() and len(told[column] - HOT.keys()) <= 1]
+    plain = [column for column in hot if told[column] <= HOT.keys()]
+    rows = zip(*[[HOT[cell.lower()] for cell in table.cells(column)] for column in plain], strict=True)
+    one_each = len(plain) > 1 and all(row.count(True) == 1 for row in rows)
+    listed = plain if one_each else hot
+    if len(listed) < 2:
         return ""
-    words = shlex.quote(f"data.label=[{','.join(table.names[each] for each in single)}]")
-    return f", or the columns of one class each: {words}"
+    what = "of one class each" if one_each else "of one label each, with task=multi"
+    words = shlex.quote(f"data.label=[{','.join(table.names[each] for each in listed)}]")
+    return f", or the columns {what}: {words}"

@@ -51,7 +51,10 @@ def glyphs(
     images: Count = 8000,
     size: Annotated[
         int | list[int],
-        Rule("a whole number from 12 up, or [height,width] such as [24,40]", lambda value: are_sides(value, 12)),
+        Rule(
+            "a whole number from 12 up, or [height,width], each from 12 up, such as [24,40]",
+            lambda value: are_sides(value, 12),
+        ),
     ] = 32,
     grey: bool = False,
     seed: Whole = 0,

@@ -27,5 +27,5 @@ def group_by_path(parts: Mapping[str, Files], pattern: str) -> None:
         )
     raise DataError(
         f"data.group: '{pattern}' is not found in {len(lost):,} of {len(images):,} pictures' paths, such as {lost[0]}. "
-        "Within the parentheses, add after a | what names the groups there."
+        "Widen it, so that its one pair of parentheses finds the group there too: a choice around them is (?:…|…)."
     )

@@ -19,6 +19,10 @@ from trainer.rng import seed_of
 
 Counts = NDArray[np.int64]
 _WORTH_A_CHANGE = 0.01
+_SMALLER = (
+    "Say what tells patients, places or videos apart (a pattern sees class folders too, and one such as '/(p\\d+)_' "
+    "begins behind them), or leave data.group out."
+)
 
 
 def groups_held_out(groups: Sequence[str], labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -87,7 +91,11 @@ def in_words(source: Source) -> list[str]:
     sizes = sum(found.values(), Counter[str]()).values()
     span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
     where = ", ".join(f"{len(groups):,} in {part}" for part, groups in found.items())
-    lines = [f"Groups: {len(sizes):,} of {span} images; {where}."]
+    each = f"group, of {span} images" if len(sizes) == 1 else f"groups, of {span} images each"
+    lines = [f"{len(sizes):,} {each}; {where}."]
+    every = [each for each in parts.values() if each is not None and each.groups is not None]
+    if _are_classes([name for each in every for name in each.groups or ()], torch.cat([each.labels for each in every])):
+        return [*lines, f"The groups are the classes themselves, and so keep nothing apart. {_SMALLER}"]
     for one, other in combinations(found, 2):
         if both := sorted(found[one].keys() & found[other].keys()):
             lines.append(
@@ -97,14 +105,24 @@ def in_words(source: Source) -> list[str]:
     return lines
 
 
-def refusal(groups: Sequence[str]) -> str:
+def refusal(groups: Sequence[str], labels: Tensor) -> str:
     """Why none of the groups can be held out, and what to do."""
     names = sorted(set(groups))
+    if names[1:] and _are_classes(groups, labels):
+        return f"data.group: no group can be held out, for they are the classes themselves ({some(names)}). {_SMALLER}"
     each = f"each of the {len(names):,} ({some(names)}) holds all training images of a class"
     return (
         f"data.group: no group can be held out, for {each if names[1:] else f'all training images are of {names[0]}'}. "
         "Say what tells smaller groups apart, or leave data.group out."
     )
+
+
+def _are_classes(groups: Sequence[str], labels: Tensor) -> bool:
+    """Whether each class is one group, and each group of one class, so that groups say what labels do."""
+    if labels.dim() == 2:
+        return False
+    held = counted(groups, labels)[1][:, :-1] > 0
+    return bool((held.sum(0) == 1).all() and (held.sum(1) == 1).all())
 
 
 def _marks(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.columns import HOT
+from trainer.data.listed import parts_in, read
 from trainer.data.sheet import Line
 from trainer.errors import ConfigError, DataError
 
@@ -17,19 +18,22 @@ _SEPARATORS = "|;,"
 
 @dataclass(frozen=True)
 class Several:
-    """What is known of a picture: the labels that it has; unknown: those of which that is not known, None for all."""
+    """What is known of a picture: the labels that it has; unknown: those of which that is not, None: all others."""
 
     shown: frozenset[str] = frozenset()
     unknown: frozenset[str] | None = frozenset()
 
     def __str__(self) -> str:
-        unknown = f" ({', '.join(sorted(self.unknown))} unknown)" if self.unknown else ""
-        return "unknown" if self.unknown is None else (" and ".join(sorted(self.shown)) or "no label") + unknown
+        if self.unknown is None and not self.shown:
+            return "unknown"
+        others = "all others" if self.unknown is None else ", ".join(sorted(self.unknown))
+        return (" and ".join(sorted(self.shown)) or "no label") + (f" ({others} unknown)" if others else "")
 
     def __or__(self, other: "Several") -> "Several":
         """What two rows of one picture say together."""
-        unknown = None if self.unknown is None or other.unknown is None else self.unknown | other.unknown
-        return Several(self.shown | other.shown, unknown)
+        shown = self.shown | other.shown
+        unknown = None if self.unknown is None or other.unknown is None else (self.unknown | other.unknown) - shown
+        return Several(shown, unknown)
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,10 @@ class Cells:
     def _listed(self, cell: str) -> Several:
         if self.ignore is not None and cell == self.ignore:
             return Several(unknown=None)
-        parts = cell.split(self.separator) if self.separator else [cell]
-        return Several(frozenset(filter(None, (part.strip() for part in parts))))
+        parts = [part for each in parts_in(cell, self.separator) if (part := each.strip())]
+        names = [read(part, self.separator) for part in parts if part != self.ignore]
+        unknown = None if self.ignore in parts else frozenset(name for name, known in names if not known)
+        return Several(frozenset(name for name, known in names if known), unknown)
 
     def _hot(self, line: Line, column: int, name: str) -> bool | None:
         cell = line.cells[column].strip()
@@ -90,10 +96,10 @@ def tensor_of(labels: Sequence[Several | None], classes: Sequence[str]) -> Tenso
     place_of = {name: place for place, name in enumerate(classes)}
     found = torch.zeros(len(labels), len(classes), dtype=torch.int8)
     for row, each in zip(found, labels, strict=True):
-        if each is None or each.unknown is None:
+        known = Several(unknown=None) if each is None else each
+        if known.unknown is None:
             row.fill_(-1)
-            continue
-        for value, names in ((-1, each.unknown), (1, each.shown)):
+        for value, names in ((-1, known.unknown or ()), (1, known.shown)):
             for name in names:
                 if name in place_of:
                     row[place_of[name]] = value

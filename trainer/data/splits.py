@@ -100,7 +100,7 @@ def validate_on(
     stay, out = share_of(train, float(val))
     if not len(out):
         alone = f"data.val={val}: no class has more than one image, so none can be held out."
-        raise DataError(alone if train.groups is None else refusal(train.groups))
+        raise DataError(alone if train.groups is None else refusal(train.groups, train.labels))
     note = (
         f"Held out {len(out):,} of {len(train):,} training images for validation (data.val={val}, the same every time)."
     )

@@ -83,7 +83,7 @@ def table(
     lookup, sheet = Lookup(base, ending), read_sheet(source)
     said = [name for name in (path, *([label] if isinstance(label, str) else label or []), split, group) if name]
     listed = with_header(source, sheet, lookup, said)
-    columns = choose(listed, lookup, path, label, split, group)
+    columns = choose(listed, lookup, path, label, split, group, ignore)
     for option, is_said in (("separator", separator is not None), ("several_rows", several_rows)):
         if is_said and labels != "several":
             raise not_asked_for(option)
@@ -235,7 +235,7 @@ def _several_told(images: Sequence[File]) -> str:
     without = sum(image.is_known and not image.shown for image in images)
     unknown = sum(not image.is_known for image in images)
     none = f"; {without:,} of {len(counts):,} have none" if without else ""
-    ignored = f"; of {unknown:,} some are unknown (data.ignore)" if unknown else ""
+    ignored = f"; of {unknown:,} some are unknown" if unknown else ""
     return (
         f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}{ignored}."
     )

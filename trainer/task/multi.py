@@ -89,6 +89,9 @@ class Multi:
     def has_label(self, labels: Tensor) -> Tensor:
         return (labels >= 0).any(dim=1)
 
+    def can_score(self, labels: Tensor) -> bool:
+        return bool((labels > 0).any())
+
     def targets(self, labels: Tensor, num_classes: int) -> Tensor:
         return labels.to(torch.float32)
 

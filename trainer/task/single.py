@@ -77,6 +77,9 @@ class Single:
     def has_label(self, labels: Tensor) -> Tensor:
         return labels >= 0
 
+    def can_score(self, labels: Tensor) -> bool:
+        return bool((labels >= 0).any())
+
     def targets(self, labels: Tensor, num_classes: int) -> Tensor:
         if labels.ndim == 2:
             return labels.to(torch.float32)

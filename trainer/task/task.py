@@ -77,6 +77,9 @@ class Task(Protocol):
     def has_label(self, labels: Tensor) -> Tensor:
         """(N,) bool: which images tell anything."""
 
+    def can_score(self, labels: Tensor) -> bool:
+        """Whether an evaluation of images of these labels can have another score than 0."""
+
     def targets(self, labels: Tensor, num_classes: int) -> Tensor:
         """(B, C) float32, of labels or of what are targets already."""
 
