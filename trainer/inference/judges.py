@@ -33,10 +33,13 @@ class Judge(Protocol):
         validation: what the same weights answered in validation, where thresholds are chosen.
         """
 
-    def surest_mistakes(self, answers: Any, most: int) -> list[int]:
-        """Images that were answered wrongly, as places in their part, surest first."""
+    def surest_mistakes(self, answers: Any, task: Any, validation: Any, most: int) -> list[tuple[int, int]]:
+        """Images that were answered wrongly, surest first: places in their part, each with that of the wrong class.
 
-    def mistake(self, answers: Any, place: int, classes: Sequence[str], path: str) -> Mistake:
+        validation: as `figures` has it.
+        """
+
+    def mistake(self, answers: Any, place: int, wrong: int, classes: Sequence[str], path: str) -> Mistake:
         """One of them for a page, without its picture."""
 
     def probabilities(self, logits: Tensor, verdicts: Any) -> NDArray[np.float64]:

@@ -164,6 +164,19 @@ def answered(
     return np.asarray((probabilities >= thresholds) & (labels >= 0))
 
 
+def beyond(
+    probabilities: NDArray[np.float64], labels: NDArray[Any], thresholds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N, C): how surely each label is answered wrongly; -1 where it is right, or not known.
+
+    The share of the way that its probability has gone from its threshold to the answer's end: 0 if missed, 1 if said.
+    """
+    there, known, said = labels > 0, labels >= 0, answered(probabilities, labels, thresholds)
+    way = np.where(said, 1 - thresholds, thresholds)
+    gone = np.divide(np.abs(probabilities - thresholds), way, out=np.ones_like(way), where=way > 0)
+    return np.where((said != there) & known, gone, -1.0)
+
+
 def surprises_of(probabilities: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
     """(N, C): -ln of what was given to the truth, at most 708; 0 for a label that is not known."""
     given = np.where(labels > 0, probabilities, 1 - probabilities)

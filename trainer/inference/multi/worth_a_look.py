@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.inference.mistakes import Ranked, doubtful_labels, highest_losses
-from trainer.inference.multi.scoring import Evaluation, answered, losses_of
+from trainer.inference.multi.scoring import Evaluation, answered, beyond, losses_of
 from trainer.inference.scored import MOST_SHOWN, Scored
 
 _TRUSTED = 0.5
@@ -35,11 +35,9 @@ def answers_of(scored: Scored[Evaluation]) -> NDArray[np.bool_]:
 
 def mistakes_of(scored: Scored[Evaluation]) -> list[tuple[int, int]]:
     """Image and label of the answers that are wrong, surest first: said though not there, or missed."""
-    there, known = scored.labels > 0, scored.labels >= 0
-    said = answered(scored.probabilities, scored.labels, thresholds_in(scored.evaluation))
-    images, labels = np.nonzero((said != there) & known)
-    sure = np.abs(scored.probabilities - there)[images, labels]
-    chosen = np.argsort(-sure, kind="stable")[:MOST_SHOWN]
+    sure = beyond(scored.probabilities, scored.labels, thresholds_in(scored.evaluation))
+    images, labels = np.nonzero(sure >= 0)
+    chosen = np.argsort(-sure[images, labels], kind="stable")[:MOST_SHOWN]
     return list(zip(images[chosen].tolist(), labels[chosen].tolist(), strict=True))
 
 
