@@ -226,6 +226,37 @@ def test_weights_alone_and_an_exported_folder_answer_from_the_thresholds_of_the_
     assert found[0] == found[1] == found[2] and found[0]["thresholds"] != [0.5] * 3
 
 
+def test_one_threshold_stands_in_place_of_those_of_all_labels_and_its_scores_lie_apart(
+    lights: Path, evaluate: Run
+) -> None:
+    ended = evaluate(lights)
+    own, page = written(lights / "evaluation" / "val"), lights / "report.html"
+    drawn = page.read_bytes() if page.exists() else b""
+    ended = evaluate(lights, "threshold=0.9")
+    assert ended.code == 0, ended.err
+    found, (_, *table) = (read(lights / "evaluation" / "val-threshold-0.9") for read in (written, rows))
+    assert found["thresholds"] == [0.9] * 3 != own["thresholds"] and (found["threshold"], own["threshold"]) == (
+        0.9,
+        None,
+    )
+    for row in table:
+        assert split(row[2])[0] == {name for name, share in zip(LIGHTS, row[3:], strict=True) if float(share) >= 0.9}
+    assert found["map"] == own["map"] and written(lights / "evaluation" / "val") == own
+    assert (page.read_bytes() if page.exists() else b"") == drawn
+
+
+def test_weights_without_a_validation_are_scored_from_one_half_on_and_say_so(
+    lights: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    last = lights / "checkpoints" / "last.pt"
+    said = f"{last} tells of no validation to choose thresholds by: each label has 0.5."
+    for runs in ([last], [lights, last]):
+        ended = evaluate(*runs, f"output={tmp_path}")
+        assert ended.out.count("tells of no validation") == 1 and said in ended.out
+        assert said in written(tmp_path)["notes"]
+    assert said not in evaluate(last, "threshold=0.4", f"output={tmp_path}").out
+
+
 @pytest.mark.parametrize("tta", ["flip", "crops"])
 def test_several_looks_are_scored_under_their_own_name(lights: Path, evaluate: Run, tta: str) -> None:
     ended = evaluate(lights, f"tta={tta}")

@@ -26,6 +26,8 @@ class Judge(Protocol):
     """The heading of the share of the images that are answered rightly."""
     BEST: str
     """'is right most often': of the run with the greatest such share."""
+    NO_THRESHOLD: str
+    """Why nobody can say from which probability on a label is answered, in words; empty where one can."""
 
     def figures(self, answers: Any, classes: Sequence[str], task: Any, validation: Any) -> dict[str, Any]:
         """Plain data for summary.json, class by class; nothing in any of it where the answers are None.
@@ -52,9 +54,11 @@ class Judge(Protocol):
         labels: NDArray[Any],
         loss: float | None,
         temperature: float | None,
+        threshold: float | None,
     ) -> Any:
         """The scores of a run's probabilities, or of several runs' means, among the first run's classes.
 
+        threshold: of all labels, in place of the runs' own; None where the task has none.
         Raises DataError if no image has a label, TrainerError if a probability is no number.
         """
 

@@ -63,6 +63,8 @@ class Scored(Generic[Found]):
     notes: tuple[str, ...]
     objective: float | None = None
     """What the training of one run made small, on these pictures; None where it cannot be worked out."""
+    threshold: float | None = None
+    """From which on all labels were answered, where one was said for them."""
 
     @property
     def task(self) -> Task:

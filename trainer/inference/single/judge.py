@@ -17,6 +17,7 @@ from trainer.task.single import Verdicts
 
 __all__ = [
     "BEST",
+    "NO_THRESHOLD",
     "RIGHT",
     "SHARES",
     "answered",
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 
+NO_THRESHOLD = "where each picture has one label, the likeliest class is the answer, and no threshold decides"
+
+
 def probabilities(logits: Tensor, verdicts: Verdicts) -> NDArray[np.float64]:
     """(N, C): the softmax, in double precision."""
     return np.asarray(logits.double().softmax(dim=1).numpy())
@@ -47,6 +51,7 @@ def evaluation(
     labels: NDArray[np.int64],
     loss: float | None,
     temperature: float | None,
+    threshold: float | None,
 ) -> Evaluation:
-    """The scores of probabilities (N, C) on images with labels (N,)."""
+    """The scores of probabilities (N, C) on images with labels (N,). No threshold decides."""
     return score(probabilities, labels, runs[0].classes, loss=loss, temperature=temperature)
