@@ -154,7 +154,7 @@ def test_another_table_is_matched_by_name_and_what_is_unknown_is_left_out(
     ended = evaluate(lights, *words, f"output={tmp_path / 'out'}")
     assert ended.code == 0, ended.err
     assert "classes that the run does not know, left out of the scores: white (8 images)" in ended.out
-    assert "classes of the run that these pictures do not have: red" in ended.out
+    assert "classes of the run that these pictures do not have, not scored: red" in ended.out
     found, (_, *table_rows) = written(tmp_path / "out"), rows(tmp_path / "out")
     assert found["unknown_classes"] == {"white": 8} and found["missing_classes"] == ["red"]
     assert [found["per_class"][name]["support"] for name in LIGHTS] == [8, 4, 0]
@@ -330,6 +330,14 @@ def test_only_labels_that_are_scored_count_in_a_comparison() -> None:
         "2.png": ("no label", "no label"),
         "3.png": ("", ""),
     }
+
+
+def test_a_class_that_is_called_no_label_is_not_taken_for_having_none() -> None:
+    from trainer.inference.multi.compared import answered
+
+    table = [["path", "labels", "prediction", "ant", "no label"], ["1.png", "no label", ""], ["2.png", "", ""]]
+    (label, answer), (none, said_none) = answered(table, {"missing_classes": []}).values()
+    assert label != answer == none == said_none == "no label"
 
 
 def test_a_sweep_ranks_its_runs_by_mean_average_precision(train: Run, tmp_path: Path) -> None:
