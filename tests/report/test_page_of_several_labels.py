@@ -150,6 +150,12 @@ def test_a_random_order_has_the_mean_average_precision_that_is_called_chance(tmp
     assert said(chance + 0.1) == said(1.0) == ""
 
 
+def test_chance_is_among_the_images_of_which_a_label_is_known() -> None:
+    per_class = {"a": {"support": 10, "known": 20}, "b": {"support": 10, "known": 100}, "c": {"support": 0, "known": 0}}
+    scores = of_counts("test", {"per_class": per_class, "images": 100}, 0.2, ())
+    assert "would be 30.0%" in no_better(scores)
+
+
 def test_what_is_said_of_a_mistake_tells_whether_the_label_was_missed() -> None:
     assert "".join(words for words, _ in caption(Mistake("x", "a and b", "b", 0.1, missed=True))) == (
         "a and b: b missed, 10% sure of it"

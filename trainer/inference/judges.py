@@ -71,6 +71,9 @@ class Judge(Protocol):
     def left_out(self, unknown: Mapping[str, int]) -> str:
         """The sentence on classes of a set that the run does not know, and their images."""
 
+    def lacking(self, missing: Sequence[str]) -> str:
+        """The sentence on classes of the run that a set does not have."""
+
     def tell(self, scored: Scored[Any]) -> None:
         """Prints the scores."""
 

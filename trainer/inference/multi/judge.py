@@ -12,7 +12,7 @@ from trainer.inference.multi.answering import answering
 from trainer.inference.multi.compared import BEST, RIGHT, SHARES, answered, validated
 from trainer.inference.multi.scoring import Evaluation, score
 from trainer.inference.multi.selected import figures, mistake, surest_mistakes
-from trainer.inference.multi.telling import left_out, tell
+from trainer.inference.multi.telling import lacking, left_out, tell
 from trainer.inference.multi.words import labels_in_words
 from trainer.inference.multi.written import rows, scores, worth_a_look
 from trainer.inference.saved import SavedRun
@@ -28,6 +28,7 @@ __all__ = [
     "figures",
     "fitted",
     "labels_in_words",
+    "lacking",
     "left_out",
     "mistake",
     "probabilities",

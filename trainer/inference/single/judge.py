@@ -10,7 +10,7 @@ from trainer.inference.saved import SavedRun
 from trainer.inference.single.compared import BEST, RIGHT, SHARES, answered, validated
 from trainer.inference.single.scoring import Evaluation, score
 from trainer.inference.single.selected import figures, mistake, surest_mistakes
-from trainer.inference.single.telling import left_out, tell
+from trainer.inference.single.telling import lacking, left_out, tell
 from trainer.inference.single.written import labels_in_words, rows, scores, worth_a_look
 from trainer.inference.temperature import fitted
 from trainer.task.single import Verdicts
@@ -25,6 +25,7 @@ __all__ = [
     "figures",
     "fitted",
     "labels_in_words",
+    "lacking",
     "left_out",
     "mistake",
     "probabilities",

@@ -164,9 +164,13 @@ def _others(told: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _chance(scores: Scores) -> float:
-    """The mean average precision of a random order: how frequent the labels are; 0 where that is not known."""
-    supports = [each["support"] for each in (scores.per_class or {}).values() if each["support"]]
-    return sum(supports) / len(supports) / scores.images if supports and scores.images else 0.0
+    """The mean average precision of a random order: how frequent the labels are; 0 where that is not known.
+
+    A label is looked for among the images of which it is known: all, as far as earlier releases tell.
+    """
+    told = [each for each in (scores.per_class or {}).values() if each["support"] and each.get("known", scores.images)]
+    shares = [each["support"] / each.get("known", scores.images) for each in told]
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _worst(scores: Scores) -> str:
