@@ -284,6 +284,19 @@ def test_a_label_that_is_wrong_on_purpose_is_found_and_is_the_surest_mistake(
     assert "not looked for" in ended.out and written(tmp_path / "trained_on")["suspect_labels"] == []
 
 
+def test_the_table_of_the_training_is_known_by_its_path_and_no_label_in_it_is_doubted(
+    lights: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    """Control: a copy of it elsewhere."""
+    own = lights.parents[1] / "lights"
+    copied = Path(shutil.copytree(own, tmp_path / "copied"))
+    why_not = []
+    for folder in (own, copied):
+        assert evaluate(lights, f"data.file={folder / 'all.csv'}", f"output={tmp_path / 'out'}").code == 0
+        why_not.append(written(tmp_path / "out")["no_suspects_because"])
+    assert why_not[0].startswith("the model has learnt some of these") and why_not[1] is None
+
+
 def test_classes_with_signs_in_their_names_survive_the_csv(train: Run, evaluate: Run, tmp_path: Path) -> None:
     names = ["?what", "a|b", "=1+1"]
     shown = [dict(zip(names, row.values(), strict=True)) for row in draw(tmp_path, 32)]

@@ -19,10 +19,10 @@ def figures(
 ) -> dict[str, Any]:
     """Plain data for summary.json; nothing in any of it where the answers are not known.
 
-    per_class: name -> average_precision, precision, recall, f1 (None where there is nothing to divide by), support, known
-    and threshold. images: those with a label that is known. micro_f1, macro_f1: over all labels, and the mean of theirs.
-    exact_match: the share of the images all of whose labels are right. A label is answered from its threshold on, which
-    the task says or is chosen in validation.
+    per_class: name -> average_precision, precision, recall, f1 (None where there is nothing to divide by), support,
+    known and threshold. images: those with a label that is known. micro_f1, macro_f1: over all labels, and the mean of
+    theirs. exact_match: the share of the images all of whose labels are right. A label is answered from its threshold
+    on, which the task says or is chosen in validation.
     """
     if answers is None or not answers.images:
         return dict.fromkeys(("per_class", "images", *_TOLD))

@@ -49,8 +49,8 @@ def losses_in(scored: Scored[Evaluation]) -> Ranked:
 
 def cannot_doubt(scored: Scored[Evaluation]) -> str:
     """Why no label can be called wrong, in words; empty where one can. Chance is always the commoner answer."""
-    if scored.has_learnt_the_labels:
-        return "the model has learnt these very labels: say split=val or split=test"
+    if scored.has_learnt:
+        return scored.has_learnt
     there, known = scored.labels > 0, scored.labels >= 0
     said = answered(scored.probabilities, scored.labels, thresholds_in(scored.evaluation))
     right = ((said == there) & known).sum() / known.sum()
