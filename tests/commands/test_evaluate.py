@@ -314,6 +314,24 @@ def test_an_ensemble_answers_by_the_mean_and_stands_beside_its_members(
     assert found["loss"] is None and "together" in ended.out
 
 
+def test_ensembles_of_other_members_lie_apart_and_the_same_one_takes_its_own_place(
+    train: Run, evaluate: Run, tmp_path: Path
+) -> None:
+    for number in range(3):
+        train(f"name=m{number}", "epochs=1", f"seed={number}")
+    first, second, third = (tmp_path / "outputs" / f"m{number}" for number in range(3))
+    for other in (second, third, second):
+        assert evaluate(first, other, "split=test").code == 0
+    found = {each.name: written(each)["runs"][1]["path"] for each in (first / "evaluation").iterdir()}
+    assert found == {"ensemble-test": str(second), "ensemble-test-2": str(third)}
+
+
+def test_a_threshold_for_one_label_a_picture_is_refused_in_a_line(coloured: Path, evaluate: Run) -> None:
+    ended = evaluate(coloured, "threshold=0.5")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith("threshold: where each picture has one label")
+
+
 def test_members_that_would_see_other_images_or_know_other_classes_are_refused(
     train: Run, evaluate: Run, tmp_path: Path
 ) -> None:

@@ -154,7 +154,7 @@ def test_another_table_is_matched_by_name_and_what_is_unknown_is_left_out(
     ended = evaluate(lights, *words, f"output={tmp_path / 'out'}")
     assert ended.code == 0, ended.err
     assert "classes that the run does not know, left out of the scores: white (8 images)" in ended.out
-    assert "classes of the run that these pictures do not have: red" in ended.out
+    assert "classes of the run that these pictures do not have, not scored: red" in ended.out
     found, (_, *table_rows) = written(tmp_path / "out"), rows(tmp_path / "out")
     assert found["unknown_classes"] == {"white": 8} and found["missing_classes"] == ["red"]
     assert [found["per_class"][name]["support"] for name in LIGHTS] == [8, 4, 0]
@@ -232,6 +232,37 @@ def test_weights_alone_and_an_exported_folder_answer_from_the_thresholds_of_the_
     assert found[0] == found[1] == found[2] and found[0]["thresholds"] != [0.5] * 3
 
 
+def test_one_threshold_stands_in_place_of_those_of_all_labels_and_its_scores_lie_apart(
+    lights: Path, evaluate: Run
+) -> None:
+    ended = evaluate(lights)
+    own, page = written(lights / "evaluation" / "val"), lights / "report.html"
+    drawn = page.read_bytes() if page.exists() else b""
+    ended = evaluate(lights, "threshold=0.9")
+    assert ended.code == 0, ended.err
+    found, (_, *table) = (read(lights / "evaluation" / "val-threshold-0.9") for read in (written, rows))
+    assert found["thresholds"] == [0.9] * 3 != own["thresholds"] and (found["threshold"], own["threshold"]) == (
+        0.9,
+        None,
+    )
+    for row in table:
+        assert split(row[2])[0] == {name for name, share in zip(LIGHTS, row[3:], strict=True) if float(share) >= 0.9}
+    assert found["map"] == own["map"] and written(lights / "evaluation" / "val") == own
+    assert (page.read_bytes() if page.exists() else b"") == drawn
+
+
+def test_weights_without_a_validation_are_scored_from_one_half_on_and_say_so(
+    lights: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    last = lights / "checkpoints" / "last.pt"
+    said = f"{last} tells of no validation to choose thresholds by: each label has 0.5."
+    for runs in ([last], [lights, last]):
+        ended = evaluate(*runs, f"output={tmp_path}")
+        assert ended.out.count("tells of no validation") == 1 and said in ended.out
+        assert said in written(tmp_path)["notes"]
+    assert said not in evaluate(last, "threshold=0.4", f"output={tmp_path}").out
+
+
 @pytest.mark.parametrize("tta", ["flip", "crops"])
 def test_several_looks_are_scored_under_their_own_name(lights: Path, evaluate: Run, tta: str) -> None:
     ended = evaluate(lights, f"tta={tta}")
@@ -257,6 +288,19 @@ def test_a_label_that_is_wrong_on_purpose_is_found_and_is_the_surest_mistake(
     assert f"{suspect['path']}: green not labelled, and probably there" in ended.out
     ended = evaluate(lights, "split=train", f"output={tmp_path / 'trained_on'}")
     assert "not looked for" in ended.out and written(tmp_path / "trained_on")["suspect_labels"] == []
+
+
+def test_the_table_of_the_training_is_known_by_its_path_and_no_label_in_it_is_doubted(
+    lights: Path, evaluate: Run, tmp_path: Path
+) -> None:
+    """Control: a copy of it elsewhere."""
+    own = lights.parents[1] / "lights"
+    copied = Path(shutil.copytree(own, tmp_path / "copied"))
+    why_not = []
+    for folder in (own, copied):
+        assert evaluate(lights, f"data.file={folder / 'all.csv'}", f"output={tmp_path / 'out'}").code == 0
+        why_not.append(written(tmp_path / "out")["no_suspects_because"])
+    assert why_not[0].startswith("the model has learnt some of these") and why_not[1] is None
 
 
 def test_classes_with_signs_in_their_names_survive_the_csv(train: Run, evaluate: Run, tmp_path: Path) -> None:
@@ -305,6 +349,14 @@ def test_only_labels_that_are_scored_count_in_a_comparison() -> None:
         "2.png": ("no label", "no label"),
         "3.png": ("", ""),
     }
+
+
+def test_a_class_that_is_called_no_label_is_not_taken_for_having_none() -> None:
+    from trainer.inference.multi.compared import answered
+
+    table = [["path", "labels", "prediction", "ant", "no label"], ["1.png", "no label", ""], ["2.png", "", ""]]
+    (label, answer), (none, said_none) = answered(table, {"missing_classes": []}).values()
+    assert label != answer == none == said_none == "no label"
 
 
 def test_a_sweep_ranks_its_runs_by_mean_average_precision(train: Run, tmp_path: Path) -> None:

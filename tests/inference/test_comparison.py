@@ -66,6 +66,25 @@ def test_the_outcome_is_told_in_words():
     assert "p < 0.001" in clear.sentence
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 30))
+def test_no_interval_is_told_that_denies_what_the_test_says(only_first, only_second, both):
+    (result,) = differences(runs(both, only_first, only_second, 1))
+    if only_first != only_second and result.interval[0] * result.interval[1] > 0:
+        assert (
+            ("95% interval" in result.sentence) == ("is more than noise" in result.sentence) == result.more_than_noise
+        )
+
+
+def test_of_few_images_it_is_told_that_they_are_too_few():
+    (one,) = differences(runs(4, 0, 3, 0))
+    assert one.interval[1] < 0
+    assert one.sentence == (
+        "outputs/b is 42.86 points of accuracy above outputs/a, on 7 images: too few to tell that from noise "
+        "(McNemar's test, p = 0.250)."
+    )
+
+
 def test_runs_that_are_right_equally_often_are_told_so():
     (same,) = differences(runs(9, 0, 0, 1))
     assert same.sentence == "outputs/a and outputs/b are right on equally many of 10 images, on the same ones."

@@ -13,8 +13,10 @@ from shared import Ended
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from trainer.engine.checkpoint import Checkpoints
+from trainer.inference.multi import selected as several_labels
 from trainer.inference.single.selected import figures, surest_mistakes
-from trainer.task.single import Collector, Verdicts
+from trainer.task import multi as several
+from trainer.task.single import SINGLE, Collector, Verdicts
 
 CLASSES = ["ants", "bees", "wasps"]
 
@@ -55,7 +57,23 @@ def test_the_pairs_that_are_confused_most_come_first_and_are_told_of_many_classe
 
 def test_the_surest_mistakes_are_wrong_and_labelled_and_come_surest_first() -> None:
     answers = answers_of([0, 0, -1, 1, 2], [1, 0, 1, 2, 0], [0.6, 0.99, 0.98, 0.9, 0.7])
-    assert surest_mistakes(answers, 2) == [3, 4]
+    assert surest_mistakes(answers, SINGLE, None, 2) == [(3, 2), (4, 0)]
+
+
+def test_labels_are_mistaken_by_the_thresholds_of_the_validation_and_those_far_beyond_them_first() -> None:
+    """Control: with 0.5 for all, other labels are mistakes."""
+    validation = several.Verdicts(torch.tensor([[1, 1], [0, 0]]).to(torch.int8), torch.tensor([[0.3, 0.9], [0.1, 0.7]]))
+    labels = torch.tensor([[1, 0], [0, 0], [1, 1], [-1, -1], [0, -1]]).to(torch.int8)
+    probabilities = torch.tensor([[0.4, 0.6], [0.3, 0.1], [0.05, 0.7], [0.9, 0.9], [0.6, 0.9]])
+    answers = several.Verdicts(labels, probabilities)
+    # The thresholds are 0.2 and 0.8. Image 2: the first label has gone 3/4 of the way to 0, the second 1/8.
+    found = several_labels.surest_mistakes(answers, several.Multi(), validation, 9)
+    assert found == [(2, 0), (4, 0), (1, 0)]
+    told = several_labels.mistake(answers, *found[0], ["ants", "bees"], "c.png")
+    assert (told.label, told.prediction, told.missed) == ("ants and bees", "ants", True)
+    assert several_labels.surest_mistakes(answers, several.Multi(), validation, 1) == [(2, 0)]
+    at_half = several_labels.surest_mistakes(answers, several.Multi(0.5), validation, 9)
+    assert {place for place, _ in at_half} == {0, 2, 4}
 
 
 def test_the_collector_gives_what_it_was_given_in_order() -> None:

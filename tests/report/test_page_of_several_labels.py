@@ -96,8 +96,10 @@ def test_training_images_and_mistakes_are_told_with_all_their_labels(run: Path) 
     assert any(len(sample.label.split(", ")) > 1 for sample in pictures.samples)
     assert any("%" in words and " + " in words for sample in pictures.samples for _, words in sample.cells)
     assert pictures.mistakes and all(mistake.picture and mistake.map for mistake in pictures.mistakes)
+    figures = json.loads((run / "summary.json").read_text())["per_class"]
     for mistake in pictures.mistakes:
-        assert (mistake.prediction in mistake.label) == mistake.missed == (mistake.probability < 0.5)
+        is_said = mistake.probability >= figures[mistake.prediction]["threshold"]
+        assert (mistake.prediction in mistake.label) == mistake.missed != is_said
 
 
 def test_the_run_closes_with_the_score_in_whole_words(train: Callable[..., Ended]) -> None:
@@ -114,7 +116,7 @@ def test_the_page_is_drawn_again_from_records_with_what_an_evaluation_says(run: 
     assert "It gets every label right on 24 of 40 test pictures; it most often sees “dog” where it is not." in text
     assert "expect a mean average precision of 81.0 to 93.0% (95%)" in text
     assert "cat and dog: dog missed, 3% sure of it" in text and "no label: cat said too, 97% sure of it" in text
-    assert "It is too unsure: on average 70% sure whether a label is there, and right in 80%." in text
+    assert "Its probabilities are too high: a label has 40.0% on average, and is there in 35.0%." in text
 
 
 def test_the_sentence_says_how_often_every_label_is_right_and_what_is_wrong_most_often(tmp_path: Path) -> None:
@@ -146,6 +148,12 @@ def test_a_random_order_has_the_mean_average_precision_that_is_called_chance(tmp
     chance = float(np.mean(found))
     assert "no better than chance" in said(chance - 0.02) and "hardly better than chance" in said(chance + 0.03)
     assert said(chance + 0.1) == said(1.0) == ""
+
+
+def test_chance_is_among_the_images_of_which_a_label_is_known() -> None:
+    per_class = {"a": {"support": 10, "known": 20}, "b": {"support": 10, "known": 100}, "c": {"support": 0, "known": 0}}
+    scores = of_counts("test", {"per_class": per_class, "images": 100}, 0.2, ())
+    assert "would be 30.0%" in no_better(scores)
 
 
 def test_what_is_said_of_a_mistake_tells_whether_the_label_was_missed() -> None:

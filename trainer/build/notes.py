@@ -70,6 +70,7 @@ def resolution(labels: Tensor, task: Task) -> tuple[str, ...]:
         return (f"Validation has no {what}: every epoch scores 0. Label some, or validate on another part.",)
     if count >= _FINE:
         return ()
-    one = f"one is {100 / count:.3g} % of the {task.right_in_words}"
-    images = f"only {count} labelled image{'s' * (count > 1)}, of which {one}"
-    return (f"Validation has {images}: smaller differences between epochs or runs say nothing. More images tell more.",)
+    few = f"Validation has only {count} labelled image{'s' * (count > 1)}"
+    is_share = task.right_in_words == task.score_in_words  # else no image has a share of its own in the score
+    less = f", of which one is {100 / count:.3g} % of the {task.score_in_words}: smaller" if is_share else ": small"
+    return (f"{few}{less} differences between epochs or runs say nothing. More images tell more.",)

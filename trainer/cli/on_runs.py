@@ -40,6 +40,7 @@ ON_RUNS: dict[str, OnRuns] = {
             "split": "which part of the pictures; without it the run's own val, or all of another set",
             "output=FOLDER": "where the scores go; without it evaluation/ in the folder of the first run",
             "tta": _TTA,
+            "threshold": "with several labels: all are answered from this probability on, not each from its own",
             "device": "what computes; without it what the run was trained on, if that is here",
             **_PLUGINS,
         },

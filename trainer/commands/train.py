@@ -147,7 +147,7 @@ def _run(
     _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves, task))
     if config.settings.report:
         part, said = ("validation", verdicts) if test is None else ("test", test.verdicts)
-        _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said))
+        _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said, verdicts))
     for line in closing(summary, folder):
         screen.say(line)
 

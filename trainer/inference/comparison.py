@@ -49,10 +49,14 @@ class Difference:
         better, worse, sign = (self.first, self.second, 1) if self.accuracy > 0 else (self.second, self.first, -1)
         low, high = sorted(round(100 * sign * bound, 2) + 0.0 for bound in self.interval)  # + 0: no -0.00
         chance = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
+        above = f"{better} is {100 * abs(self.accuracy):.2f} points of {self.what} above {worse}"
+        if (
+            low > 0 and not self.more_than_noise
+        ):  # the interval would deny it: of few images resampling knows too little
+            return f"{above}, on {self.images:,} images: too few to tell that from noise (McNemar's test, {chance})."
         return (
-            f"{better} is {100 * abs(self.accuracy):.2f} points of {self.what} above {worse} (95% interval {low:.2f} "
-            f"to {high:.2f}, {self.images:,} images): the difference is {'' if self.more_than_noise else 'not '}more "
-            f"than noise (McNemar's test, {chance})."
+            f"{above} (95% interval {low:.2f} to {high:.2f}, {self.images:,} images): the difference is "
+            f"{'' if self.more_than_noise else 'not '}more than noise (McNemar's test, {chance})."
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from trainer.engine.device import choose_device, make_repeatable
 from trainer.errors import ConfigError, some
 from trainer.feed.pack import Progress
+from trainer.inference.answering import answering_of
 from trainer.inference.answers import answers
 from trainer.inference.ensemble import ensemble
 from trainer.inference.judges import Judge, judge_of
@@ -27,16 +28,20 @@ def evaluate_runs(
     tta: Tta,
     device: str | None,
     progress: Progress,
+    threshold: float | None = None,
 ) -> Scored[Any]:
     """The scores of a run, or of several and of the mean of their probabilities, on the pictures that the words name.
 
-    device: None is that of the first run's config, where this machine has it. Raises ConfigError, DataError or
+    device: None is that of the first run's config, where this machine has it. threshold: from which on all labels are
+    answered where a picture may have several; None: each from the runs' own. Raises ConfigError, DataError or
     CheckpointError in one line before anything is computed, if members know other classes or would see other images.
     """
     _check_tasks(runs)
+    judge = judge_of(runs[0].task)
+    if threshold is not None and judge.NO_THRESHOLD:
+        raise ConfigError(f"threshold: {judge.NO_THRESHOLD}. Leave it out.")
     together = ensemble([(str(run.path), run.classes) for run in runs])
     sets = [labelled(run, words, split, _size(run, tta)) for run in runs]
-    judge = judge_of(runs[0].task)
     _check_same(runs, sets, judge)
     chosen = _device(runs[0], device)
     make_repeatable(chosen)
@@ -52,13 +57,16 @@ def evaluate_runs(
         found_here = judge.fitted(runs[0], probabilities, labels) if is_validation and (labels >= 0).any() else None
         temperature = found_here or read_temperature(runs[0])
     members = [
-        judge.evaluation([run], found.probabilities, pictures.match.labels(pictures.labels.numpy()), found.loss, None)
+        judge.evaluation(
+            [run], found.probabilities, pictures.match.labels(pictures.labels.numpy()), found.loss, None, threshold
+        )
         for run, pictures, found in zip(runs, sets, each, strict=True)
         if several
     ]
     loss, divisor = None if several else each[0].loss, temperature.temperature if temperature else None
-    whole = judge.evaluation(runs, probabilities, labels, loss, divisor)
+    whole = judge.evaluation(runs, probabilities, labels, loss, divisor, threshold)
     notes = [note for pictures, found in zip(sets, each, strict=True) for note in (*pictures.notes, found.note)]
+    notes += [answering_of(run, threshold).note for run in runs]
     return Scored(
         runs=tuple(runs),
         pictures=first,
@@ -71,6 +79,7 @@ def evaluate_runs(
         fitted=found_here,
         notes=tuple(dict.fromkeys(filter(None, notes))),
         objective=None if several else each[0].objective,
+        threshold=threshold,
     )
 
 

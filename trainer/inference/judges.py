@@ -26,6 +26,8 @@ class Judge(Protocol):
     """The heading of the share of the images that are answered rightly."""
     BEST: str
     """'is right most often': of the run with the greatest such share."""
+    NO_THRESHOLD: str
+    """Why nobody can say from which probability on a label is answered, in words; empty where one can."""
 
     def figures(self, answers: Any, classes: Sequence[str], task: Any, validation: Any) -> dict[str, Any]:
         """Plain data for summary.json, class by class; nothing in any of it where the answers are None.
@@ -33,10 +35,13 @@ class Judge(Protocol):
         validation: what the same weights answered in validation, where thresholds are chosen.
         """
 
-    def surest_mistakes(self, answers: Any, most: int) -> list[int]:
-        """Images that were answered wrongly, as places in their part, surest first."""
+    def surest_mistakes(self, answers: Any, task: Any, validation: Any, most: int) -> list[tuple[int, int]]:
+        """Images that were answered wrongly, surest first: places in their part, each with that of the wrong class.
 
-    def mistake(self, answers: Any, place: int, classes: Sequence[str], path: str) -> Mistake:
+        validation: as `figures` has it.
+        """
+
+    def mistake(self, answers: Any, place: int, wrong: int, classes: Sequence[str], path: str) -> Mistake:
         """One of them for a page, without its picture."""
 
     def probabilities(self, logits: Tensor, verdicts: Any) -> NDArray[np.float64]:
@@ -49,9 +54,11 @@ class Judge(Protocol):
         labels: NDArray[Any],
         loss: float | None,
         temperature: float | None,
+        threshold: float | None,
     ) -> Any:
         """The scores of a run's probabilities, or of several runs' means, among the first run's classes.
 
+        threshold: of all labels, in place of the runs' own; None where the task has none.
         Raises DataError if no image has a label, TrainerError if a probability is no number.
         """
 
@@ -63,6 +70,9 @@ class Judge(Protocol):
 
     def left_out(self, unknown: Mapping[str, int]) -> str:
         """The sentence on classes of a set that the run does not know, and their images."""
+
+    def lacking(self, missing: Sequence[str]) -> str:
+        """The sentence on classes of the run that a set does not have."""
 
     def tell(self, scored: Scored[Any]) -> None:
         """Prints the scores."""

@@ -42,6 +42,8 @@ class Labelled:
     """What they are called, in a file's name too: the part, or the other set."""
     is_own: bool
     """Whether they are a part of the data that the run was trained with."""
+    has_trained_on: bool
+    """Whether the run was trained on some of them, as far as their place tells."""
     place: str
     """The whole path of the folder or table that they come from, or the name of a set that has none."""
     config: Config
@@ -97,6 +99,7 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, size: Siz
     if split and split not in parts:
         has = " and ".join(f"split={part}" for part in parts)
         raise ConfigError(f"split={split}: {_told(config)} has no such part. It has {has}.")
+    chosen = {part: parts[part] for part in wanted if part in parts}
     match = match_classes(source.classes, run.classes)
     if len(match.missing) == len(run.classes):
         raise DataError(
@@ -106,10 +109,11 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, size: Siz
     found = Labelled(
         name=str(wanted[0]) if is_own else _name(config, split),
         is_own=is_own,
+        has_trained_on="train" in chosen and (is_own or _place(config) == _own_place(run)),
         place=str(_place(config)),
         config=config,
         source=source,
-        parts={part: parts[part] for part in wanted if part in parts},
+        parts=chosen,
         match=match,
         training_labels=None,
         notes=_other_notes(source) if not is_own else _own_notes(run, source) if size is None else (),
@@ -257,8 +261,17 @@ def _name(config: Config, split: Split | None) -> str:
 def _place(config: Config) -> Path:
     """Where the set lies; its name where it lies nowhere."""
     data = config.parts["data"]
-    place = data.options.get("file") or data.options.get("root")
-    return Path(str(place)).expanduser().resolve() if place else Path(data.name)
+    return _path_in(data.options) or Path(data.name)
+
+
+def _own_place(run: SavedRun) -> Path | None:
+    """Where the run's own data lie; None where they lie nowhere, or that is not known."""
+    return _path_in(_stored_data(run))
+
+
+def _path_in(options: Mapping[str, Any]) -> Path | None:
+    place = options.get("file") or options.get("root")
+    return Path(str(place)).expanduser().resolve() if place else None
 
 
 def _key(word: str) -> str:

@@ -45,7 +45,7 @@ class SavedRun:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     precision: str
-    """fp32 | bf16 | fp16: what the scores of its training were computed in."""
+    """fp32 | tf32 | bf16 | fp16: what the scores of its training were computed in."""
     weights: Mapping[str, Tensor]
     epoch: int
     sha256: str

@@ -63,6 +63,8 @@ class Scored(Generic[Found]):
     notes: tuple[str, ...]
     objective: float | None = None
     """What the training of one run made small, on these pictures; None where it cannot be worked out."""
+    threshold: float | None = None
+    """From which on all labels were answered, where one was said for them."""
 
     @property
     def task(self) -> Task:
@@ -70,9 +72,13 @@ class Scored(Generic[Found]):
         return self.runs[0].task
 
     @property
-    def has_learnt_the_labels(self) -> bool:
-        """Whether the very labels are among those that the runs were trained on."""
-        return self.pictures.is_own and "train" in self.pictures.parts
+    def has_learnt(self) -> str:
+        """That the runs were trained on some of the very labels, in words; empty where that is not known."""
+        if not self.pictures.has_trained_on:
+            return ""
+        if self.pictures.is_own:
+            return "the model has learnt these very labels: say split=val or split=test"
+        return "the model has learnt some of these: without words on data it is scored on those that were held out"
 
     @property
     def unknown(self) -> dict[str, int]:

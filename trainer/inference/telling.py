@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trainer.errors import some, visible
+from trainer.errors import visible
 from trainer.inference.judges import judge_of
 from trainer.inference.scored import Scored
 
@@ -27,7 +27,7 @@ def _unmatched(scored: Scored[Any]) -> Iterator[str]:
     if unknown:
         yield judge_of(scored.task).left_out(unknown)
     if missing:
-        yield f"classes of the run that these pictures do not have: {some(missing)}"
+        yield judge_of(scored.task).lacking(missing)
 
 
 def names_of(paths: Sequence[object]) -> str:

@@ -21,25 +21,29 @@ LEFT_OUT = "left_out.txt"
 def output_of(scored: Scored[Any], output: str | None) -> Path:
     """The folder to write into: the one that is said, or that of the part among the first run's evaluations.
 
-    It has a number where another set of the same name was scored before.
+    It has a number where another set of the same name was scored before, or with other members.
     """
     if output is not None:
         return Path(output).expanduser()
     name = scored.pictures.name if scored.tta == "none" else f"{scored.pictures.name}-{scored.tta}"
+    if scored.threshold is not None:
+        name += f"-threshold-{scored.threshold:g}"
     folder = evaluations_of(scored.runs[0]) / (f"ensemble-{name}" if scored.members else name)
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
     return next(each for each in chain([folder], numbered) if not _is_of_others(each, scored))
 
 
 def _is_of_others(folder: Path, scored: Scored[Any]) -> bool:
-    """Whether the scores of other pictures lie there."""
+    """Whether the scores of other pictures lie there, or those of other runs together."""
     try:
         before = read_json(folder / "evaluation.json")
     except CheckpointError:  # damaged: nobody reads it
         return False
     ours = scored.pictures
     are_ours = before.get("own_data") == ours.is_own and (ours.is_own or before.get("pictures") == ours.place)
-    return bool(before) and not are_ours
+    members = {Path(run["path"]).resolve() for run in before.get("runs", ())}
+    by_ours = not scored.members or members == {run.path.resolve() for run in scored.runs}
+    return bool(before) and not (are_ours and by_ours)
 
 
 def check_writable(folder: Path) -> None:
@@ -74,6 +78,7 @@ def plain(scored: Scored[Any]) -> dict[str, Any]:
         "own_data": scored.pictures.is_own,
         "pictures": scored.pictures.place,
         "tta": scored.tta,
+        "threshold": scored.threshold,
         "engine": scored.engine,
         "runs": [_about(scored, place) for place in range(len(scored.runs))],
         "epoch": scored.runs[0].epoch,

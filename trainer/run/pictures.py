@@ -23,34 +23,38 @@ from trainer.task.task import Verdicts
 _SAMPLES = 6
 
 
-def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None) -> None:
-    """Writes report.html, and the pictures in it for when it is drawn again. part, answers: as `pictures_of` has them.
+def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None, validation: Verdicts | None) -> None:
+    """Writes report.html, and the pictures in it for when it is drawn again. part and so on: as `pictures_of` has them.
 
     The model takes the best weights, where there are any.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     if checkpoints.has_best:
         job.state.model.load_state_dict(checkpoints.load_best()["model"])
-    pictures = pictures_of(job, part, answers)
+    pictures = pictures_of(job, part, answers, validation)
     write_pictures(folder.pictures, pictures)
     write_run_page(facts_of(folder), pictures, folder.report)
 
 
-def pictures_of(job: Job, part: str, answers: Verdicts | None) -> Pictures:
-    """The pictures for the page. part: validation | test; answers: those of the weights that the model holds, on it."""
+def pictures_of(job: Job, part: str, answers: Verdicts | None, validation: Verdicts | None) -> Pictures:
+    """The pictures for the page. part: validation | test; answers: those of the weights that the model holds, on it.
+
+    validation: theirs in validation, where thresholds are chosen.
+    """
     batches = job.test_batches if part == "test" else job.val_batches
-    mistakes = () if answers is None or batches is None else _mistakes(job, batches, answers)
+    mistakes = () if answers is None or batches is None else _mistakes(job, batches, answers, validation)
     headings, samples = _samples(job)
     return Pictures(headings, samples, part, mistakes)
 
 
-def _mistakes(job: Job, batches: EvalBatches, answers: Verdicts) -> tuple[Mistake, ...]:
-    judge, classes = judge_of(job.recipe.criterion.task), job.about["classes"]
-    places = judge.surest_mistakes(answers, MOST)
-    if not places:
+def _mistakes(job: Job, batches: EvalBatches, answers: Verdicts, validation: Verdicts | None) -> tuple[Mistake, ...]:
+    task, classes = job.recipe.criterion.task, job.about["classes"]
+    judge = judge_of(task)
+    found = judge.surest_mistakes(answers, task, validation, MOST)
+    if not found:
         return ()
-    told = [judge.mistake(answers, place, classes, batches.store.keys[place]) for place in places]
-    images = batches.transform(batches.upload(_pixels(batches.store, torch.tensor(places))))
+    told = [judge.mistake(answers, place, wrong, classes, batches.store.keys[place]) for place, wrong in found]
+    images = batches.transform(batches.upload(_pixels(batches.store, torch.tensor([place for place, _ in found]))))
     return with_pictures(job.state.model, images, job.normalisation, told, classes)
 
 

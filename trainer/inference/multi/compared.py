@@ -54,4 +54,6 @@ def _pair(shown: frozenset[str], said: frozenset[str], scored: frozenset[str]) -
 
 
 def _told(names: Iterable[str]) -> str:
-    return joined(sorted(names)) or NO_LABEL
+    r"""In a cell that has no other meaning: a class may be called as having none is, and then it has a \ before it."""
+    cell = joined(sorted(names))
+    return f"\\{cell}" if cell == NO_LABEL else cell or NO_LABEL

@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.inference.ensemble import ensemble
+from trainer.inference.multi.answering import answering
 from trainer.inference.multi.compared import BEST, RIGHT, SHARES, answered, validated
 from trainer.inference.multi.scoring import Evaluation, score
 from trainer.inference.multi.selected import figures, mistake, surest_mistakes
-from trainer.inference.multi.telling import left_out, tell
+from trainer.inference.multi.telling import lacking, left_out, tell
 from trainer.inference.multi.words import labels_in_words
 from trainer.inference.multi.written import rows, scores, worth_a_look
 from trainer.inference.saved import SavedRun
-from trainer.inference.thresholds import thresholds_of
 from trainer.task.multi import Verdicts
 
 __all__ = [
     "BEST",
+    "NO_THRESHOLD",
     "RIGHT",
     "SHARES",
     "answered",
@@ -27,6 +28,7 @@ __all__ = [
     "figures",
     "fitted",
     "labels_in_words",
+    "lacking",
     "left_out",
     "mistake",
     "probabilities",
@@ -37,6 +39,9 @@ __all__ = [
     "validated",
     "worth_a_look",
 ]
+
+
+NO_THRESHOLD = ""
 
 
 def probabilities(logits: Tensor, verdicts: Verdicts) -> NDArray[np.float64]:
@@ -50,13 +55,14 @@ def evaluation(
     labels: NDArray[Any],
     loss: float | None,
     temperature: float | None,
+    threshold: float | None,
 ) -> Evaluation:
     """The scores of probabilities (N, C) on images with labels (N, C).
 
-    Labels are answered from the runs' own thresholds on; several runs together from the mean of these.
+    Labels are answered from the runs' own thresholds on, several runs together from the mean of these; or all from one.
     """
     together = ensemble([(str(run.path), run.classes) for run in runs])
-    (thresholds,) = together.mean([thresholds_of(run)[None] for run in runs])
+    (thresholds,) = together.mean([answering(run, threshold).thresholds[None] for run in runs])
     return score(probabilities, labels, runs[0].classes, thresholds, loss=loss)
 
 

@@ -32,6 +32,8 @@ class LabelScores:
     """The harmonic mean of the two, 0 where they have no image in common."""
     support: int
     """Images with it."""
+    known: int
+    """Images of which it is known whether they have it."""
     threshold: float
     """The probability from which on it is answered."""
 
@@ -140,7 +142,7 @@ def label_scores(
 ) -> tuple[LabelScores, ...]:
     """Of each label. Shapes as above."""
     said, there = answered(probabilities, labels, thresholds), labels > 0
-    counts = zip(*((each.sum(axis=0).tolist()) for each in (said & there, said, there)), strict=True)
+    counts = zip(*((each.sum(axis=0).tolist()) for each in (said & there, said, there, labels >= 0)), strict=True)
     precisions = average_precisions(torch.from_numpy(probabilities), torch.from_numpy(labels)).tolist()
     return tuple(
         LabelScores(
@@ -149,9 +151,10 @@ def label_scores(
             _share(hits, support),
             _share(2 * hits, answers + support),
             support,
+            known,
             threshold,
         )
-        for average_precision, (hits, answers, support), threshold in zip(
+        for average_precision, (hits, answers, support, known), threshold in zip(
             precisions, counts, thresholds.tolist(), strict=True
         )
     )
@@ -162,6 +165,19 @@ def answered(
 ) -> NDArray[np.bool_]:
     """(N, C): which labels are answered, of those that are known."""
     return np.asarray((probabilities >= thresholds) & (labels >= 0))
+
+
+def beyond(
+    probabilities: NDArray[np.float64], labels: NDArray[Any], thresholds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N, C): how surely each label is answered wrongly; -1 where it is right, or not known.
+
+    The share of the way that its probability has gone from its threshold to the answer's end: 0 if missed, 1 if said.
+    """
+    there, known, said = labels > 0, labels >= 0, answered(probabilities, labels, thresholds)
+    way = np.where(said, 1 - thresholds, thresholds)
+    gone = np.divide(np.abs(probabilities - thresholds), way, out=np.ones_like(way), where=way > 0)
+    return np.where((said != there) & known, gone, -1.0)
 
 
 def surprises_of(probabilities: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """An evaluation for a person, where each picture has several labels, or none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +32,11 @@ def left_out(unknown: Mapping[str, int]) -> str:
     """That there are such classes, with the images that have them, which the run does not know."""
     told = [f"{name} ({count:,} image{'s' * (count != 1)})" for name, count in unknown.items()]
     return f"classes that the run does not know, left out of the scores: {some(told)}"
+
+
+def lacking(missing: Sequence[str]) -> str:
+    """That there are such classes, which a set does not have: whether its pictures show them is unknown."""
+    return f"classes of the run that these pictures do not have, not scored: {some(missing)}"
 
 
 def _members(scored: Scored[Evaluation]) -> Table:

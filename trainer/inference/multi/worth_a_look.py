@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.inference.mistakes import Ranked, doubtful_labels, highest_losses
-from trainer.inference.multi.scoring import Evaluation, answered, losses_of
+from trainer.inference.multi.scoring import Evaluation, answered, beyond, losses_of
 from trainer.inference.scored import MOST_SHOWN, Scored
 
 _TRUSTED = 0.5
@@ -35,11 +35,9 @@ def answers_of(scored: Scored[Evaluation]) -> NDArray[np.bool_]:
 
 def mistakes_of(scored: Scored[Evaluation]) -> list[tuple[int, int]]:
     """Image and label of the answers that are wrong, surest first: said though not there, or missed."""
-    there, known = scored.labels > 0, scored.labels >= 0
-    said = answered(scored.probabilities, scored.labels, thresholds_in(scored.evaluation))
-    images, labels = np.nonzero((said != there) & known)
-    sure = np.abs(scored.probabilities - there)[images, labels]
-    chosen = np.argsort(-sure, kind="stable")[:MOST_SHOWN]
+    sure = beyond(scored.probabilities, scored.labels, thresholds_in(scored.evaluation))
+    images, labels = np.nonzero(sure >= 0)
+    chosen = np.argsort(-sure[images, labels], kind="stable")[:MOST_SHOWN]
     return list(zip(images[chosen].tolist(), labels[chosen].tolist(), strict=True))
 
 
@@ -51,8 +49,8 @@ def losses_in(scored: Scored[Evaluation]) -> Ranked:
 
 def cannot_doubt(scored: Scored[Evaluation]) -> str:
     """Why no label can be called wrong, in words; empty where one can. Chance is always the commoner answer."""
-    if scored.has_learnt_the_labels:
-        return "the model has learnt these very labels: say split=val or split=test"
+    if scored.has_learnt:
+        return scored.has_learnt
     there, known = scored.labels > 0, scored.labels >= 0
     said = answered(scored.probabilities, scored.labels, thresholds_in(scored.evaluation))
     right = ((said == there) & known).sum() / known.sum()

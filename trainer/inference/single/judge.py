@@ -10,13 +10,14 @@ from trainer.inference.saved import SavedRun
 from trainer.inference.single.compared import BEST, RIGHT, SHARES, answered, validated
 from trainer.inference.single.scoring import Evaluation, score
 from trainer.inference.single.selected import figures, mistake, surest_mistakes
-from trainer.inference.single.telling import left_out, tell
+from trainer.inference.single.telling import lacking, left_out, tell
 from trainer.inference.single.written import labels_in_words, rows, scores, worth_a_look
 from trainer.inference.temperature import fitted
 from trainer.task.single import Verdicts
 
 __all__ = [
     "BEST",
+    "NO_THRESHOLD",
     "RIGHT",
     "SHARES",
     "answered",
@@ -24,6 +25,7 @@ __all__ = [
     "figures",
     "fitted",
     "labels_in_words",
+    "lacking",
     "left_out",
     "mistake",
     "probabilities",
@@ -34,6 +36,9 @@ __all__ = [
     "validated",
     "worth_a_look",
 ]
+
+
+NO_THRESHOLD = "where each picture has one label, the likeliest class is the answer, and no threshold decides"
 
 
 def probabilities(logits: Tensor, verdicts: Verdicts) -> NDArray[np.float64]:
@@ -47,6 +52,7 @@ def evaluation(
     labels: NDArray[np.int64],
     loss: float | None,
     temperature: float | None,
+    threshold: float | None,
 ) -> Evaluation:
-    """The scores of probabilities (N, C) on images with labels (N,)."""
+    """The scores of probabilities (N, C) on images with labels (N,). No threshold decides."""
     return score(probabilities, labels, runs[0].classes, loss=loss, temperature=temperature)

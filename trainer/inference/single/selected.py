@@ -41,18 +41,20 @@ def figures(
     }
 
 
-def surest_mistakes(answers: Verdicts, most: int) -> list[int]:
-    """The images that were answered wrongly with the highest probability, as places in their part, surest first."""
+def surest_mistakes(answers: Verdicts, task: Task, validation: Verdicts | None, most: int) -> list[tuple[int, int]]:
+    """The images that were answered wrongly with the highest probability, and these answers, as places.
+
+    task, validation: no threshold decides.
+    """
     wrong = (answers.labels >= 0) & (answers.answers != answers.labels)
     places = np.flatnonzero(wrong.numpy())
     order = np.argsort(-answers.probabilities.numpy()[places], kind="stable")
-    return [int(place) for place in places[order][:most]]
+    return [(int(place), int(answers.answers[place])) for place in places[order][:most]]
 
 
-def mistake(answers: Verdicts, place: int, classes: Sequence[str], path: str) -> Mistake:
+def mistake(answers: Verdicts, place: int, wrong: int, classes: Sequence[str], path: str) -> Mistake:
     """One of them for a page, without its picture."""
-    label, answer = (classes[int(column[place])] for column in (answers.labels, answers.answers))
-    return Mistake(path, label, answer, float(answers.probabilities[place]))
+    return Mistake(path, classes[int(answers.labels[place])], classes[wrong], float(answers.probabilities[place]))
 
 
 def _per_class(labels: NDArray[np.int64], answers: NDArray[np.int64], num_classes: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """An evaluation for a person, where each picture has one label."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from rich.table import Table
@@ -37,6 +37,11 @@ def left_out(unknown: Mapping[str, int]) -> str:
     """That there are such classes, with their images, which the run does not know."""
     of_them = f"left out of the scores with their {sum(unknown.values()):,} images"
     return f"classes that the run does not know, {of_them}: {some(list(unknown))}"
+
+
+def lacking(missing: Sequence[str]) -> str:
+    """That there are such classes, which a set does not have."""
+    return f"classes of the run that these pictures do not have: {some(missing)}"
 
 
 def _members(scored: Scored[Evaluation]) -> Table:

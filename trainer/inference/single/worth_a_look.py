@@ -15,8 +15,8 @@ def mistakes_of(scored: Scored[Evaluation]) -> Ranked:
 
 def cannot_doubt(scored: Scored[Evaluation]) -> str:
     """Why no label can be called wrong, in words; empty where one can."""
-    if scored.has_learnt_the_labels:
-        return "the model has learnt these very labels: say split=val or split=test"
+    if scored.has_learnt:
+        return scored.has_learnt
     chance = 1 / len(scored.evaluation.classes)
     if (scored.evaluation.accuracy - chance) / (1 - chance) < _TRUSTED:
         return f"the model is right too seldom, in {scored.evaluation.accuracy:.0%}"

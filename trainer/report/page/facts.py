@@ -96,7 +96,7 @@ def _evaluations(folder: RunFolder, wording: Wording) -> tuple[list[Scores], tup
         try:
             data = read_json(path)
             runs = data.get("runs", [])
-            if len(runs) > 1 or data.get("tta", "none") != "none":
+            if len(runs) > 1 or data.get("tta", "none") != "none" or data.get("threshold") is not None:
                 continue
             if runs and runs[0].get("weights") != sha256:
                 outdated.append(path.parent.name)

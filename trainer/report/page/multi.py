@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.report.page.pictures import Mistake
-from trainer.report.page.scores import ClassTable, Column, Scores, bins_in, interval_in, part_named, pictures_right
+from trainer.report.page.scores import (
+    ALIKE,
+    ClassTable,
+    Column,
+    Scores,
+    bins_in,
+    interval_in,
+    part_named,
+    pictures_right,
+)
 from trainer.task.multi import Multi
 from trainer.task.task import Task
 
@@ -40,7 +49,7 @@ TERMS: Sequence[tuple[str, str]] = (
 )
 EXPECT = "a mean average precision of "
 SPOKE_FOR = "the label that is wrong"
-SURE_OF, BELOW = " whether a label is there", "its probability is too high"
+BELOW = "its probability is too high"
 RIGHT = IS_RIGHT = "the label is there"
 
 _HARDLY = 0.1
@@ -113,13 +122,16 @@ def chosen(config: Mapping[str, Any]) -> str:
     return "The best epoch was" if is_said else "The best epoch and the thresholds of the labels were"
 
 
-def sure_and_right(scores: Scores) -> tuple[float, float]:
-    """How sure it is on average whether a label is there or not, and how often it is right in that."""
-    told = [(count, yes, there) for _, _, count, yes, there in scores.bins if yes is not None and there is not None]
-    decisions = [(count, yes, there) if yes >= 0.5 else (count, 1 - yes, 1 - there) for count, yes, there in told]
-    labels = sum(count for count, _, _ in decisions)
-    sure, right = (sum(each[0] * each[place] for each in decisions) / labels for place in (1, 2))
-    return sure, right
+def calibration(scores: Scores) -> str:
+    """Whether labels are there as often as it says. Thresholds differ, so that no probability stands for an answer."""
+    told = [
+        (count, given, there) for _, _, count, given, there in scores.bins if given is not None and there is not None
+    ]
+    labels = sum(count for count, _, _ in told)
+    given, there = (sum(each[0] * each[place] for each in told) / labels for place in (1, 2))
+    gap = given - there
+    are = "about right on average" if abs(gap) < ALIKE else "too high" if gap > 0 else "too low"
+    return f"Its probabilities are {are}: a label has {given:.1%} on average, and is there in {there:.1%}."
 
 
 def alternative(mistake: Mistake) -> str:
@@ -152,9 +164,13 @@ def _others(told: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _chance(scores: Scores) -> float:
-    """The mean average precision of a random order: how frequent the labels are; 0 where that is not known."""
-    supports = [each["support"] for each in (scores.per_class or {}).values() if each["support"]]
-    return sum(supports) / len(supports) / scores.images if supports and scores.images else 0.0
+    """The mean average precision of a random order: how frequent the labels are; 0 where that is not known.
+
+    A label is looked for among the images of which it is known: all, as far as earlier releases tell.
+    """
+    told = [each for each in (scores.per_class or {}).values() if each["support"] and each.get("known", scores.images)]
+    shares = [each["support"] / each.get("known", scores.images) for each in told]
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _worst(scores: Scores) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from trainer.report.page.pictures import Mistake
 
+ALIKE = 0.03
+"""How far apart two shares are called alike: what was promised, and what was kept."""
 Bin = tuple[float, float, int, float | None, float | None]
 """Of a reliability diagram: low, high, answers, how sure they were, how often they were right."""
 

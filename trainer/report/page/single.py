@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.report.page.pictures import Mistake
-from trainer.report.page.scores import ClassTable, Column, Scores, bins_in, interval_in, part_named, pictures_right
+from trainer.report.page.scores import (
+    ALIKE,
+    ClassTable,
+    Column,
+    Scores,
+    bins_in,
+    interval_in,
+    part_named,
+    pictures_right,
+)
 from trainer.task.single import SINGLE
 from trainer.task.task import Task
 
@@ -28,7 +37,7 @@ TABLE = ClassTable(
 TERMS: Sequence[tuple[str, str]] = ()
 EXPECT = ""
 SPOKE_FOR = "its answer"
-SURE_OF, BELOW = "", "it is too sure"
+BELOW = "it is too sure"
 RIGHT, IS_RIGHT = "right", "it is right"
 
 _LUCK = 1.25
@@ -116,10 +125,13 @@ def chosen(config: Mapping[str, Any]) -> str:
     return "The best epoch was"
 
 
-def sure_and_right(scores: Scores) -> tuple[float, float]:
+def calibration(scores: Scores) -> str:
     """How sure it is of its answers on average, and how often they are right."""
     images = sum(each[2] for each in scores.bins)
-    return sum(count * (sure or 0.0) for _, _, count, sure, _ in scores.bins) / images, scores.accuracy
+    sure = sum(count * (sure or 0.0) for _, _, count, sure, _ in scores.bins) / images
+    gap = sure - scores.accuracy
+    is_it = "about as sure as it is right" if abs(gap) < ALIKE else "too sure of itself" if gap > 0 else "too unsure"
+    return f"It is {is_it}: on average {sure:.0%} sure, and right in {scores.accuracy:.0%}."
 
 
 def alternative(mistake: Mistake) -> str:

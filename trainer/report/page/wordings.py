@@ -21,8 +21,6 @@ class Wording(Protocol):
     """What more scores mean, where that is said."""
     SPOKE_FOR: str
     """What the map beside a mistake is of."""
-    SURE_OF: str
-    """Of what it is sure, where it is not of its answer."""
     RIGHT: str
     IS_RIGHT: str
     """What the bars of a reliability diagram count, in short and as a clause."""
@@ -47,8 +45,8 @@ class Wording(Protocol):
     def chosen(self, config: Mapping[str, Any]) -> str:
         """What was chosen on the validation images, up to the verb."""
 
-    def sure_and_right(self, scores: Scores) -> tuple[float, float]:
-        """How sure it is on average, and how often it is right. There are bins of a reliability diagram."""
+    def calibration(self, scores: Scores) -> str:
+        """A sentence on whether it is as sure as it is right. There are bins of a reliability diagram."""
 
     def alternative(self, mistake: Mistake) -> str:
         """What is read where the picture of a mistake cannot be seen."""

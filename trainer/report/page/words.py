@@ -98,10 +98,7 @@ def reading_of_calibration(scores: Scores, wording: Wording) -> str:
     images = sum(count for _, _, count, _, _ in scores.bins)
     if not images:
         return ""
-    sure, right = wording.sure_and_right(scores)
-    gap = sure - right
-    is_it = "about as sure as it is right" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too unsure"
-    sentence = f"It is {is_it}: on average {sure:.0%} sure{wording.SURE_OF}, and right in {right:.0%}."
+    sentence = wording.calibration(scores)
     if scores.temperature is not None:
         sentence += f" calibrated=true divides its logits by a temperature of {scores.temperature:.2f}."
         if doubt := doubt_of_temperature(scores.temperature, images if scores.part == "validation" else None):
