@@ -7,6 +7,9 @@ from typing import get_args
 
 from trainer.schema import Cache
 
+_CACHES = [each for each in get_args(Cache) if each != "device"]
+"""A GPU's memory is not for these runs, which are on the CPU."""
+
 _PARTS = Path(__file__).parent / "conf"
 _SMALL = ("data.size=12", "model.widths=[16,32]", "batch_size=8", "device=cpu")
 _KILLED_IN = (*["step"] * 4, *["save"] * 3, *["validation"] * 2, "start-up", "end")
@@ -138,5 +141,5 @@ def _attempt(draw: Random, is_free: bool) -> Attempt:
 
 def _said_anew(draw: Random, is_free: bool) -> tuple[str, ...]:
     """What may differ from one start of a run to the next, and alters nothing. is_free: save_every too."""
-    words = (f"workers={draw.choice((0, 2))}", f"data.cache={draw.choice(get_args(Cache))}")
+    words = (f"workers={draw.choice((0, 2))}", f"data.cache={draw.choice(_CACHES)}")
     return (*words, f"save_every={draw.choice((0, 0, 1, 7))}") if is_free else words

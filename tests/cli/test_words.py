@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from shared import TINY, Ended
@@ -76,6 +76,7 @@ def test_texts_between_commas_or_in_a_list_stay_as_typed(several: list[str]) -> 
 @given(typed, typed, lists)
 @settings(max_examples=5, deadline=None)
 def test_text_arrives_as_typed_and_is_stored_so(name: str, root: str, classes: list[str]) -> None:
+    assume("???" not in (name, root))  # YAML's word for what is still to be said
     mapping = ", ".join(f"{quoted(each)}: {number}" for number, each in enumerate(classes, 1))
     config = said(
         f"output={name}", "data=table", f"data.file={quoted(root)}", f"data.label={quoted(name)}",
@@ -90,6 +91,7 @@ def test_text_arrives_as_typed_and_is_stored_so(name: str, root: str, classes: l
 @given(typed, lists)
 @settings(max_examples=5, deadline=None)
 def test_a_stored_config_is_read_as_it_was(text: str, classes: list[str]) -> None:
+    assume(text != "???")
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
