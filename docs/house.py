@@ -1,7 +1,7 @@
 """Draws the rooms and the imports between them into docs/design.md, as a mermaid picture: python -m docs.house
 
 Arrows point from a room to what it imports. Those that follow from others are left out; so are those to the ground
-floor (errors, schema, size, registry, rng, config, contradictions, system), which everybody may use.
+floor (errors, schema, size, settings, agreement, contradictions, registry, rng, config, system), for everybody.
 """
 
 import ast
@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "trainer"
 PAGE = ROOT / "docs" / "design.md"
 BEGIN, END = "<!-- rooms: made by python -m docs.house -->\n", "<!-- end of rooms -->"
-GROUND = {"errors", "schema", "size", "stored", "contradictions", "registry", "rng", "config", "system"}
+GROUND = {
+    "errors", "schema", "size", "stored", "settings", "agreement", "contradictions",
+    "registry", "rng", "config", "system",
+}  # fmt: skip
 FLOORS = (
     ("cli",),
     ("sweep",),

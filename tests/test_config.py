@@ -10,7 +10,7 @@ import pytest
 import yaml
 from shared import Ended
 
-from trainer.config import GROUPS, Settings, check, conf_folder, differences, essential
+from trainer.config import GROUPS, check, conf_folder, differences, essential
 from trainer.errors import ConfigError, did_you_mean
 from trainer.schema import (
     BelowOne,
@@ -25,6 +25,7 @@ from trainer.schema import (
     describe,
     wants_quotes,
 )
+from trainer.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,7 +13,7 @@ ENDS = {"__main__": -1}
 RANK_OF = {**{room: rank for rank, floor in enumerate(FLOORS) for room in floor}, **ENDS}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 ORDER_OF_GROUND = (
-    ("errors", "schema", "size", "stored", "contradictions", "rng", "system"),
+    ("errors", "schema", "size", "stored", "settings", "agreement", "contradictions", "rng", "system"),
     ("registry",),
     ("config",),
 )

@@ -1,4 +1,4 @@
-"""What may be said to a run: the settings that every run has, one part for each room, and the check of both.
+"""What is said to a run as a whole: the settings, one part for each room, and the check of both.
 
 Nothing here imports torch, so that a wrong word is told in a fraction of a second.
 """
@@ -6,67 +6,20 @@ Nothing here imports torch, so that a wrong word is told in a fraction of a seco
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 from trainer import registry, schema
+from trainer.agreement import is_probe, of_parts, of_settings
 from trainer.contradictions import contradicting
 from trainer.errors import ConfigError, did_you_mean
 from trainer.registry import REQUIRED
-from trainer.schema import BelowOne, Budget, Count, Positive, Whole
+from trainer.settings import SCORES, Choice, Settings
 from trainer.stored import effect
 
-_ONE_LABEL = ("cross_entropy", "mse", "l1")
-"""Losses that ask for the one class of a picture."""
 OWN_PICTURES = ("folder", "table")
 """The data parts that hold what the user brings: for them a whole recipe is chosen where little is said."""
-SCORES = {"single": "val_accuracy", "multi": "val_map"}
-"""The score of each task, by which epochs are selected and runs ranked where monitor says nothing."""
 ROOMS = tuple(registry.REGISTRIES)
 GROUPS = (*ROOMS, "experiment")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings that every run has. conf/config.yaml says in words what each does."""
-
-    preset: Literal["auto", "none"] = "auto"
-    budget: Budget | None = None
-    epochs: Count = 5
-    batch_size: Count = 128
-    seed: Whole = 0
-    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
-    deterministic: bool = True
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    workers: Whole | Literal["auto"] = "auto"
-    accumulate: Count = 1
-    clip_norm: Positive | None = None
-    on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
-    ema: BelowOne = 0.0
-    channels_last: bool = True
-    compile: bool | Literal["reduce-overhead"] = False
-    kernels: Literal["auto", "torch"] = "auto"
-    limit_train: Count | None = None
-    limit_val: Count | None = None
-    limit_test: Count | Literal["all"] | None = None
-    name: str | None = None
-    resume: str | None = None
-    resume_allow: list[str] = field(default_factory=list)
-    output: str = "outputs"
-    log_every: Count = 10
-    save_every: Whole = 0
-    keep_every: Whole = 0
-    early_stop: Count | None = None
-    monitor: Literal["val_accuracy", "val_map", "val_loss"] | None = None
-    report: bool = True
-    plugins: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The part chosen for a room, and what was said to it."""
-
-    name: str
-    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,7 +39,7 @@ class Config:
     @property
     def is_probe(self) -> bool:
         """Whether the run is one fit of the last layer, and takes no steps."""
-        return _is_probe(self.parts)
+        return is_probe(self.parts)
 
     def plain(self) -> dict[str, Any]:
         """The config as nested plain data, as config.yaml holds it: check(config.plain()) == config."""
@@ -155,9 +108,9 @@ def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
     plugins = settings.plugins if settings else []
     parts = {room: _check_part(room, plain.get(room), plugins, errors) for room in rooms}
     if settings:
-        settings = replace(settings, epochs=1, early_stop=None) if _is_probe(parts) else settings
-        errors += _contradictions(settings, epochs_are_known=not _chooses_epochs(settings, parts))
-        errors += _contradicting_parts(settings, parts)
+        settings = replace(settings, epochs=1, early_stop=None) if is_probe(parts) else settings
+        errors += of_settings(settings, epochs_are_known=not _chooses_epochs(settings, parts))
+        errors += of_parts(settings, parts)
         errors += _wrongly_allowed(settings, plain)
     data = parts.get("data")
     if not errors and data:
@@ -165,11 +118,6 @@ def check(plain: Mapping[str, Any], rooms: Sequence[str] = ROOMS) -> Config:
     if errors or settings is None:
         raise ConfigError("\n".join(errors))
     return Config(settings, {room: choice for room, choice in parts.items() if choice})
-
-
-def _is_probe(parts: Mapping[str, Choice | None]) -> bool:
-    finetune = parts.get("finetune")
-    return finetune is not None and finetune.name == "probe"
 
 
 def flat(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -313,45 +261,11 @@ def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
         return None
 
 
-def _is_inside(name: str) -> bool:
-    path = Path(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
 def _chooses_epochs(settings: Settings, parts: Mapping[str, Choice | None]) -> bool:
     """Whether a number of epochs that nobody has said is yet to be chosen."""
     data = parts.get("data")
     suits = settings.preset == "auto" and data is not None and data.name in OWN_PICTURES
     return settings.epochs == Settings.epochs and (suits or settings.budget is not None)
-
-
-def _contradictions(settings: Settings, *, epochs_are_known: bool) -> list[str]:
-    """Settings that are each right and cannot act together."""
-    lines = []
-    if settings.name is not None and not _is_inside(settings.name):
-        lines.append(f"name: {settings.name!r} names no folder inside output. Choose that with output=FOLDER.")
-    if epochs_are_known and settings.early_stop is not None and settings.early_stop >= settings.epochs:
-        lines.append(
-            f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
-            f"Lower it, or raise epochs."
-        )
-    return lines + beyond_device(settings, settings.device)
-
-
-def beyond_device(settings: Settings, device: str, cache: str = "auto") -> list[str]:
-    """What is asked of a device (cpu | cuda | mps) and it cannot do; of auto, once one is chosen. cache: data.cache."""
-    lines = []
-    if device in ("cpu", "mps") and settings.precision == "tf32":
-        lines.append(f"precision: tf32 is a way of CUDA's to multiply, which {device} lacks. Use precision=fp32.")
-    if device == "mps" and settings.precision == "fp16":
-        lines.append("precision: fp16 needs a gradient scaler, which mps lacks. Use precision=bf16 or fp32.")
-    if device == "mps" and settings.on_nonfinite == "skip":
-        lines.append("on_nonfinite: skip needs a gradient scaler, which mps lacks. Use on_nonfinite=rollback or stop.")
-    if device != "cuda" and cache == "device":
-        lines.append(
-            f"data.cache: device is the memory of a CUDA GPU, and this run is on {device}. Use data.cache=auto."
-        )
-    return lines
 
 
 def _wrongly_allowed(settings: Settings, plain: Mapping[str, Any]) -> list[str]:
@@ -367,73 +281,4 @@ def _wrongly_allowed(settings: Settings, plain: Mapping[str, Any]) -> list[str]:
             )
     if settings.resume_allow and settings.resume is None:
         lines.append("resume_allow: it acts on a run that goes on. Say which: resume=FOLDER.")
-    return lines
-
-
-def _contradicting_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
-    """Parts that are each right and cannot act together."""
-    lines = []
-    lines += _of_task(settings, parts)
-    model, init, sched, finetune = (parts.get(room) for room in ("model", "init", "sched", "finetune"))
-    weights = model.options.get("weights") if model else None
-    if model and finetune and finetune.name != "none" and weights is None:
-        lines.append(
-            f"finetune: '{finetune.name}' would freeze a body that has learnt nothing: model '{model.name}' loads no "
-            f"weights. Say model.weights=FILE, or finetune=none."
-        )
-    data = parts.get("data")
-    if model and data and data.options.get("val") == "none":
-        lines.append(
-            "data.val: none holds nothing out, which is for scoring a set as a whole. Give a share to train: 0.1."
-        )
-    if init and init.name != "keep" and weights is not None:
-        lines.append(f"init: '{init.name}' would overwrite what model.weights loads. Use init=keep.")
-    if sched and sched.name == "plateau" and not _is_probe(parts):
-        patience = sched.options["patience"]
-        if isinstance(patience, int) and settings.epochs < patience + 2:
-            lines.append(
-                f"sched.patience: a rate that waits for {patience} epochs without progress cannot fall in "
-                f"epochs={settings.epochs}. Lower it, or raise epochs to {patience + 2} at least."
-            )
-        if isinstance(patience, int) and settings.early_stop is not None and settings.early_stop <= patience:
-            lines.append(
-                f"sched.patience: early_stop={settings.early_stop} ends the run before the rate falls. "
-                f"Set early_stop={patience + 1} at least, or lower sched.patience."
-            )
-    return lines
-
-
-def other_loss(loss: str, task: str) -> str:
-    """The line about a loss that asks for the labels of another task."""
-    if task == "multi":
-        return (
-            f"loss: {loss} asks for the one class of a picture, and with task=multi it may have several. "
-            f"Use loss=binary_cross_entropy or loss=focal."
-        )
-    return f"loss: {loss} does not learn what task={task} is about. Choose another one: loss=cross_entropy."
-
-
-def _of_task(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
-    """What the task cannot be scored by, and data that say that they have labels of another one."""
-    task, data, lines = parts.get("task"), parts.get("data"), list[str]()
-    if task is None:
-        return []
-    if task.name not in SCORES:
-        return [
-            f"task: '{task.name}' is a plugin's, and no task can be yet: how its answers are told is not known. "
-            f"Choose task={' or task='.join(SCORES)}."
-        ]
-    score = SCORES[task.name]
-    if settings.monitor not in (None, "val_loss", score):
-        lines.append(f"monitor: {settings.monitor} is no score of task={task.name}. Use {score}, val_loss or null.")
-    loss = parts.get("loss")
-    if task.name == "multi" and loss and loss.name in _ONE_LABEL:
-        lines.append(other_loss(loss.name, task.name))
-    labels = data.options.get("labels") if data else None
-    wanted = {"single": "one", "multi": "several"}.get(task.name)
-    if labels is not None and labels != wanted:
-        other = {"one": "single", "several": "multi"}[labels]
-        lines.append(
-            f"data.labels: {labels} is not what task={task.name} learns. Say task={other}, or data.labels={wanted}."
-        )
     return lines

@@ -12,9 +12,10 @@ import pytest
 import torch
 from shared import Ended
 
-from trainer.config import Settings, beyond_device
+from trainer.agreement import beyond_device
 from trainer.engine import device
 from trainer.engine.device import ahead
+from trainer.settings import Settings
 
 Ahead = Callable[[Iterable[Any], torch.device], Iterator[Any]]
 CUDA = torch.device("cuda")

@@ -13,7 +13,8 @@ from shared import Ended, lines_of
 
 from trainer import registry, schema
 from trainer.cli.main import main
-from trainer.config import FIXED_ON_RESUME, HARMLESS_ON_RESUME, Settings
+from trainer.config import FIXED_ON_RESUME, HARMLESS_ON_RESUME
+from trainer.settings import Settings
 
 Command = Callable[..., Ended]
 SMALL = ("data.images=48", "data.classes=3", "data.size=12", "model.widths=[4,8]", "batch_size=8", "epochs=2",

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from trainer.config import SCORES
 from trainer.registry import TASKS, entries
+from trainer.settings import SCORES
 from trainer.task.single import SINGLE
 from trainer.task.task import Task
 

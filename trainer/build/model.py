@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 from trainer.aug.sampling import Blend, blended
 from trainer.build.parts import build_part
-from trainer.config import Config, Settings
+from trainer.config import Config
 from trainer.kernels.use import Used, fastest_blend, use_kernels
 from trainer.model.staged import check
 from trainer.rng import seed_of
+from trainer.settings import Settings
 
 
 def bare_model(config: Config, num_classes: int, channels: int) -> nn.Module:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.agreement import beyond_device, other_loss
 from trainer.aug.mixing import Mixer
 from trainer.aug.policy import Policy
 from trainer.aug.sampling import blended
@@ -17,7 +18,7 @@ from trainer.build.gaps import without_gaps
 from trainer.build.model import build_model, choose_blend, choose_kernels
 from trainer.build.notes import idle, on_data, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
-from trainer.config import Config, Settings, beyond_device, other_loss
+from trainer.config import Config
 from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
 from trainer.data.listing import listing
@@ -41,6 +42,7 @@ from trainer.loss.criterion import Criterion
 from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
 from trainer.sched.schedule import Schedule, last_rise
+from trainer.settings import Settings
 from trainer.system.garbage import begin_collecting
 from trainer.system.upload import upload
 from trainer.task.task import Task

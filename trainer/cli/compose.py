@@ -26,9 +26,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from trainer.cli.words import quoted, shown
-from trainer.config import GROUPS, Config, Settings, check
+from trainer.config import GROUPS, Config, check
 from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
+from trainer.settings import Settings
 from trainer.stored import renewed
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")

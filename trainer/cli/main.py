@@ -14,10 +14,11 @@ from trainer.cli import help, verbs
 from trainer.cli.compose import Origin, check_choices, checked, compose, compose_each, forced, number_of_jobs, value_of
 from trainer.cli.on_runs import ON_RUNS
 from trainer.cli.words import quoted, shown, spelled
-from trainer.config import GROUPS, Config, Settings, conf_folder
+from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
 from trainer.records.folder import literal, run_at
+from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
 

@@ -14,10 +14,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from trainer.config import GROUPS, ROOMS, Settings
+from trainer.config import GROUPS, ROOMS
 from trainer.errors import ConfigError
 from trainer.registry import entries
 from trainer.schema import alternatives
+from trainer.settings import Settings
 
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z0-9_./ -]*")

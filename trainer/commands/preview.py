@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer import rng
 from trainer.build.training import Job, build
-from trainer.config import Config, Settings
+from trainer.config import Config
 from trainer.data.source import images_of_each
 from trainer.engine.loop import steps_per_epoch
 from trainer.preset.settle import settle
@@ -16,6 +16,7 @@ from trainer.report.console import Screen
 from trainer.report.preview import Cell, Preview, draw_preview
 from trainer.report.samples import labels_in_words, mixture_in_words, of_many_classes
 from trainer.sched.schedule import Plateau
+from trainer.settings import Settings
 
 _ROWS = 6
 _COLUMNS = 6

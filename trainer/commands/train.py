@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.build.parts import build_part
 from trainer.build.training import Job, build
-from trainer.config import Config, Settings, essential, without_weights
+from trainer.config import Config, essential, without_weights
 from trainer.engine.checkpoint import Checkpoints, SaveError
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
@@ -40,6 +40,7 @@ from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.memory import advised
 from trainer.run.pictures import draw_page
 from trainer.run.resume import go_on, refuse_changes
+from trainer.settings import Settings
 from trainer.system import fault
 from trainer.task.task import Task, Verdicts
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.config import Settings
 from trainer.errors import CheckpointError, did_you_mean, some
 from trainer.records.folder import RunFolder
+from trainer.settings import Settings
 
 PUBLISHED = "config.json"
 """The file by which a folder is known that `export format=safetensors` has written."""

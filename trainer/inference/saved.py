@@ -14,7 +14,7 @@ from safetensors.torch import load as unpacked
 from torch import Tensor
 
 from trainer.build.parts import build_part
-from trainer.config import ROOMS, Config, Settings, check, nested
+from trainer.config import ROOMS, Config, check, nested
 from trainer.engine.checkpoint import BEST, LAST, Checkpoints, load
 from trainer.errors import CheckpointError, ConfigError, first_line
 from trainer.feed.preprocessing import Preprocessing, read
@@ -22,6 +22,7 @@ from trainer.inference.place import PUBLISHED, check_place, is_published
 from trainer.model.files import OURS
 from trainer.records.folder import RunFolder, read_json, unliteral
 from trainer.records.metrics import read_metrics
+from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.task.task import Task
 

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from trainer import registry
-from trainer.config import ROOMS, Config, Settings, check, conf_folder, flat, nested
+from trainer.config import ROOMS, Config, check, conf_folder, flat, nested
+from trainer.settings import Settings
 
 _DEFAULTS = asdict(Settings())
 

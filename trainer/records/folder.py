@@ -17,9 +17,10 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainer.config import Config, Settings, check
+from trainer.config import Config, check
 from trainer.errors import CheckpointError, OutputError, did_you_mean
 from trainer.records.older import with_objective
+from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.system import durable
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.config import SCORES, Config
+from trainer.config import Config
 from trainer.engine.loop import Plan, stale_epochs
 from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
 from trainer.errors import TrainerError
 from trainer.records.ending import ending
 from trainer.records.metrics import read_metrics
+from trainer.settings import SCORES
 from trainer.task.task import Verdicts
 
 Figures = Callable[[Verdicts | None, Verdicts | None], dict[str, Any]]

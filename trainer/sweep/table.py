@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainer.config import SCORES
 from trainer.errors import CheckpointError, TrainerError
 from trainer.records.folder import RunFolder, read_json, replace_text
+from trainer.settings import SCORES
 
 _COLUMNS = ("rank", "run", "status", "best_epoch", "seconds")
 _LOSSES = ("val_loss", "val_objective")

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from trainer import registry
-from trainer.config import ROOMS, Settings, conf_folder, flat
+from trainer.config import ROOMS, conf_folder, flat
+from trainer.settings import Settings
 from trainer.stored import effect
 
 _PLACES = ("name", "output", "resume", "resume_allow", "log_every", "report", "plugins")
