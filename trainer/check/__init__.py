@@ -1,0 +1,1 @@
+"""A config taken for a walk before the run: its data, its layers, its first steps."""
