@@ -77,7 +77,7 @@ def _feeding(place: Place, aug: str) -> Row:
 
     def fed() -> float:
         begun = time.perf_counter()
-        images = sum(len(batch.labels) for batch in ahead(job.batches.epoch(0), job.state.sums.device))
+        images = sum(len(batch.labels) for batch in ahead(job.batches.epoch(0), job.state.device))
         finish()
         return images / (time.perf_counter() - begun)
 
@@ -118,7 +118,7 @@ def _determinism(place: Place, name: str, size: int) -> Row:
 def _small_images(place: Place) -> Row:
     """As many images as airbench's task has, in batches of 1,000; beside the loop by hand, whose images are there."""
     job = _job(place)
-    device, first = job.state.sums.device, next(iter(job.batches.epoch(0)))
+    device, first = job.state.device, next(iter(job.batches.epoch(0)))
     model = MODELS.builder("small_cnn")(10, first.images.shape[1]).to(device, memory_format=torch.channels_last)
     bare = bare_loop(model, Pair(first.images.float(), first.labels))
     steps = len(job.batches)
