@@ -41,10 +41,15 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made."""
+    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made.
+
+    beside: whether a thread may prepare them beside the steps.
+    """
 
     @property
     def per_step(self) -> Sequence[int]: ...
+    @property
+    def beside(self) -> bool: ...
     def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
 
 
@@ -259,7 +264,7 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, p
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     """The batches of each step that is left of the epoch under way."""
     done = state.step - state.epoch * steps_per_epoch(batches)
-    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.device)
+    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.device, beside=batches.beside)
     for count in batches.per_step[done:]:
         yield list(islice(coming, count))
 
