@@ -15,7 +15,7 @@ PATIENCE = 20
 FAR = 10.0
 """Times the first loss at which a loss is far off."""
 MOST_NOTED = 256
-"""Steps that are noted before they are counted, though nobody asks: so what is noted takes no more than 1 MiB."""
+"""Steps that are noted before they are counted, though nobody asks: of one batch each, they take 1 MiB of a GPU."""
 
 
 @dataclass(frozen=True)
