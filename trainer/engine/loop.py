@@ -14,7 +14,7 @@ from trainer.engine.average import follow, pairs_of
 from trainer.engine.device import ahead
 from trainer.engine.health import Undo, alarm, is_far_off, is_left_out, note
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of, sums_of
+from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of
 from trainer.engine.precision import Precision
 from trainer.engine.probe import Probe, Probed, probe
 from trainer.engine.state import State
@@ -43,10 +43,15 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made."""
+    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made.
+
+    beside: whether a thread may prepare them beside the steps.
+    """
 
     @property
     def per_step(self) -> Sequence[int]: ...
+    @property
+    def beside(self) -> bool: ...
     def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
 
 
@@ -219,7 +224,7 @@ def train_epoch(
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         targets = [recipe.criterion.soft(batch.targets) for batch in group]
         weights = [recipe.criterion.weights(each).sum() for each in targets]
-        weight, shares, sums = _total(weights), list[Tensor](), state.sums
+        weight, shares, sums = _total(weights), list[Tensor](), list[Sequence[Tensor]]()
         undo.keep()
         for batch, wanted, of_batch in zip(group, targets, weights, strict=True):
             with recipe.precision.autocast():
@@ -228,9 +233,9 @@ def train_epoch(
             share = reduce(loss, weight)
             torch.autograd.backward(state.scaler.scale(share))
             shares.append(share.detach())
-            sums = sums + sums_of(loss.detach(), of_batch, logits.detach(), batch.labels, recipe.criterion.task)
+            sums.append((loss.detach(), of_batch, *recipe.criterion.task.tally(logits.detach(), batch.labels)))
         whole = _wants_norm(state, recipe) or watch.looks_at(state.step + 1)
-        finite, norm = note(state, _total(shares), parameters, whole=whole)
+        finite, norm = note(state, _total(shares), parameters, sums, whole=whole)
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, recipe.clip_norm, norm)
@@ -238,10 +243,10 @@ def train_epoch(
             state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
-        undo.unless(finite)
+        if finite is not None:
+            undo.unless(finite)
         if pairs is not None:
-            follow(pairs, recipe.ema, state.step, finite if leaves_out else None)
-        state.sums = torch.where(finite, sums, state.sums)
+            follow(pairs, recipe.ema, state.step, finite)
         state.step += 1
         yield sum(len(batch.labels) for batch in group)
 
@@ -273,7 +278,7 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, p
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     """The batches of each step that is left of the epoch under way."""
     done = state.step - state.epoch * steps_per_epoch(batches)
-    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.sums.device)
+    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.device, beside=batches.beside)
     for count in batches.per_step[done:]:
         yield list(islice(coming, count))
 

@@ -65,6 +65,11 @@ class TrainBatches:
         self.item = item
         self.mix = mix
 
+    @property
+    def beside(self) -> bool:
+        """Whether a thread may prepare them beside the steps: not what draws from torch's global generator."""
+        return self.item is None
+
     def __len__(self) -> int:
         return sum(self.per_step)
 

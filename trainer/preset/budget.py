@@ -113,7 +113,7 @@ def _seconds_of_a_step(job: Job) -> float:
         job.state.epoch, job.state.step = last, last * steps_per_epoch(job.batches)
         begun = time.perf_counter()
         for _ in train_epoch(job.state, job.batches, job.recipe, Interrupt()):
-            job.state.sums.cpu()  # a GPU has done it by then
+            job.state.count()  # a GPU has done it by then
             times.append(time.perf_counter() - begun)
             begun = time.perf_counter()
             if sum(times[1:]) >= _TIMED_SECONDS and len(times) > _TIMED_STEPS:
