@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainer.engine.checkpoint import BEST
 from trainer.errors import CheckpointError
 from trainer.records.folder import RunFolder, read_json
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 from trainer.report.page.scores import Scores
 from trainer.report.page.wordings import Wording, of_training, wording_of
 
@@ -51,7 +49,7 @@ def facts_of(folder: RunFolder) -> RunFacts:
     lines = list(read_metrics(folder.metrics))
     about, summary = read_json(folder.about), folder.read_summary()
     classes = tuple(map(str, about.get("classes", ())))
-    config = _stored(folder.config)
+    config = folder.stored_config()
     evaluated, outdated = _evaluations(folder, wording_of(_task(summary, config)))
     return RunFacts(
         folder,
@@ -63,14 +61,6 @@ def facts_of(folder: RunFolder) -> RunFacts:
         _ordered([*evaluated, *of_training(summary, classes)]),
         outdated,
     )
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{path} is missing or damaged. Put back a copy.") from error
-    return {str(key): value for key, value in stored.items()} if isinstance(stored, dict) else {}
 
 
 def _ordered(found: Sequence[Scores]) -> tuple[Scores, ...]:
