@@ -16,7 +16,7 @@ from trainer.build.data import carry, open_parts, open_source
 from trainer.build.features import BodyOf, FrozenFeatures, Pictures, last_layer, probe_of
 from trainer.build.gaps import without_gaps
 from trainer.build.model import build_model, choose_blend, choose_kernels
-from trainer.build.notes import idle, on_data, pace, patience, rates, resolution, weights
+from trainer.build.notes import beneath_the_fit, idle, on_data, pace, patience, rates, resolution, weights
 from trainer.build.parts import build_part
 from trainer.config import Config
 from trainer.data.fingerprint import fingerprint, part_fingerprint
@@ -156,6 +156,7 @@ def _assembled(
             *getattr(model, "notes", ()),
             *new_head,
             *getattr(finetune, "notes", ()),
+            *beneath_the_fit(config.parts["model"].options, finetune),
             *idle(config.parts["aug"].options, source),
             *filter(None, (precision.note, used.note)),
             *(() if config.is_probe else (*rates(optimizer), *patience(plan), *pace(steps_per_epoch(batches)))),
