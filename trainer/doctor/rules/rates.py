@@ -38,14 +38,14 @@ def rate_too_high(history: History) -> Finding | None:
     start, evidence, confidence = first_loss(history) or guessing_loss(history), list[str](), 0.0
     used, usual = rate(history), usual_rate(history)
     factor = used / usual if used and usual else 1.0
-    diverged = history.status == "diverged" and any(step.loss is not None for step in history.steps)
+    told = [step.loss for step in history.steps if step.loss is not None] or train_losses(history)
+    diverged = history.status == "diverged" and bool(told)
     if not diverged and (not enough(history) or (learnt(history) or 0.0) > FITTED):
         return None
     if diverged:
         evidence.append("the run diverged" + (f" after a first loss of {start:.3g}" if start else ""))
         confidence = 0.8
-    losses = [step.loss for step in history.steps[1:] if step.loss is not None] or train_losses(history)
-    peak = max(losses, default=0.0)
+    peak = max(told, default=0.0)
     if start and peak > SPIKE * start:
         evidence.append(f"the loss rose from {start:.3g} to {peak:.3g}")
         confidence = max(confidence, 0.75)

@@ -24,7 +24,7 @@ ONE_ANSWER = 0.98
 
 def diverged(history: History) -> Finding | None:
     """X3: not even the first loss is a number: not the rate, but weights, pictures or precision are at fault."""
-    if history.status != "diverged" or any(step.loss is not None for step in history.steps):
+    if history.status != "diverged" or any(step.loss is not None for step in history.steps) or train_losses(history):
         return None
     is_half = history.about.get("precision") == "fp16"
     other_init = said(history, "init.name") not in (None, "keep")

@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from trainer.doctor.diagnose import diagnose
+from trainer.doctor.finding import Finding
+from trainer.doctor.of_run import history_of
 from trainer.engine.checkpoint import BEST
 from trainer.errors import CheckpointError
 from trainer.records.folder import RunFolder, read_json
@@ -29,6 +31,8 @@ class RunFacts:
     """The most telling first."""
     outdated: tuple[str, ...]
     """Evaluations of other weights than those that are there now."""
+    findings: tuple[Finding, ...] = ()
+    """What is found in the records, the gravest first."""
 
     @property
     def name(self) -> str:
@@ -60,6 +64,7 @@ def facts_of(folder: RunFolder) -> RunFacts:
         [line for line in lines if line["kind"] == "step"],
         _ordered([*evaluated, *of_training(summary, classes)]),
         outdated,
+        tuple(diagnose(history_of(folder))),
     )
 
 
