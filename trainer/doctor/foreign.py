@@ -133,11 +133,17 @@ def _is_of(layout: _Layout, columns: Sequence[str]) -> bool:
 
 
 def _of_epochs(rows: Sequence[Mapping[str, str]]) -> Iterator[dict[str, str]]:
-    """One row an epoch: of several, as Lightning writes them, the last that tells a figure counts."""
+    """One row an epoch: of several, as Lightning writes them, the last that tells a figure counts.
+
+    A row without an epoch, as that writes of the rate, belongs to the next one.
+    """
     merged: dict[str, dict[str, str]] = {}
+    waiting: dict[str, str] = {}
     for row in rows:
-        told = {name: value for name, value in row.items() if value != ""}
-        merged.setdefault(row.get("epoch", ""), {}).update(told)
+        waiting |= {name: value for name, value in row.items() if value != ""}
+        if "epoch" in waiting:
+            merged.setdefault(waiting["epoch"], {}).update(waiting)
+            waiting = {}
     yield from merged.values()
 
 

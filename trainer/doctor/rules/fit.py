@@ -23,8 +23,10 @@ GAP = 0.15
 """Between training and validation accuracy: more than other pictures of the same kind cost."""
 LEARNT_WELL = 0.9
 """X5: training above it, and validation well below, is learning by heart; below it, training comes first."""
-SMALL = 20_000
+SMALL = 3_000
 """Parameters: fewer hold little of a picture."""
+FAR_FROM_ONE = 0.7
+"""Of the way from chance to 1, in training: below it a small network is at its end, above it time may do."""
 FEW_IMAGES = 100
 """Validation images of which one is a hundredth of the accuracy."""
 FLAT = 0.02
@@ -109,14 +111,14 @@ def overfit_by_loss(history: History) -> Finding | None:
 
 def model_too_small(history: History) -> Finding | None:
     """X5: training and validation end alike, both far from 1, in a network of few weights."""
-    parameters, share = history.about.get("parameters"), learnt(history)
-    if not isinstance(parameters, int) or parameters > SMALL or not _underfits(history):
+    parameters, share = history.about.get("parameters"), learnt(history) or 0.0
+    if not isinstance(parameters, int) or parameters > SMALL or share > FAR_FROM_ONE or not _underfits(history):
         return None
     return Finding(
         rule="model_too_small",
         severity="warning",
         what="The model is too small to hold what the pictures show.",
-        evidence=f"{parameters:,} parameters; training came {share or 0.0:.0%} of the way from chance, validation "
+        evidence=f"{parameters:,} parameters; training came {share:.0%} of the way from chance, validation "
         f"{held(history) or 0.0:.0%}",
         confidence=0.75,
         words=_wider(history),

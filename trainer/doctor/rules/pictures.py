@@ -15,8 +15,12 @@ LEAST_SECONDS = 60.0
 """Of training: what a shorter run waits for is its start."""
 PAIR = 0.8
 """Share of the images of two classes that are taken for one of the two."""
-APART = (0.25, 0.75)
+APART = (0.35, 0.75)
 """Share of each of two classes that is taken for the other: as good as drawn by lot."""
+KNOWN = 0.6
+"""Share of the images of the other classes that are recognised: so it is these two, and not the run."""
+LEAST_OF_A_CLASS = 8
+"""Images by which that can be told."""
 
 
 def unscaled_input(history: History) -> Finding | None:
@@ -61,7 +65,7 @@ def mirrored_classes(history: History) -> Finding | None:
     """A1, C15: mirroring makes one class of another, as left and right, or b and d."""
     if not said(history, "aug.flip") or not enough(history):
         return None
-    pair = _drawn_by_lot(history.summary.get("confusion"))
+    pair = _drawn_by_lot(history.summary.get("confusion") or ())
     if pair is None or (at_chance(history) and len(history.classes) > 2):
         return None
     one, other = (history.classes[place] for place in pair)
@@ -100,18 +104,23 @@ def data_bound(history: History) -> Finding | None:
     )
 
 
-def _drawn_by_lot(confusion: Sequence[Sequence[int]] | None) -> tuple[int, int] | None:
-    """Two classes of which each is taken for the other about half of the time, and for hardly anything else."""
-    for one, row in enumerate(confusion or ()):
-        for other in range(one):
-            back, low, high = (confusion or ())[other], *APART
-            both = sum(row), sum(back)
-            if min(both) < 8 or row[one] + row[other] < PAIR * both[0] or back[one] + back[other] < PAIR * both[1]:
-                continue
-            mixed = row[other] / both[0], back[one] / both[1]
-            if low <= sum(mixed) / 2 <= high and (mixed[0] + mixed[1] > 0.7):
-                return other, one
-    return None
+def _drawn_by_lot(confusion: Sequence[Sequence[int]]) -> tuple[int, int] | None:
+    """Two classes of which each is taken for the other about half of the time, where all others are known or so too."""
+    places = range(len(confusion))
+    pairs = [(one, other) for other in places for one in range(other) if _are_mixed(confusion, one, other)]
+    mixed = {place for pair in pairs for place in pair}
+    others = [place for place in places if place not in mixed and sum(confusion[place])]
+    known = all(confusion[place][place] >= KNOWN * sum(confusion[place]) for place in others)
+    return pairs[0] if pairs and known else None
+
+
+def _are_mixed(confusion: Sequence[Sequence[int]], one: int, other: int) -> bool:
+    rows, shares = (confusion[one], confusion[other]), list[float]()
+    for row, wrong in zip(rows, (other, one), strict=True):
+        if sum(row) < LEAST_OF_A_CLASS or row[one] + row[other] < PAIR * sum(row):
+            return False
+        shares.append(row[wrong] / sum(row))
+    return APART[0] <= sum(shares) / 2 <= APART[1]
 
 
 def _pair_in_words(history: History, pair: tuple[int, int]) -> str:

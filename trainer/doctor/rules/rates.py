@@ -81,7 +81,7 @@ def rate_too_low(history: History) -> Finding | None:
     is_idle = ratio is not None and ratio < IDLE
     goes_down = sum(later < earlier for earlier, later in itertools.pairwise(losses))
     is_steady = goes_down >= 0.8 * (len(losses) - 1) and falls(losses) > 0
-    if not ((is_low and (is_idle or is_steady)) or (is_idle and is_steady)):
+    if not ((is_low and (is_idle or is_steady or at_chance(history))) or (is_idle and is_steady)):
         return None
     evidence = [f"over {len(losses)} epochs the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"]
     if ratio is not None:
