@@ -62,7 +62,7 @@ def activations_vanish(history: History) -> Finding | None:
     layers = _layers(history)
     if len(layers) < 2 or not enough(history) or not _is_poor(history):
         return None
-    faded = [layer for layer in layers[1:-1] if layer.std < FADED * max(layers[0].std, FADED)]
+    faded = [layer for layer in layers[1:] if layer.std < FADED * max(layers[0].std, FADED)]
     if not faded:
         return None
     return Finding(
