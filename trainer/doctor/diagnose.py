@@ -125,7 +125,7 @@ def _next(history: History) -> tuple[str, str]:
         planned = history.epochs_planned or len(history.epochs)
         return f"epochs={2 * planned}", "more epochs, since training itself can still learn."
     if not weights and (history.train_images or 0) < 5_000 and said(history, "data.name") in ("folder", "table"):
-        return "model=timm model.weights=hub", "trained weights, since there are few images."
+        return "", "trained weights (model.weights), since there are few images."
     return (
         f"epochs={2 * (history.epochs_planned or len(history.epochs))}",
         "a longer run, or larger images (data.size).",

@@ -226,7 +226,11 @@ def easier_validation(history: History) -> Finding | None:
     last = history.epochs[-1] if history.epochs else None
     if last is None or not enough(history) or last.train_score is None or last.val_score is None:
         return None
-    if last.val_score - last.train_score < 0.02 or said(history, "aug.name") in (None, "none"):
+    if (
+        last.val_score - last.train_score < 0.02
+        or (learnt(history) or 0.0) < 0.3
+        or said(history, "aug.name") in (None, "none")
+    ):
         return None
     return Finding(
         rule="easier_validation",

@@ -109,9 +109,10 @@ def _drawn_by_lot(confusion: Sequence[Sequence[int]]) -> tuple[int, int] | None:
     places = range(len(confusion))
     pairs = [(one, other) for other in places for one in range(other) if _are_mixed(confusion, one, other)]
     mixed = {place for pair in pairs for place in pair}
-    others = [place for place in places if place not in mixed and sum(confusion[place])]
-    known = all(confusion[place][place] >= KNOWN * sum(confusion[place]) for place in others)
-    return pairs[0] if pairs and known else None
+    others = [
+        confusion[place][place] / sum(row) for place, row in enumerate(confusion) if place not in mixed and any(row)
+    ]
+    return pairs[0] if pairs and min(others, default=1.0) >= KNOWN else None
 
 
 def _are_mixed(confusion: Sequence[Sequence[int]], one: int, other: int) -> bool:

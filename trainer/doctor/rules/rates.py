@@ -17,6 +17,7 @@ from trainer.doctor.reading import (
     train_losses,
     update_ratio,
     usual_rate,
+    val_losses,
 )
 
 FAR_FROM_USUAL = 10.0
@@ -25,10 +26,14 @@ SPIKE = 1.5
 """Times the first loss: a mean of some steps that no healthy warm-up reaches."""
 FITTED = 0.8
 """Of the way from chance to 1: a run that has come so far was not spoilt by its rate."""
+FAR = 5.0
+"""Times the first loss, in validation: batch norm keeps training near while the weights are thrown about."""
 VIOLENT = 0.2
 """Update over weights: a step that moves the weights by a fifth forgets what was learnt before."""
 IDLE = 2e-4
 """Update over weights: healthy runs peak at 1e-3 to 1e-1, and below this a thousand steps move little."""
+HARDLY = 0.25
+"""Share of its first epoch by which the loss of such a run falls at most."""
 STILL_RISING = 0.97
 """A rate that is highest so near the end has not turned."""
 
@@ -49,13 +54,17 @@ def rate_too_high(history: History) -> Finding | None:
     if start and peak > SPIKE * start:
         evidence.append(f"the loss rose from {start:.3g} to {peak:.3g}")
         confidence = max(confidence, 0.75)
+    early = val_losses(history)[: len(history.epochs) // 2]
+    if start and max(early, default=0.0) > FAR * start:
+        evidence.append(f"the validation loss was {max(early):.3g} on the way")
+        confidence = max(confidence, 0.7)
     ratio = update_ratio(history)
     if ratio is not None and ratio > VIOLENT:
         evidence.append(f"one step changed the weights by {ratio:.0%} of their size")
         confidence = max(confidence, 0.7)
     if factor > FAR_FROM_USUAL:
         evidence.append(f"optim.lr is {factor:.3g} times what {said(history, 'optim.name')} has by default")
-        confidence = min(0.95, confidence + 0.2) if confidence else 0.6
+        confidence = 0.95 if confidence else 0.6
     if not confidence:
         return None
     lower = usual if usual and factor > FAR_FROM_USUAL else used / 10 if used else None
@@ -74,14 +83,13 @@ def rate_too_high(history: History) -> Finding | None:
 def rate_too_low(history: History) -> Finding | None:
     """X4: the loss falls steadily and hardly at all, though there is a gradient."""
     losses, used, usual, ratio = train_losses(history), rate(history), usual_rate(history), update_ratio(history)
-    share = learnt(history)
-    if not enough(history) or len(losses) < 2 or share is None or share > 0.5:
+    if not enough(history) or len(losses) < 2 or falls(losses) > HARDLY:
         return None
     is_low = bool(used and usual and used < usual / FAR_FROM_USUAL)
     is_idle = ratio is not None and ratio < IDLE
     goes_down = sum(later < earlier for earlier, later in itertools.pairwise(losses))
     is_steady = goes_down >= 0.8 * (len(losses) - 1) and falls(losses) > 0
-    if not ((is_low and (is_idle or is_steady or at_chance(history))) or (is_idle and is_steady)):
+    if not (is_low or (is_idle and is_steady)):
         return None
     evidence = [f"over {len(losses)} epochs the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"]
     if ratio is not None:
@@ -93,7 +101,7 @@ def rate_too_low(history: History) -> Finding | None:
         severity="fault",
         what="The learning rate is too low: the loss falls, but hardly moves.",
         evidence="; ".join(evidence),
-        confidence=0.6 + 0.2 * is_low + 0.1 * is_idle,
+        confidence=0.9 if is_low and (is_idle or is_steady) else 0.7,
         words=f"optim.lr={usual if is_low and usual else (used or 0.0) * 10:.2g}" if used else "",
         advice="" if used else "Multiply the rate by ten.",
         practice="X4",
