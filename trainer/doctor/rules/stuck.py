@@ -75,19 +75,21 @@ def zero_init(history: History) -> Finding | None:
 
 
 def nothing_learns(history: History) -> Finding | None:
-    """T3: no weight of the body was ever changed."""
-    body = [ratio for epoch in history.epochs for ratio in list(epoch.vitals.updates.values())[:-1]]
-    if not enough(history) or said(history, "finetune.name") in ("probe", "probe_first"):
+    """T3: no weight of the body, or of all, was ever changed."""
+    told = [[*epoch.vitals.updates.values()] for epoch in history.epochs if epoch.vitals.updates]
+    is_fitted = said(history, "finetune.name") in ("probe", "probe_first")
+    if not enough(history) or is_fitted or any(ratio for ratios in told for ratio in ratios[:-1]):
         return None
-    if not body or any(body) or (not _stuck(history) and (held(history) or 0.0) > 0.7):
+    all_frozen = not any(ratios[-1] for ratios in told)
+    if not told or len(told[0]) < 2 or (not all_frozen and not _stuck(history) and (held(history) or 0.0) > 0.7):
         return None
     return Finding(
         rule="nothing_learns",
         severity="fault",
-        what="The body is frozen from the first step to the last: only the head learns.",
-        evidence=f"no stage but the last was changed in {len(history.epochs)} epochs",
+        what="Nothing learns: no weight is changed." if all_frozen else "The body is frozen: only the head learns.",
+        evidence=f"the last steps of {len(told)} epochs changed no stage" + ("" if all_frozen else " but the last"),
         confidence=0.9,
-        words="finetune=none",
+        words="finetune=none" if said(history, "finetune.name") not in (None, "none") else "optim=adamw",
         practice="T3",
     )
 
