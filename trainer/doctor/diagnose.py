@@ -32,7 +32,9 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "uneven_classes": ("class_never_predicted", "collapsed"),
     "mirrored_classes": ("labels_unrelated", "stuck_at_chance", "underfit", "model_too_small", "wrong_labels"),
     "colour_taken_away": ("labels_unrelated", "stuck_at_chance", "underfit", "model_too_small", "wrong_labels"),
-    "labels_unrelated": ("stuck_at_chance", "collapsed", "overfit", "overfit_by_loss", "underfit", "wrong_labels"),
+    "labels_unrelated": (
+        "stuck_at_chance", "collapsed", "overfit", "overfit_by_loss", "underfit", "wrong_labels", "both_flat",
+    ),
     "other_distribution": (
         "overfit", "overfit_by_loss", "labels_unrelated", "collapsed", "class_never_predicted", "wrong_labels",
         "flattering_validation",

@@ -28,6 +28,8 @@ FITTED = 0.8
 """Of the way from chance to 1: a run that has come so far was not spoilt by its rate."""
 FAR = 5.0
 """Times the first loss, in validation: batch norm keeps training near while the weights are thrown about."""
+NEARLY_ALL = 0.97
+"""Of the way from chance to 1: below it, a run far above the usual rate that was thrown about has lost by it."""
 VIOLENT = 0.2
 """Update over weights: a step that moves the weights by a fifth forgets what was learnt before."""
 IDLE = 2e-4
@@ -45,7 +47,8 @@ def rate_too_high(history: History) -> Finding | None:
     factor = used / usual if used and usual else 1.0
     told = [step.loss for step in history.steps if step.loss is not None] or train_losses(history)
     diverged = history.status == "diverged" and bool(told)
-    if not diverged and (not enough(history) or (learnt(history) or 0.0) > FITTED):
+    share, is_far = learnt(history) or 0.0, factor > FAR_FROM_USUAL
+    if not diverged and (not enough(history) or share > (NEARLY_ALL if is_far else FITTED)):
         return None
     if diverged:
         evidence.append("the run diverged" + (f" after a first loss of {start:.3g}" if start else ""))
@@ -62,15 +65,15 @@ def rate_too_high(history: History) -> Finding | None:
     if ratio is not None and ratio > VIOLENT:
         evidence.append(f"one step changed the weights by {ratio:.0%} of their size")
         confidence = max(confidence, 0.7)
-    if factor > FAR_FROM_USUAL:
+    if is_far and (confidence or share < FITTED):
         evidence.append(f"optim.lr is {factor:.3g} times what {said(history, 'optim.name')} has by default")
         confidence = 0.95 if confidence else 0.6
     if not confidence:
         return None
-    lower = usual if usual and factor > FAR_FROM_USUAL else used / 10 if used else None
+    lower = usual if usual and is_far else used / 10 if used else None
     return Finding(
         rule="rate_too_high",
-        severity="fault",
+        severity="fault" if share < FITTED else "warning",
         what="The learning rate is too high: steps overshoot, and undo what was learnt.",
         evidence="; ".join(evidence),
         confidence=confidence,
