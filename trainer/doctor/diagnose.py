@@ -49,6 +49,16 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The graver cause -> what it explains, which is then not told. What that would explain in turn is not told either."""
 
+WELL = 0.5
+"""Of the way from chance to 1, in training: below it a run without a fault is not called healthy."""
+LEARNT_WELL = 0.9
+"""X5: below it training comes first."""
+ALMOST_ALL = 0.995
+"""Of the validation images: other pictures than these tell more than a better score."""
+BETTER = 0.05
+"""By which training is better than validation where more pictures, or more varied ones, help first."""
+FEW = 5_000
+"""Training images, with which weights trained on others are worth most."""
 TOLD = 3
 """Findings that are printed; the page has all."""
 
@@ -61,6 +71,8 @@ def diagnose(history: History) -> list[Finding]:
     findings = in_order([*found.values()])
     if any(finding.severity != "note" for finding in findings):
         return findings
+    if history.summary.get("probe"):
+        return [_fitted(history), *findings]
     if not enough(history):
         return [_too_little(history), *findings]
     return [_healthy(history, findings), *findings]
@@ -93,16 +105,31 @@ def _too_little(history: History) -> Finding:
     )
 
 
+def _fitted(history: History) -> Finding:
+    """Of a run that is one fit: no curve tells how it went."""
+    return Finding(
+        rule="fitted_at_once",
+        severity="note",
+        what="The last layer was fitted at once: there are no curves to judge. Next: let the body learn, too.",
+        evidence=f"validation {best_val(history) or 0.0:.1%}",
+        confidence=1.0,
+        words="finetune=probe_first epochs=5",
+        practice="T3",
+    )
+
+
 def _healthy(history: History, notes: list[Finding]) -> Finding:
-    """That nothing is wrong, and what would most likely help next."""
+    """That nothing is wrong, as far as is known, and what would most likely help next."""
     share, best = learnt(history), best_val(history)
+    words, advice = ("", "") if any(note.words for note in notes) else _next(history)
     figures = [f"best validation score {best:.1%}"] if best is not None else []
     figures += [f"training came {share:.0%} of the way from chance"] if share is not None else []
-    words, advice = ("", "") if any(note.words for note in notes) else _next(history)
+    is_well = (share or 0.0) > WELL
+    what = "The run looks healthy." if is_well else "Nothing in its records points to a fault."
     return Finding(
         rule="healthy",
         severity="note",
-        what="The run looks healthy." + (f" Next: {advice}" if advice else ""),
+        what=what + (f" Next: {advice}" if advice else ""),
         evidence="; ".join(figures) or f"{len(history.epochs)} epochs",
         confidence=1.0,
         words=words,
@@ -113,22 +140,20 @@ def _healthy(history: History, notes: list[Finding]) -> Finding:
 def _next(history: History) -> tuple[str, str]:
     """Words to try next, and why."""
     share, best, last = learnt(history), best_val(history) or 0.0, history.epochs[-1]
-    gap = (last.train_score or 0.0) - (last.val_score or 0.0)
-    weights, is_ours = said(history, "model.weights"), bool(history.config)
-    if best > 0.995:
+    longer = f"epochs={2 * (history.epochs_planned or len(history.epochs))}"
+    if best > ALMOST_ALL:
         return "", "it is right nearly always; measure it on pictures from elsewhere before relying on it."
-    if not is_ours:
+    if not history.config:
         return "", "more training images, or a longer run."
-    if gap > 0.05:
+    if share is None:
+        return longer, "a longer run, or more training images."
+    if (last.train_score or 0.0) - (last.val_score or 0.0) > BETTER:
         if said(history, "aug.name") == "none":
             return "aug=light", "variety, since it is better on the images that it has learnt from than on others."
-        return "loss.smoothing=0.1", "more training images help most; without them, less certainty."
-    if share is not None and share < 0.9:
-        planned = history.epochs_planned or len(history.epochs)
-        return f"epochs={2 * planned}", "more epochs, since training itself can still learn."
-    if not weights and (history.train_images or 0) < 5_000 and said(history, "data.name") in ("folder", "table"):
-        return "", "trained weights (model.weights), since there are few images."
-    return (
-        f"epochs={2 * (history.epochs_planned or len(history.epochs))}",
-        "a longer run, or larger images (data.size).",
-    )
+        smooth = "loss.smoothing=0.1" if said(history, "loss.smoothing") == 0 else ""
+        return smooth, "more training images help most; it is better on those that it has learnt from than on others."
+    if share < LEARNT_WELL:
+        return longer, "more epochs, since training itself can still learn."
+    if not said(history, "model.weights") and (history.train_images or 0) < FEW:
+        return "", "trained weights (model.weights), since there are few images; or more of them."
+    return longer, "a longer run, or larger images (data.size)."

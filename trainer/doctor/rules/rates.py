@@ -52,7 +52,7 @@ def rate_too_high(history: History) -> Finding | None:
         return None
     if diverged:
         evidence.append("the run diverged" + (f" after a first loss of {start:.3g}" if start else ""))
-        confidence = 0.8
+        confidence = 0.6
     peak = max(told, default=0.0)
     if start and peak > SPIKE * start:
         evidence.append(f"the loss rose from {start:.3g} to {peak:.3g}")
@@ -74,7 +74,9 @@ def rate_too_high(history: History) -> Finding | None:
     return Finding(
         rule="rate_too_high",
         severity="fault" if share < FITTED else "warning",
-        what="The learning rate is too high: steps overshoot, and undo what was learnt.",
+        what="The learning rate is too high: steps overshoot, and undo what was learnt."
+        if len(evidence) > 1 or not diverged
+        else "The run diverged, most likely because its learning rate is too high.",
         evidence="; ".join(evidence),
         confidence=confidence,
         words=f"optim.lr={lower:.2g}" if lower else "",
