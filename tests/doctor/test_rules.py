@@ -126,7 +126,7 @@ PLANTED: dict[str, History] = {
         epochs=[replace(each, seconds=60.0) for each in run(vitals=replace(WELL, waited=0.7)).epochs],
     ),
     "labels_unrelated": run(train=[0.25, 0.25, 0.3, 0.4, 0.5, 0.7, 0.9, 0.97, 1.0, 1.0], val=CHANCE),
-    "wrong_labels": run(train=[0.4, 0.6, 0.68, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.71], val=[0.5, *[0.95] * 9]),
+    "wrong_labels": run(train=[0.4, 0.6, 0.68, *[0.7] * 7], val=[0.5, *[0.95] * 9], val_loss=[1.0, *[0.4] * 9]),
     "class_missing": replace(run(), images_of_each=(300, 300, 300, 0)),
     "class_never_predicted": run(vitals=replace(WELL, recall=(0.9, 0.9, 0.9, 0.0))),
     "uneven_classes": replace(

@@ -79,7 +79,7 @@ def _vitals(told: Mapping[str, Any]) -> Vitals:
     return Vitals(
         gradient_norm=told.get("gradient_norm"),
         updates=_known(told.get("updates") or {}),
-        layers=[Layer(**layer) for layer in told.get("layers") or ()],
+        layers=[Layer(*(layer[key] for key in ("name", "mean", "std", "dead"))) for layer in told.get("layers") or ()],
         recall=tuple(told.get("recall") or ()),
         commonest=told.get("commonest"),
         waited=told.get("waited"),

@@ -14,6 +14,9 @@ LEAST_STEPS = 40
 DOUBT = 2.0
 """Standard errors: what lies within so many of chance may be chance."""
 
+_NORMED = ("small_cnn", "xresnet18", "xresnet34", "xresnet50", "xresnet101", "timm", "backbone")
+"""The models that have batch norm, or nearly always have."""
+
 
 def enough(history: History) -> bool:
     """Whether there was time to learn in."""
@@ -133,6 +136,13 @@ def said(history: History, key: str) -> Any:
     room, _, option = key.partition(".")
     value = history.config.get(room)
     return (value.get(option) if isinstance(value, Mapping) else None) if option else value
+
+
+def has_batch_norm(history: History) -> bool:
+    """As far as the config tells, and where it is not frozen for the whole run."""
+    if said(history, "finetune.name") == "probe" or said(history, "finetune.norm") == "frozen":
+        return False
+    return said(history, "model.name") in _NORMED or bool(said(history, "model.batch_norm"))
 
 
 def usual_rate(history: History) -> float | None:

@@ -1,6 +1,7 @@
 """Rules on the labels: wrong, unrelated, missing, uneven."""
 
 from collections.abc import Sequence
+from math import log
 from statistics import mean, median
 
 from trainer.doctor.finding import Finding
@@ -10,10 +11,12 @@ from trainer.doctor.reading import (
     best_val,
     chance,
     enough,
+    has_batch_norm,
     held,
     last_with,
     learnt,
     may_be_chance,
+    num_classes,
     rate,
     said,
     standard_error,
@@ -22,14 +25,27 @@ from trainer.doctor.reading import (
 
 BY_HEART = 0.4
 """Of the way from chance to 1, in training: so far comes nobody who learns nothing, if only by heart."""
-ABOVE_TRAINING = 0.1
+LEAST_IMAGES = 40
+"""Of validation, by which what is worth nothing is told from what is worth a little."""
+ABOVE_TRAINING = 0.12
 """By which validation is above training where training's own labels are wrong."""
 DROP = 0.06
 """By which validation falls from its best once wrong labels are learnt by heart."""
+UNSURE = 0.93
+"""Share of the loss of one who is equally sure of all answers, and right as often: a weak model knows easy pictures, and
+has 0.7 to 0.9 of it; one that was taught labels that are wrong by lot is unsure of all alike."""
 EVEN = 1.6
 """Variance over mean of the wrong answers' counts: 1 where they fall by lot, far more where some pairs are alike."""
 UNEVEN = 5.0
 """Times as many images of the commonest class as of the rarest."""
+LEAST_RECALL = 0.4
+"""Of the other classes on average: below it the run as a whole is at fault."""
+LEAST_SUPPORT = 5
+"""Validation images of a class where their number is not told."""
+LUCK = 0.05
+"""How likely it is at most that bad luck alone loses a class."""
+LEAST_TO_FALL = 6
+"""Epochs in which a peak and a fall can be told from chance."""
 _MOST_NAMED = 3
 
 
@@ -39,17 +55,19 @@ def labels_unrelated(history: History) -> Finding | None:
     if not enough(history) or may_be_chance(history, best, history.val_images) is not True:
         return None
     share, used, usual = learnt(history), rate(history), usual_rate(history)
-    if share is None or best is None:
+    if share is None or best is None or (history.val_images or LEAST_IMAGES) < LEAST_IMAGES:
+        return None
+    if at_chance(history) and not has_batch_norm(history):  # then the network may be at fault as well
         return None
     is_usual = not used or not usual or usual / 10 <= used <= usual * 10
     if share < BY_HEART and not (is_usual and history.epochs and len(history.epochs) >= 5):
         return None
-    by_heart = f"training came {share:.0%} of the way to 1" if share >= BY_HEART else "training too learns nothing"
+    came = f"training came {max(0.0, share):.0%} of the way from chance to 1"
     return Finding(
         rule="labels_unrelated",
         severity="fault",
         what="What is learnt in training is worth nothing in validation: the labels may not belong to the pictures.",
-        evidence=f"{by_heart}, validation is right in {best:.1%} at best, and chance is {chance(history) or 0.0:.1%}",
+        evidence=f"{came}, validation is right in {best:.1%} at best, and chance is {chance(history) or 0.0:.1%}",
         confidence=0.75 if share >= BY_HEART else 0.45,
         advice="Look at pictures with their labels: python -m trainer preview. In a table, see whether its rows were "
         "sorted apart from its files.",
@@ -87,7 +105,7 @@ def class_missing(history: History) -> Finding | None:
     return Finding(
         rule="class_missing",
         severity="fault",
-        what=f"There are no training images of {_named(absent)}: it can never be answered rightly.",
+        what=f"There are no training images of {_named(absent)}: what is shown of them is never answered rightly.",
         evidence=f"0 of {sum(counts):,} training images",
         confidence=0.98,
         advice="Add some, or leave the class out.",
@@ -101,15 +119,12 @@ def class_never_predicted(history: History) -> Finding | None:
     found = _lost(history, last)
     if last is None or not found or not enough(history) or at_chance(history):
         return None
-    others = [recall for recall in last.vitals.recall if recall]
-    if not others or mean(others) < 0.4:
-        return None
     counts = history.images_of_each
     told = [f"{history.classes[place]}: {counts[place]:,} training images" for place in found if counts]
     return Finding(
         rule="class_never_predicted",
         severity="fault" if len(found) * 2 > len(history.classes) else "warning",
-        what=f"{_named([history.classes[place] for place in found])} is never recognised.",
+        what=f"Never recognised: {_named([history.classes[place] for place in found])}.",
         evidence="; ".join(told[:_MOST_NAMED]) or f"none of its validation images in epoch {last.number}",
         confidence=0.8,
         words="loss.class_weights=balanced" if said(history, "loss.class_weights") == "none" else "",
@@ -150,7 +165,12 @@ def _above_training(history: History) -> str:
         return ""
     margin = ABOVE_TRAINING + 2 * standard_error(last.val_score, history.val_images)
     settled = abs(last.train_score - before) < 0.03
-    if not settled or last.train_score > 0.9 or last.val_score - last.train_score < margin:
+    if (
+        not settled
+        or last.train_score > 0.9
+        or not _is_unsure(history, last, 1.0)
+        or last.val_score - last.train_score < margin
+    ):
         return ""
     return f"training settles at {last.train_score:.1%}, while {last.val_score:.1%} of the validation images are right"
 
@@ -172,10 +192,6 @@ def _by_heart(history: History) -> str:
     )
 
 
-LEAST_TO_FALL = 6
-"""Epochs in which a peak and a fall can be told from chance."""
-
-
 def _even_mistakes(history: History) -> str:
     """Wrong answers fall on all classes alike: no pair of classes is alike, so it is the labels."""
     confusion: Sequence[Sequence[int]] = history.summary.get("confusion") or ()
@@ -193,12 +209,22 @@ def _even_mistakes(history: History) -> str:
     if sum(wrong) < 40 or average < 0.5:
         return ""
     dispersion = sum((count - average) ** 2 for count in wrong) / (len(wrong) - 1) / average
-    if dispersion > EVEN:
+    if dispersion > EVEN or not _is_unsure(history, history.epochs[-1], UNSURE):
         return ""
     return (
         f"{sum(wrong):,} validation images are answered wrongly, and no pair of classes stands out among them "
         f"(variance over mean {dispersion:.2g}): so labels that are wrong by lot look"
     )
+
+
+def _is_unsure(history: History, epoch: Epoch, least: float) -> bool:
+    """Whether its validation loss is at least this share of that of one who is equally sure of all answers."""
+    classes, right, loss = num_classes(history), epoch.val_score, epoch.val_loss
+    if classes is None or right is None or loss is None or said(history, "loss.smoothing"):
+        return False
+    wrong = 1 - right
+    entropy = -sum(share * log(share) for share in (right, wrong) if share > 0)
+    return loss >= least * (entropy + wrong * log(max(1, classes - 1)))
 
 
 def _is_hard_to_see(history: History) -> bool:
@@ -209,17 +235,19 @@ def _is_hard_to_see(history: History) -> bool:
 
 
 def _lost(history: History, last: Epoch | None) -> list[int]:
-    """Classes of which none was recognised, at last and with the best weights, though there are some to recognise."""
+    """Classes of which none was recognised, at last and with the best weights, where that is no bad luck."""
     if last is None or len(last.vitals.recall) != len(history.classes):
         return []
-    per_class = history.summary.get("per_class") or {}
-    return [
-        place
-        for place, name in enumerate(history.classes)
-        if last.vitals.recall[place] == 0
-        and (told := per_class.get(name) or {}).get("support", 5) >= 5
-        and not told.get("recall")
-    ]
+    others = [recall for recall in last.vitals.recall if recall]
+    if not others or mean(others) < LEAST_RECALL:
+        return []
+    per_class, found = history.summary.get("per_class") or {}, []
+    for place, name in enumerate(history.classes):
+        told = per_class.get(name) or {}
+        by_luck = len(history.classes) * (1 - mean(others)) ** told.get("support", LEAST_SUPPORT)
+        if last.vitals.recall[place] == 0 and not told.get("recall") and by_luck < LUCK:
+            found.append(place)
+    return found
 
 
 def _val(epoch: Epoch) -> float:

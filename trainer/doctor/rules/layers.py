@@ -2,7 +2,7 @@
 
 from trainer.doctor.finding import Finding
 from trainer.doctor.history import History, Layer
-from trainer.doctor.reading import enough, held, last_with, learnt, said
+from trainer.doctor.reading import enough, has_batch_norm, held, last_with, learnt, said
 
 DEAD = 0.9
 """Share of a layer's units that are zero for every picture: hardly anything passes."""
@@ -17,8 +17,6 @@ DEEP = 5
 TINY_BATCH = 4
 SMALL_BATCH = 8
 """Pictures that batch norm takes its mean and variance from: of so few they are mostly noise."""
-_NORMED = ("small_cnn", "xresnet18", "xresnet34", "xresnet50", "xresnet101")
-_BACKBONES = ("timm", "backbone")
 
 
 def sigmoid_in_depth(history: History) -> Finding | None:
@@ -95,7 +93,7 @@ def activations_explode(history: History) -> Finding | None:
 def tiny_batches(history: History) -> Finding | None:
     """M6: batch norm takes its statistics from the batch; of a few pictures they are mostly noise."""
     batch = said(history, "batch_size")
-    if not isinstance(batch, int) or not 1 <= batch <= SMALL_BATCH or not _has_batch_norm(history):
+    if not isinstance(batch, int) or not 1 <= batch <= SMALL_BATCH or not has_batch_norm(history):
         return None
     return Finding(
         rule="tiny_batches",
@@ -106,14 +104,6 @@ def tiny_batches(history: History) -> Finding | None:
         words="batch_size=32",
         practice="M6",
     )
-
-
-def _has_batch_norm(history: History) -> bool:
-    """As far as the config tells, and where it is not frozen for the whole run."""
-    if said(history, "finetune.name") == "probe" or said(history, "finetune.norm") == "frozen":
-        return False
-    name = said(history, "model.name")
-    return name in _NORMED or name in _BACKBONES or bool(said(history, "model.batch_norm"))
 
 
 def _layers(history: History) -> list[Layer]:

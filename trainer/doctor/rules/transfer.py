@@ -4,7 +4,7 @@ from typing import Any
 
 from trainer.doctor.finding import Finding
 from trainer.doctor.history import History
-from trainer.doctor.reading import guessing_loss, learnt, rate, said, train_losses, usual_rate
+from trainer.doctor.reading import first_loss, guessing_loss, learnt, rate, said, train_losses, usual_rate
 
 LEAP = 1.5
 """Times ln(classes): above it the first steps have undone what the weights knew."""
@@ -19,8 +19,9 @@ the figures of two sets of photographs do."""
 def weights_destroyed(history: History) -> Finding | None:
     """T4: the loss leaps far above ln(classes) in the first steps: what the weights knew is gone."""
     start, weights = guessing_loss(history), said(history, "model.weights")
-    losses = [step.loss for step in history.steps if step.loss is not None] or train_losses(history)
-    if not weights or start is None or max(losses, default=0.0) < LEAP * start or (learnt(history) or 0.0) > 0.9:
+    losses = [step.loss for step in history.steps[1:] if step.loss is not None] or train_losses(history)
+    least = LEAP * max(start or 0.0, first_loss(history) or 0.0)
+    if not weights or start is None or max(losses, default=0.0) < least or (learnt(history) or 0.0) > 0.9:
         return None
     used, usual = rate(history), usual_rate(history)
     lower = min(each / GENTLE for each in (used, usual) if each) if used else None
