@@ -214,7 +214,7 @@ def train_epoch(
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
     undo = Undo(list(state.model.buffers()) if leaves_out else [])
     pairs = None if state.averaged is None else pairs_of(state.averaged, state.model)
-    for group in interrupt.watch(_groups(state, batches, watch)):
+    for group in interrupt.watch(watch.waiting(_groups(state, batches))):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         targets = [recipe.criterion.soft(batch.targets) for batch in group]
@@ -270,10 +270,10 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, p
     return scored(answered(model, batches, precision), criterion, next(model.parameters()).device)
 
 
-def _groups(state: State, batches: Batches, watch: Watch) -> Iterator[Sequence[Batch]]:
+def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     """The batches of each step that is left of the epoch under way."""
     done = state.step - state.epoch * steps_per_epoch(batches)
-    coming = ahead(watch.waiting(batches.epoch(state.epoch, sum(batches.per_step[:done]))), state.sums.device)
+    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.sums.device)
     for count in batches.per_step[done:]:
         yield list(islice(coming, count))
 

@@ -51,9 +51,9 @@ class State:
     skipped_steps: Tensor
     """int64: steps that the gradient scaler left out, since a loss or gradient was not finite."""
     gradient_norm: Tensor
-    """Of all gradients of the last step that was looked at, before clipping; not a number before."""
+    """Of all gradients of the last step that was looked at, before clipping; infinite before there was one."""
     updates: Tensor
-    """(S,) of each stage: the norm of an epoch's last change, divided by that of the weights; empty before."""
+    """(S,): the norm of an epoch's last change of each stage, divided by that of the weights; empty before one."""
     step: int = 0
     """Optimizer steps taken."""
     epoch: int = 0
@@ -89,7 +89,7 @@ class State:
             begun=torch.zeros(2, 2, device=device),
             start_loss=torch.zeros((), device=device),
             skipped_steps=torch.zeros((), dtype=torch.int64, device=device),
-            gradient_norm=torch.full((), torch.nan, device=device),
+            gradient_norm=torch.full((), torch.inf, device=device),
             updates=torch.empty(0, device=device),
         )
 

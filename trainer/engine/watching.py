@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -22,23 +23,28 @@ from trainer.model.probe import ACTIVATIONS, RECTIFIERS
 Item = TypeVar("Item")
 
 
+@dataclass
 class Watch:
     """Looks at the steps of an epoch: at the gradients of those that are told of, at what the last does to the weights.
 
-    epoch: how many there were before. steps: of an epoch. looks: whether it does; it counts how long batches take
-    in any case.
+    And counts how long batches are waited for.
     """
 
-    def __init__(self, epoch: int = 0, steps: int = 0, log_every: int = 1, *, looks: bool = False) -> None:
-        self._is_first, self._last, self._log_every, self._looks = not epoch, (epoch + 1) * steps, log_every, looks
-        self._waited_seconds = 0.0
+    epoch: int = 0
+    """How many there were before."""
+    steps: int = 0
+    """Of an epoch."""
+    log_every: int = 1
+    looks: bool = False
+    """Whether it looks at gradients and weights."""
+    waited_seconds: float = 0.0
 
     def tells(self, step: int) -> bool:
         """Whether the records tell of this step: of every so many, and at first of the 1st, 2nd, 4th, 8th, …
 
         So what the loss was before anything was learnt is known of every run.
         """
-        return step % self._log_every == 0 or (self._is_first and step < self._log_every and step.bit_count() == 1)
+        return step % self.log_every == 0 or (self.epoch == 0 and step < self.log_every and step.bit_count() == 1)
 
     def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
         """The same batches; counts how long each is waited for, on a GPU by its host."""
@@ -46,18 +52,18 @@ class Watch:
         while True:
             begun = time.perf_counter()
             batch = next(coming, None)
-            self._waited_seconds += time.perf_counter() - begun
+            self.waited_seconds += time.perf_counter() - begun
             if batch is None:
                 return
             yield batch
 
     def share(self, train_seconds: float) -> float | None:
         """What waiting was of this time; None where there was no batch to wait for."""
-        return self._waited_seconds / train_seconds if self._waited_seconds else None
+        return self.waited_seconds / train_seconds if self.waited_seconds else None
 
     def looks_at(self, step: int) -> bool:
         """Whether the norm of all gradients of this step is wanted."""
-        return self._looks and (step == self._last or self.tells(step))
+        return self.looks and (step == self._last or self.tells(step))
 
     @contextmanager
     def update(self, state: State, norm: Tensor) -> Iterator[None]:
@@ -68,11 +74,15 @@ class Watch:
         step = state.step + 1
         if self.looks_at(step):
             state.gradient_norm = norm
-        closest = self._looks and step == self._last
-        before = [each.detach().clone() for each in state.model.parameters()] if closest else []
+        is_last = self.looks and step == self._last
+        before = [each.detach().clone() for each in state.model.parameters()] if is_last else []
         yield
         if before:
             state.updates = _changes(state.model, before)
+
+    @property
+    def _last(self) -> int:
+        return (self.epoch + 1) * self.steps
 
 
 class Activations:
