@@ -13,9 +13,14 @@ _NOT_LEARNT = (
 _WITHIN = ("dead_units", "activations_vanish", "activations_explode")
 EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "weights_destroyed": ("rate_too_high", "first_loss_far_off", "weights_statistics"),
-    "zero_init": (*_NOT_LEARNT, *_WITHIN, "rate_too_low", "rate_too_high", "nothing_learns", "mirrored_classes"),
+    "zero_init": (
+        *_NOT_LEARNT, *_WITHIN, "model_too_small", "rate_too_low", "rate_too_high", "nothing_learns",
+        "mirrored_classes",
+    ),
     "nothing_learns": (*_NOT_LEARNT, "rate_too_low", "model_too_small"),
-    "unscaled_input": ("first_loss_far_off", "rate_too_high", "weights_statistics", *_NOT_LEARNT, *_WITHIN),
+    "unscaled_input": (
+        *_NOT_LEARNT, *_WITHIN, "first_loss_far_off", "rate_too_high", "weights_statistics", "model_too_small",
+    ),
     "first_loss_far_off": ("rate_too_high",),
     "rate_too_high": (
         "diverged", *_NOT_LEARNT, *_WITHIN, "both_rise", "model_too_small", "colour_taken_away", "wrong_labels",
@@ -43,7 +48,9 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "wrong_labels": ("overfit", "overfit_by_loss", "underfit", "model_too_small", "easier_validation"),
     "training_flat": ("both_flat", "underfit"),
     "overfit": ("overfit_by_loss",),
-    "model_too_small": ("underfit", "still_learning"),
+    "model_too_small": (
+        "stuck_at_chance", "collapsed", "class_never_predicted", "underfit", "both_flat", "still_learning",
+    ),
     "still_learning": ("underfit",),
     "collapsed": ("class_never_predicted",),
 }  # fmt: skip

@@ -11,6 +11,8 @@ from trainer.registry import REQUIRED, entries
 LEAST_EPOCHS = 3
 LEAST_STEPS = 40
 """What a run must have taken before it is said to have failed: any run begins at chance."""
+SMALL = 3_000
+"""Parameters: fewer hold little of a picture."""
 DOUBT = 2.0
 """Standard errors: what lies within so many of chance may be chance."""
 
@@ -143,6 +145,12 @@ def has_batch_norm(history: History) -> bool:
     if said(history, "finetune.name") == "probe" or said(history, "finetune.norm") == "frozen":
         return False
     return said(history, "model.name") in _NORMED or bool(said(history, "model.batch_norm"))
+
+
+def is_small(history: History) -> bool:
+    """Whether the network has hardly any weights, as far as is told."""
+    parameters = history.about.get("parameters")
+    return isinstance(parameters, int) and parameters <= SMALL
 
 
 def usual_rate(history: History) -> float | None:

@@ -3,6 +3,7 @@
 from trainer.doctor.finding import Finding
 from trainer.doctor.history import History
 from trainer.doctor.reading import (
+    DOUBT,
     at_chance,
     best_val,
     chance,
@@ -10,6 +11,7 @@ from trainer.doctor.reading import (
     falls,
     guessing_loss,
     held,
+    is_small,
     last_with,
     learnt,
     progress,
@@ -23,10 +25,14 @@ GAP = 0.15
 """Between training and validation accuracy: more than other pictures of the same kind cost."""
 LEARNT_WELL = 0.9
 """X5: training above it, and validation well below, is learning by heart; below it, training comes first."""
-SMALL = 3_000
-"""Parameters: fewer hold little of a picture."""
 FAR_FROM_ONE = 0.7
 """Of the way from chance to 1, in training: below it a small network is at its end, above it time may do."""
+HALF = 0.5
+"""Of training's way from chance, once that has begun: pictures of its own kind are further by then."""
+SIDED = 0.2
+"""Of the way from chance to 1: so many more get the commonest answer where pictures are of another kind."""
+FEW_OF_A_CLASS = 20
+"""Training images."""
 FEW_IMAGES = 100
 """Validation images of which one is a hundredth of the accuracy."""
 FLAT = 0.02
@@ -38,11 +44,15 @@ def other_distribution(history: History) -> Finding | None:
     share, validated = learnt(history), held(history)
     if not enough(history) or share is None or validated is None or share < 0.6 or validated > 0.6 * share:
         return None
+    if (history.train_images or FEW_OF_A_CLASS * len(history.classes)) < FEW_OF_A_CLASS * len(history.classes):
+        return None  # of so few nobody learns what a class looks like
     early = next((epoch for epoch in history.epochs if (progress(history, epoch.train_score) or 0.0) > 0.3), None)
     last = last_with(history, lambda epoch: epoch.vitals.commonest)
     luck, before = chance(history) or 0.0, progress(history, early.val_score) if early else None
     one_sided = (last.vitals.commonest or 0.0) if last else 0.0
-    if early is None or before is None or before > 0.15 or (last and one_sided < luck + 0.15 * (1 - luck)):
+    below = (history.epochs[-1].val_score or 0.0) < luck - DOUBT * standard_error(luck, history.val_images)
+    is_sided = not last or one_sided > luck + SIDED * (1 - luck) or below
+    if early is None or before is None or before > HALF * (progress(history, early.train_score) or 0.0) or not is_sided:
         return None
     sided = f"; {one_sided:.0%} of its images get the same answer" if last else ""
     return Finding(
@@ -111,15 +121,15 @@ def overfit_by_loss(history: History) -> Finding | None:
 
 def model_too_small(history: History) -> Finding | None:
     """X5: training and validation end alike, both far from 1, in a network of few weights."""
-    parameters, share = history.about.get("parameters"), learnt(history) or 0.0
-    if not isinstance(parameters, int) or parameters > SMALL or share > FAR_FROM_ONE or not _underfits(history):
+    share = learnt(history) or 0.0
+    if not is_small(history) or share > FAR_FROM_ONE or not (_underfits(history) or at_chance(history)):
         return None
     return Finding(
         rule="model_too_small",
         severity="warning",
         what="The model is too small to hold what the pictures show.",
-        evidence=f"{parameters:,} parameters; training came {share:.0%} of the way from chance, validation "
-        f"{held(history) or 0.0:.0%}",
+        evidence=f"{history.about['parameters']:,} parameters; of the way from chance training came "
+        f"{max(0.0, share):.0%}, validation {max(0.0, held(history) or 0.0):.0%}",
         confidence=0.75,
         words=_wider(history),
         practice="X5",

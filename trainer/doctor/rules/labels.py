@@ -13,6 +13,7 @@ from trainer.doctor.reading import (
     enough,
     has_batch_norm,
     held,
+    is_small,
     last_with,
     learnt,
     may_be_chance,
@@ -32,8 +33,8 @@ ABOVE_TRAINING = 0.12
 DROP = 0.06
 """By which validation falls from its best once wrong labels are learnt by heart."""
 UNSURE = 0.93
-"""Share of the loss of one who is equally sure of all answers, and right as often: a weak model knows easy pictures, and
-has 0.7 to 0.9 of it; one that was taught labels that are wrong by lot is unsure of all alike."""
+"""Share of the loss of one who is equally sure of all answers, and right as often. A weak model knows its easy ones,
+with 0.7 to 0.9 of it; one that was taught labels that are wrong by lot is unsure of all alike."""
 EVEN = 1.6
 """Variance over mean of the wrong answers' counts: 1 where they fall by lot, far more where some pairs are alike."""
 UNEVEN = 5.0
@@ -57,7 +58,10 @@ def labels_unrelated(history: History) -> Finding | None:
     share, used, usual = learnt(history), rate(history), usual_rate(history)
     if share is None or best is None or (history.val_images or LEAST_IMAGES) < LEAST_IMAGES:
         return None
-    if at_chance(history) and not has_batch_norm(history):  # then the network may be at fault as well
+    may_fit = has_batch_norm(history) and not is_small(history)
+    if (at_chance(history) and not may_fit) or (
+        share < BY_HEART and is_small(history)
+    ):  # then the network may be at fault as well
         return None
     is_usual = not used or not usual or usual / 10 <= used <= usual * 10
     if share < BY_HEART and not (is_usual and history.epochs and len(history.epochs) >= 5):
