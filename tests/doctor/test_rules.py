@@ -100,7 +100,7 @@ PLANTED: dict[str, History] = {
         train=[0.3] * 10, val=[0.3] * 10, vitals=replace(WELL, updates={"stem": 0.0, "body": 0.0, "head": 0.1})
     ),
     "stuck_at_chance": run(train=CHANCE, val=[0.25, 0.25, 0.6, *CHANCE[3:]], train_loss=[log(4)] * 10),
-    "collapsed": run(train=LEARNING, val=[0.4, 0.55, *[0.4] * 8], vitals=replace(WELL, commonest=1.0, recall=())),
+    "collapsed": run(train=LEARNING, val=[0.45] * 10, vitals=replace(WELL, commonest=1.0, recall=())),
     "rate_too_high": run(**STUCK, optim_lr=0.3, peak=8.0),
     "rate_too_low": run(
         train=[0.26, 0.27, 0.28, 0.29, 0.3, 0.31, 0.32, 0.33, 0.33, 0.34],
