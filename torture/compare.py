@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 
 
 def differences(unbroken: Path, killed: Path) -> list[str]:

@@ -28,6 +28,7 @@ VERBS = {
     "predict": "Classify pictures with a run: predict RUN PICTURE|FOLDER ... [output=answers.csv].",
     "export": "Write a run as one file that gives the same answers: export RUN format=onnx.",
     "compare": "Tell how runs differ, in their settings and in what came out: compare RUN RUN ...",
+    "doctor": "Tell from its records what is wrong with a run, or that it is healthy: doctor RUN|FILE.csv.",
     "report": "Draw the page of a run again: report RUN.",
     "weights": "List the tensors that a run has learnt, by name and size: weights resume=FOLDER.",
     "summary": "List a model's layers: output shape, parameters, multiply-adds.",
