@@ -1,0 +1,99 @@
+"""The walk: the config composed and built, and every check of it, in a minute at most."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainer.build.data import open_source
+from trainer.build.training import Job, build
+from trainer.check import cost, first_steps, layers, plan
+from trainer.check.cost import Cost
+from trainer.config import Config
+from trainer.data.limits import limited
+from trainer.data.source import Source
+from trainer.doctor.finding import Finding, in_order
+from trainer.errors import DataError, told
+from trainer.model.probe import probe
+from trainer.preset.settle import settle
+from trainer.report.console import Screen
+from trainer.report.sentences import opening
+
+SECONDS = 60.0
+"""What all of it may take."""
+_TO_LEARN, _TO_TIME = 15.0, 2.0
+"""Seconds of these for a handful of images, and for steps that are timed."""
+_TOO_SLOW = "whether a handful of images is learnt by heart: the steps take too long here"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What was found."""
+
+    lines: tuple[str, ...]
+    """What the run is, what it decides for itself, and what it will take."""
+    findings: tuple[Finding, ...]
+    """The gravest first."""
+    cost: Cost
+    left_out: tuple[str, ...]
+    """What was not looked at, and why."""
+
+
+def walk(config: Config, screen: Screen) -> Walk:
+    """Takes the config for a walk. Raises what a run would raise before its first step; writes nothing."""
+    ends = time.monotonic() + SECONDS
+    settled = settle(config, screen.counting)
+    config = replace(settled.config, settings=replace(settled.config.settings, compile=False))  # it takes a minute
+    source = _taken(config)
+    job = build(config, screen.counting)
+    said = plan.told_by_findings(config, source, job)
+    decided = [*settled.lines, *(note for note in job.notes if note not in said)]
+    begun = first_steps.first_loss(job, first_steps.some_images(job, first_steps.LOOKED_AT))
+    left = min(_TO_LEARN, ends - time.monotonic())
+    tried = {} if config.is_probe else first_steps.learn_a_handful(config, job, left, screen.counting)
+    findings = [
+        *_of_plan(config, source, job),
+        *_of_layers(config, job, learns=any(learnt.whole for learnt in tried.values())),
+        *first_steps.of_first_loss(begun, trained=_is_trained(config)),
+        *first_steps.of_handful(tried, config, job),
+    ]
+    takes = cost.measured(job, _TO_TIME)  # last: it uses the state up
+    lines = [*first_steps.in_words(begun, tried), *cost.in_words(takes)]
+    return Walk(
+        (*opening(config, job.about, Path())[:2], *decided, *lines),
+        tuple(in_order(findings)),
+        takes,
+        () if tried or config.is_probe else (_TOO_SLOW,),
+    )
+
+
+def _taken(config: Config) -> Source:
+    """The images that are used, none of them decoded yet."""
+    source, settings = open_source(config), config.settings
+    with told(source.losses, DataError):
+        return limited(source, settings.limit_train, settings.limit_val, settings.limit_test)[0]
+
+
+def _of_plan(config: Config, source: Source, job: Job) -> Iterator[Finding]:
+    yield from plan.of_learning(job)
+    yield from plan.of_validation(job)
+    if not config.is_probe:
+        yield from plan.of_schedule(config, job.recipe.schedule, len(job.batches.per_step))
+        yield from plan.of_early_stop(job)
+    yield from plan.of_batches(config, job)
+    yield from plan.of_idle_words(config, source, job)
+
+
+def _of_layers(config: Config, job: Job, *, learns: bool) -> Iterator[Finding]:
+    """What passes through a network that is drawn, and what it is made of; of trained weights only the latter."""
+    model, options, init = job.state.model, config.parts["model"].options, config.parts["init"].name
+    images = first_steps.some_images(job, first_steps.LOOKED_AT).images.float()  # no autocast here
+    values = probe(model, images)
+    biased = layers.biased_before_norm(model, images[:2])
+    yield from layers.of_made(values, options, init, biased, normed=layers.has_norms(model))
+    if not _is_trained(config):
+        yield from layers.of_values(values, options, init, learns=learns)
+
+
+def _is_trained(config: Config) -> bool:
+    return config.parts["model"].options.get("weights") is not None
