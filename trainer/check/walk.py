@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.build.data import open_source
 from trainer.build.training import Job, build
-from trainer.check import cost, first_steps, layers, plan
+from trainer.check import cost, first_loss, handful, layers, plan
 from trainer.check.cost import Cost
 from trainer.config import Config
 from trainer.data.limits import limited
@@ -23,6 +23,8 @@ SECONDS = 60.0
 """What all of it may take."""
 _TO_LEARN, _TO_TIME = 15.0, 2.0
 """Seconds of these for a handful of images, and for steps that are timed."""
+_LOOKED_AT = 32
+"""Images that the first loss is the mean of, and that the layers are shown."""
 _TOO_SLOW = "whether a handful of images is learnt by heart: the steps take too long here"
 
 
@@ -48,17 +50,18 @@ def walk(config: Config, screen: Screen) -> Walk:
     job = build(config, screen.counting)
     said = plan.told_by_findings(config, source, job)
     decided = [*settled.lines, *(note for note in job.notes if note not in said)]
-    begun = first_steps.first_loss(job, first_steps.some_images(job, first_steps.LOOKED_AT))
+    begun = first_loss.measured(job, handful.some_images(job, _LOOKED_AT))
     left = min(_TO_LEARN, ends - time.monotonic())
-    tried = {} if config.is_probe else first_steps.learn_a_handful(config, job, left, screen.counting)
+    tried = {} if config.is_probe else handful.learn(config, job, left, screen.counting)
+    made = list(_of_layers(config, job, learns=handful.learns(tried)))
     findings = [
+        *made,
         *_of_plan(config, source, job),
-        *_of_layers(config, job, learns=any(learnt.whole for learnt in tried.values())),
-        *first_steps.of_first_loss(begun, trained=_is_trained(config)),
-        *first_steps.of_handful(tried, config, job),
+        *first_loss.of_first_loss(begun, trained=_is_trained(config)),
+        *handful.of_handful(tried, config, job, [each for each in in_order(made) if each.severity != "note"]),
     ]
     takes = cost.measured(job, _TO_TIME)  # last: it uses the state up
-    lines = [*first_steps.in_words(begun, tried), *cost.in_words(takes)]
+    lines = [first_loss.in_words(begun), *handful.in_words(tried), *cost.in_words(takes)]
     return Walk(
         (*opening(config, job.about, Path())[:2], *decided, *lines),
         tuple(in_order(findings)),
@@ -87,7 +90,7 @@ def _of_plan(config: Config, source: Source, job: Job) -> Iterator[Finding]:
 def _of_layers(config: Config, job: Job, *, learns: bool) -> Iterator[Finding]:
     """What passes through a network that is drawn, and what it is made of; of trained weights only the latter."""
     model, options, init = job.state.model, config.parts["model"].options, config.parts["init"].name
-    images = first_steps.some_images(job, first_steps.LOOKED_AT).images.float()  # no autocast here
+    images = handful.some_images(job, _LOOKED_AT).images.float()  # no autocast here
     values = probe(model, images)
     biased = layers.biased_before_norm(model, images[:2])
     yield from layers.of_made(values, options, init, biased, normed=layers.has_norms(model))
