@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from trainer.build.training import Job
-from trainer.engine.loop import steps_per_epoch
+from trainer.check.sample import Size
 from trainer.finetune.probing import Probing
 from trainer.preset.budget import seconds_of_a_step, seconds_of_validation
 
@@ -45,24 +45,21 @@ class Cost:
         return {**seconds, "steps_per_epoch": self.steps, "memory_bytes": self.memory, "memory_of": self.where}
 
 
-def measured(job: Job, seconds: float) -> Cost:
-    """What the steps come to that are taken in about this time. The state of the job is used up.
+def measured(job: Job, size: Size, seconds: float) -> Cost:
+    """What a run of this size comes to, by the steps that are taken in about this time. Uses the job's state up.
 
     A fit of the head is worked out from what validation takes: it is one look at all training images. Whole is without
     what images take to be decoded once, which has been done by now, and without the page at the end.
     """
     _forget_peak(job)
     alone = job.recipe.probe is not None and job.recipe.probe.alone
-    validation = seconds_of_validation(job)
+    an_image = seconds_of_validation(job) / len(job.val_batches.store)
     step = 0.0 if alone else seconds_of_a_step(job, seconds)
-    an_image = validation / len(job.val_batches.store)
-    how, beside = job.recipe.begin_epoch, 0.0
-    if isinstance(how, Probing):
-        beside += an_image * len(job.batches.store) * (1 + how.views)
-    if job.test_batches is not None:
-        beside += an_image * len(job.test_batches.store)
+    how = job.recipe.begin_epoch
+    looks = size.train * (1 + how.views) if isinstance(how, Probing) else 0
+    beside, validation = an_image * (looks + size.test), an_image * size.val
     memory, where = _peak(job)
-    return Cost(step, 0 if alone else steps_per_epoch(job.batches), validation, job.plan.epochs, beside, memory, where)
+    return Cost(step, 0 if alone else size.steps, validation, job.plan.epochs, beside, memory, where)
 
 
 def in_words(cost: Cost) -> list[str]:

@@ -15,7 +15,7 @@ from trainer.config import Config
 from trainer.doctor.finding import Finding, Severity
 from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.loop import evaluate, steps_per_epoch, train_epoch
+from trainer.engine.loop import evaluate, train_epoch
 from trainer.engine.metrics import scores_of
 from trainer.engine.state import State
 from trainer.feed.batches import Batch
@@ -112,9 +112,9 @@ def learn(config: Config, job: Job, seconds: float, progress: Progress) -> dict[
     for number, factor in enumerate(others):
         if any(learnt.whole for learnt in tried.values()) or time.monotonic() + steps * a_step > ends:
             break
-        progress("other rates", number, len(others))
+        progress("a handful of images at other rates", number, len(others))
         tried[factor] = _learn(config, job, handful, factor)
-    progress("other rates", len(others), len(others))
+    progress("a handful of images at other rates", len(others), len(others))
     return tried
 
 
@@ -123,15 +123,20 @@ def learns(tried: dict[float, Learnt]) -> bool:
     return any(learnt.score >= _NEARLY for learnt in tried.values())
 
 
-def of_handful(tried: dict[float, Learnt], config: Config, job: Job, causes: Sequence[Finding]) -> Iterator[Finding]:
-    """X1: a handful of images is learnt until the accuracy is 1. causes: what else was found that may be the reason."""
+def of_handful(
+    tried: dict[float, Learnt], config: Config, job: Job, steps: int, causes: Sequence[Finding]
+) -> Iterator[Finding]:
+    """X1: a handful of images is learnt until the accuracy is 1.
+
+    steps: of the whole run. causes: what else was found that may be the reason.
+    """
     own = tried.get(1.0)
     if own is None or own.whole:
         if own and own.leapt:
             what = "At the highest rate the loss leaps, even on a handful of images that it sees again and again."
             yield Finding("rate_too_high", "note", what, _figures(own, job), 0.6, _rate(config, 0.3), practice="X3")
         return
-    evidence, steps = _figures(own, job), job.plan.epochs * steps_per_epoch(job.batches)
+    evidence = _figures(own, job)
     other = next((factor for factor, learnt in tried.items() if learnt.whole), None)
     if other is None:
         yield from _nowhere(tried, evidence, causes)

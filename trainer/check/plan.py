@@ -6,13 +6,13 @@ from copy import deepcopy
 from torch import nn
 
 from trainer.build.notes import idle, pace, patience, resolution
+from trainer.build.parts import build_part
 from trainer.build.training import Job
 from trainer.config import Config
 from trainer.data.source import Source
 from trainer.doctor.finding import Finding, Severity
-from trainer.engine.loop import steps_per_epoch
 from trainer.registry import entries
-from trainer.sched.schedule import Schedule, first_climb
+from trainer.sched.schedule import first_climb
 
 _LATE, _NEVER = 0.8, 0.95
 """Share of the steps in which a rate may still rise, and with which it never comes down to anything."""
@@ -22,25 +22,13 @@ _SMALL_BATCH = 8
 _IDLE_IN_A_PROBE = ("epochs", "early_stop", "accumulate", "ema", "optim", "sched")
 
 
-def told_by_findings(config: Config, source: Source, job: Job) -> set[str]:
-    """The notes before a run that the findings below say in their own way."""
-    steps = steps_per_epoch(job.batches)
-    task = job.recipe.criterion.task
-    return {
-        *idle(config.parts["aug"].options, source),
-        *patience(job.plan),
-        *pace(steps),
-        *resolution(job.val_batches.store.labels, task),
-    }
-
-
-def of_schedule(config: Config, schedule: Schedule, steps: int) -> Iterator[Finding]:
+def of_schedule(config: Config, steps: int) -> Iterator[Finding]:
     """The warm-up in steps; steps: of an epoch."""
-    sched, epochs = config.parts["sched"], config.settings.epochs
-    share, total = sched.options.get("warmup"), epochs * steps
+    sched, total = config.parts["sched"], config.settings.epochs * steps
+    share = sched.options.get("warmup")
     if not share:
         return
-    climbs = first_climb(schedule, total)
+    climbs = first_climb(build_part(config, "sched", total), total)
     usual = entries("sched", config.settings.plugins)[sched.name].options["warmup"].default
     evidence = f"sched.warmup={share:g}: the rate rises in {climbs} of {total:,} steps"
     if total >= _FEW_STEPS and climbs <= 1:
@@ -65,8 +53,8 @@ def of_early_stop(job: Job) -> Iterator[Finding]:
         yield Finding("early_stop_in_warmup", "note" if acts else "warning", what, note, 0.95, words)
 
 
-def of_batches(config: Config, job: Job) -> Iterator[Finding]:
-    """Batch norm on few images, and epochs of few steps."""
+def of_batches(config: Config, job: Job, steps: int) -> Iterator[Finding]:
+    """Batch norm on few images, and epochs of few steps; steps: of an epoch."""
     size, accumulate = job.batches.batch_size, config.settings.accumulate
     learning = _entered(job)
     norms = [each for each in learning.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
@@ -78,13 +66,11 @@ def of_batches(config: Config, job: Job) -> Iterator[Finding]:
         evidence += f"; accumulate={accumulate} does not change that" if accumulate > 1 else ""
         words = f"batch_size={larger}" + (" accumulate=1" if accumulate > 1 else "")
         yield Finding("batch_norm_on_few", "warning", what, evidence, 0.9, words)
-    steps = steps_per_epoch(job.batches)
-    if not config.is_probe and pace(steps):
+    for note in () if config.is_probe else pace(steps):
         fewer = max(1, len(job.batches.store) // (8 * accumulate))
         words = f"batch_size={fewer}" if fewer < size else ""
-        what = "An epoch has hardly a step: smaller batches or more epochs learn more."
-        evidence = f"{steps} step{'s' * (steps > 1)} an epoch, {steps * job.plan.epochs} in all"
-        yield Finding("few_steps", "note", what, evidence, 0.7, words)
+        what = "An epoch has hardly a step, and learns as little."
+        yield Finding("few_steps", "note", what, note, 0.7, words)
 
 
 def of_learning(job: Job) -> Iterator[Finding]:
@@ -111,16 +97,17 @@ def of_validation(job: Job) -> Iterator[Finding]:
             yield Finding("unscored_validation", "fault", what, note, 1.0, advice="Label some, or say data.val=0.2.")
 
 
-def of_idle_words(config: Config, source: Source, job: Job) -> Iterator[Finding]:
-    """What is said, and will not act."""
+def of_idle_words(config: Config, source: Source, job: Job, steps: int) -> Iterator[Finding]:
+    """What is said, and will not act; steps: of an epoch."""
     for note in idle(config.parts["aug"].options, source):
         yield _idle(note, "Leave them out, or keep the images in colour: data.grey=false.")
     if config.is_probe:
-        said = [key for key in sorted(config.said) if key.partition(".")[0] in _IDLE_IN_A_PROBE]
+        rooms = (*_IDLE_IN_A_PROBE, *(() if config.parts["finetune"].options.get("views") else ("aug",)))
+        said = [key for key in sorted(config.said) if key.partition(".")[0] in rooms]
         if said:
             yield _idle(f"{', '.join(said)}: a probe takes no steps", "Leave them out, or say finetune=probe_first.")
         return
-    total = steps_per_epoch(job.batches) * job.plan.epochs
+    total = steps * job.plan.epochs
     ends = {"log_every": (job.plan.log_every, total, "steps"), "save_every": (job.plan.save_every, total, "steps")}
     ends["keep_every"] = (job.plan.keep_every, job.plan.epochs, "epochs")
     for key, (every, end, unit) in ends.items():

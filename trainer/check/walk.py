@@ -1,7 +1,7 @@
 """The walk: the config composed and built, and every check of it, in a minute at most."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from trainer.build.data import open_source
 from trainer.build.training import Job, build
 from trainer.check import cost, first_loss, handful, layers, plan
 from trainer.check.cost import Cost
+from trainer.check.sample import in_part, size_of
 from trainer.config import Config
 from trainer.data.limits import limited
 from trainer.data.source import Source
@@ -46,45 +47,53 @@ def walk(config: Config, screen: Screen) -> Walk:
     ends = time.monotonic() + SECONDS
     settled = settle(config, screen.counting)
     config = replace(settled.config, settings=replace(settled.config.settings, compile=False))  # it takes a minute
-    source = _taken(config)
-    job = build(config, screen.counting)
-    said = plan.told_by_findings(config, source, job)
-    decided = [*settled.lines, *(note for note in job.notes if note not in said)]
+    source, limits = _taken(config)
+    size = size_of(config, source)
+    job = build(in_part(config, size), screen.counting)
     begun = first_loss.measured(job, handful.some_images(job, _LOOKED_AT))
     left = min(_TO_LEARN, ends - time.monotonic())
     tried = {} if config.is_probe else handful.learn(config, job, left, screen.counting)
     made = list(_of_layers(config, job, learns=handful.learns(tried)))
+    causes = [each for each in in_order(made) if each.severity != "note"]
     findings = [
         *made,
-        *_of_plan(config, source, job),
+        *_of_plan(config, source, job, size.steps),
         *first_loss.of_first_loss(begun, trained=_is_trained(config)),
-        *handful.of_handful(tried, config, job, [each for each in in_order(made) if each.severity != "note"]),
+        *handful.of_handful(tried, config, job, size.steps * job.plan.epochs, causes),
     ]
-    takes = cost.measured(job, _TO_TIME)  # last: it uses the state up
-    lines = [first_loss.in_words(begun), *handful.in_words(tried), *cost.in_words(takes)]
+    takes = cost.measured(job, size, _TO_TIME)  # last: it uses the state up
+    decided = _decided([*settled.lines, *limits], job, findings)
+    measured = [first_loss.in_words(begun), *handful.in_words(tried), *cost.in_words(takes)]
     return Walk(
-        (*opening(config, job.about, Path())[:2], *decided, *lines),
+        (*opening(config, {**job.about, "images": size.images()}, Path())[:2], *decided, *measured),
         tuple(in_order(findings)),
         takes,
         () if tried or config.is_probe else (_TOO_SLOW,),
     )
 
 
-def _taken(config: Config) -> Source:
-    """The images that are used, none of them decoded yet."""
+def _taken(config: Config) -> tuple[Source, tuple[str, ...]]:
+    """The images that are used, none of them decoded yet, and what is said of that."""
     source, settings = open_source(config), config.settings
     with told(source.losses, DataError):
-        return limited(source, settings.limit_train, settings.limit_val, settings.limit_test)[0]
+        return limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
 
 
-def _of_plan(config: Config, source: Source, job: Job) -> Iterator[Finding]:
+def _decided(lines: Sequence[str], job: Job, findings: Sequence[Finding]) -> list[str]:
+    """What the run says before it begins, but for what findings say, and what is so in the walk alone."""
+    said = {finding.evidence for finding in findings}
+    notes = (note for note in job.notes if note not in said and not note.startswith(("limit_", "data.cache=")))
+    return [*lines, *notes]
+
+
+def _of_plan(config: Config, source: Source, job: Job, steps: int) -> Iterator[Finding]:
     yield from plan.of_learning(job)
     yield from plan.of_validation(job)
     if not config.is_probe:
-        yield from plan.of_schedule(config, job.recipe.schedule, len(job.batches.per_step))
+        yield from plan.of_schedule(config, steps)
         yield from plan.of_early_stop(job)
-    yield from plan.of_batches(config, job)
-    yield from plan.of_idle_words(config, source, job)
+    yield from plan.of_batches(config, job, steps)
+    yield from plan.of_idle_words(config, source, job, steps)
 
 
 def _of_layers(config: Config, job: Job, *, learns: bool) -> Iterator[Finding]:
