@@ -18,7 +18,7 @@ _COLUMNS = 3
 _SIDE = 128
 _GAP = 8
 _LINE = 14
-_LETTERS = 22
+_LETTERS = 20
 """Of a name, its end: folders are alike."""
 _COLOURS = {"classes": "#b3261e", "parts": "#b26a00", "one part": "#5f6368"}
 
@@ -27,9 +27,9 @@ def draw_pairs(pairs: Sequence[Pair], source: Source, picture: Path) -> None:
     """Writes the first pairs, in one piece. Raises OutputError if it cannot."""
     parts = parts_of(source)
     shown = pairs[:MOST]
-    columns = min(_COLUMNS, len(shown))
+    columns = max(1, min(_COLUMNS, len(shown)))
     width, height = 2 * _SIDE + 3 * _GAP, _SIDE + 3 * _LINE + 2 * _GAP
-    sheet = Image.new("RGB", (columns * width, -(-len(shown) // columns) * height), "white")
+    sheet = Image.new("RGB", (columns * width, max(1, -(-len(shown) // columns)) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for number, pair in enumerate(shown):
         left, top = number % columns * width + _GAP, number // columns * height + _GAP
