@@ -34,12 +34,14 @@ def size_of(config: Config, taken: Source) -> Size:
     return Size(count, len(taken.val), 0 if taken.test is None else len(taken.test), steps)
 
 
-def in_part(config: Config, size: Size) -> Config:
-    """The config of what is looked at."""
+def in_part(config: Config, size: Size, *, readable: bool) -> Config:
+    """The config of what is looked at; where not all files can be read, without those."""
     settings = config.settings
     most = max(_MOST, _STEPS * settings.batch_size * settings.accumulate)
     counts = {"limit_train": size.train, "limit_val": size.val, "limit_test": size.test}
     values: dict[str, object] = {key: most for key, count in counts.items() if count > most}
     if config.parts["data"].options.get("cache") in ("auto", "disk"):
         values["data.cache"] = "ram"
+    if not readable and "on_error" in config.parts["data"].options:
+        values["data.on_error"] = "skip"
     return with_values(config, values)

@@ -24,13 +24,14 @@ def in_words(walk: Walk) -> Iterator[str]:
         yield ""
         yield from told(finding)
     yield ""
+    if walk.picture is not None:
+        yield f"picture: {walk.picture}: what is there twice, side by side"
     yield verdict(walk)
 
 
 def told(finding: Finding) -> Iterator[str]:
     """What it is, what it was seen by, and what mends it."""
-    practice = f", {finding.practice}" if finding.practice else ""
-    yield f"{finding.severity}: {finding.what} ({finding.rule}{practice})"
+    yield f"{finding.severity}: {finding.what} ({finding.rule})"
     yield f"  seen by: {finding.evidence}"
     if finding.words:
         yield f"  say: {finding.words}"
@@ -59,6 +60,7 @@ def as_json(walk: Walk) -> str:
         "exit_code": exit_code(walk),
         "findings": [finding.plain() for finding in walk.findings],
         "lines": list(walk.lines),
+        "picture": None if walk.picture is None else str(walk.picture),
         "left_out": list(walk.left_out),
         "cost": walk.cost.plain(),
     }

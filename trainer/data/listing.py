@@ -87,12 +87,12 @@ def in_two_parts(source: Source) -> list[str]:
     lines = []
     for one, other in combinations(listed, 2):
         found, all_seen = twins({0: listed[one], 1: listed[other]})
-        twins = [(sides[0][0].name, twin.name) for sides in found for twin in sides[1]]
-        if twins:
+        pairs = [(sides[0][0].name, twin.name) for sides in found for twin in sides[1]]
+        if pairs:
             lines.append(
-                f"{'' if all_seen else 'at least '}{len(twins)} of the {len(listed[other]):,} {other} images are {one} "
+                f"{'' if all_seen else 'at least '}{len(pairs)} of the {len(listed[other]):,} {other} images are {one} "
                 f"images too, byte for byte, which flatters the {other} scores: "
-                f"{_some(f'{theirs} ({ours} in {one})' for ours, theirs in twins)}"
+                f"{_some(f'{theirs} ({ours} in {one})' for ours, theirs in pairs)}"
             )
     return lines
 
