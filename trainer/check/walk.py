@@ -73,7 +73,7 @@ def walk(config: Config, screen: Screen) -> Walk:
         *handful.of_handful(tried, config, job, size.steps * job.plan.epochs, causes),
     ]
     takes = cost.measured(job, size, _TO_TIME)  # last: it uses the state up
-    decided = _decided([*settled.lines, *limits], source, job, findings)
+    decided = _decided([*settled.lines, *source.losses, *limits], source, job, findings)
     measured = [first_loss.in_words(begun), *handful.in_words(tried), *cost.in_words(takes)]
     return Walk(
         (*opening(config, {**job.about, "images": size.images()}, Path())[:2], *on_data.lines, *decided, *measured),
@@ -102,7 +102,7 @@ def _drawn(config: Config, source: Source, on_data: OnData) -> Path | None:
 
 def _decided(lines: Sequence[str], source: Source, job: Job, findings: Sequence[Finding]) -> list[str]:
     """What the run says before it begins, but for what findings say, and what is so in the walk alone."""
-    said = {*(finding.evidence for finding in findings), *in_two_parts(source), *in_two_classes(source)}
+    said = {*(finding.evidence for finding in findings), *in_two_parts(source), *in_two_classes(source), *job.losses}
     notes = (note for note in job.notes if note not in said and not note.startswith(("limit_", "data.cache=")))
     return [*lines, *notes]
 
