@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn import saved, scenes
 from shared import TINY, Ended
 from torch import nn
 
 from trainer.build.training import build
-from trainer.check import handful, walk
+from trainer.check import handful, sample, walk
+from trainer.check.data import OnData, of_data
 from trainer.check.layers import biased_before_norm
 from trainer.check.plan import of_learning
 from trainer.cli.main import main, training_config
@@ -27,6 +29,7 @@ MLP = ("model=mlp", "model.image_size=8", "model.width=32")
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "_TO_TIME", 0.01)
+    monkeypatch.setattr(walk, "of_data", lambda *_: OnData((), (), ()))
     monkeypatch.setattr(handful, "_MOST_STEPS", handful._ENOUGH)
     monkeypatch.setattr(handful, "_LOWER", (0.1,))
 
@@ -83,6 +86,36 @@ def test_as_json_nothing_else_is_printed(check: Callable[..., Ended]) -> None:
     told = json.loads(check("format=json").out)
     assert told["exit_code"] == 0 and told["verdict"].startswith("nothing is wrong")
     assert told["cost"]["steps_per_epoch"] == 11 and told["cost"]["seconds"] >= 6 * told["cost"]["seconds_per_epoch"]
+
+
+def test_pictures_that_are_there_twice_are_told_and_drawn_beside_what_is_unreadable(
+    check: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unlearnt: None
+) -> None:
+    monkeypatch.setattr(walk, "of_data", of_data)
+    root = tmp_path / "pictures"
+    saved(root, scenes(each=8))
+    (root / "train" / "dog" / "9.png").write_bytes((root / "train" / "cat" / "1.png").read_bytes())
+    (root / "val" / "cat" / "9.png").write_bytes((root / "train" / "cat" / "2.png").read_bytes())
+    (root / "train" / "cat" / "9.png").write_bytes((root / "train" / "cat" / "3.png").read_bytes()[:-200])
+    before = [*root.rglob("*")]
+    ended = check(
+        own=("data=folder", f"data.root={root}", "data.size=16", "device=cpu", "model.widths=[4,8]", "name=x")
+    )
+    assert ended.code == 7
+    picture = tmp_path / "outputs" / "check" / "x.png"
+    for rule in ("unreadable", "same_in_two_classes", "leak"):
+        assert f"({rule})" in ended.out
+    assert "time: an epoch about" in ended.out and f"picture: {picture}" in ended.out
+    assert [*(tmp_path / "outputs").rglob("*.*")] == [picture] and [*root.rglob("*")] == before
+
+
+def test_a_set_is_looked_at_in_part_and_told_as_a_whole(
+    check: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, unlearnt: None
+) -> None:
+    monkeypatch.setattr(sample, "_MOST", 40)
+    told = json.loads(check("format=json").out)
+    assert "173 train, 19 validation" in told["lines"][0]
+    assert told["cost"]["steps_per_epoch"] == 11
 
 
 def test_a_wrong_format_is_told(check: Callable[..., Ended]) -> None:

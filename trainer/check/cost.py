@@ -10,6 +10,7 @@ import torch
 
 from trainer.build.training import Job
 from trainer.check.sample import Size
+from trainer.engine.memory import give_back_freed_memory
 from trainer.finetune.probing import Probing
 from trainer.preset.budget import seconds_of_a_step, seconds_of_validation
 
@@ -84,6 +85,7 @@ def _forget_peak(job: Job) -> None:
     """Lets what is measured be the steps' own, where the system can forget what the process took before."""
     if job.recipe.precision.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
+    give_back_freed_memory()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -27,8 +27,8 @@ from trainer.report.sentences import opening
 
 SECONDS = 60.0
 """What all of it may take."""
-_TO_LEARN, _TO_TIME = 15.0, 2.0
-"""Seconds of these for a handful of images, and for steps that are timed."""
+_TO_LEARN, _AT_LEAST, _TO_TIME = 15.0, 5.0, 2.0
+"""Seconds of these for a handful of images, at most and where the data took all; and for steps that are timed."""
 _LOOKED_AT = 32
 """Images that the first loss is the mean of, and that the layers are shown."""
 
@@ -61,7 +61,7 @@ def walk(config: Config, screen: Screen) -> Walk:
     size = size_of(config, source)
     job = build(in_part(config, size, readable=_is_readable(on_data)), screen.counting)
     begun = first_loss.measured(job, handful.some_images(job, _LOOKED_AT))
-    left = min(_TO_LEARN, ends - time.monotonic())
+    left = min(_TO_LEARN, max(_AT_LEAST, ends - time.monotonic()))
     tried = {} if config.is_probe else handful.learn(config, job, left, screen.counting)
     made = list(_of_layers(config, job, learns=handful.learns(tried)))
     causes = [each for each in in_order(made) if each.severity != "note"]
