@@ -144,7 +144,7 @@ def test_a_budget_becomes_as_many_epochs_as_fit(folder: Train, tmp_path: Path, m
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "budget=60s", "batch_size=44")
     assert ended.code == 0, ended.err
     config = stored(tmp_path, "run")
-    assert config["epochs"] in (4, 5)  # (60 s - 20 s - what the start took) / 7 s
+    assert config["epochs"] in (4, 5, 6)  # (60 s - 20 s - what the start took + half an epoch) / 7 s
     assert config["budget"] is None
 
 

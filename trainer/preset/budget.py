@@ -24,6 +24,8 @@ _MANY = 1000
 """Epochs of what is measured: in the last of so many all learns that ever will."""
 _FEWEST_EPOCHS = 5
 """With fewer, smaller pictures learn more."""
+_LATE = 0.1
+"""Share of the budget by which a run may end late, rather than leave most of an epoch unused."""
 _SIDE_STEP, _SMALLEST_SIDE = 32, 64
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -59,8 +61,9 @@ def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> Non
     if (side := _smaller_side(draft, pace, end)) is not None:
         draft.choose("data.size", side, f"with more, {budget} would be too short for {_FEWEST_EPOCHS} epochs.")
         pace = _measured(draft, progress)
-    count = int((end - time.monotonic() - pace.around) / pace.epoch)
-    if count < 1:
+    left = end - time.monotonic() - pace.around
+    count = int((left + min(pace.epoch / 2, _LATE * seconds_of(budget))) / pace.epoch)
+    if left < pace.epoch:
         around = time.monotonic() - begun + pace.around
         raise ConfigError(
             f"budget: {budget} is too short for one epoch, which takes {pace.epoch:.0f} s, with {around:.0f} s for all "
