@@ -59,7 +59,7 @@ def arrows(count: int, *, ways: Sequence[str] = ("left", "right")) -> Seen:
         pen.polygon([(x + 4, y - 5), (x + 4, y + 5), (x + 10, y)], fill="white")
         way = ways[number % len(ways)]
         turned = {
-            "left": Image.Transpose.ROTATE_180,
+            "left": Image.Transpose.FLIP_LEFT_RIGHT,
             "up": Image.Transpose.ROTATE_90,
             "down": Image.Transpose.ROTATE_270,
         }

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, cast
 
 from trainer.check.alike import alike
 from trainer.check.seen import PARTS, Seen, names_of, parts_of
-from trainer.data.listing import Sides, files_of, twins
+from trainer.data.listing import Sides, files_of, same_files
 from trainer.data.source import ArraySamples, Samples, Source, classes_of_each
 from trainer.doctor.finding import Finding
 from trainer.feed.store import whole_of
@@ -177,7 +177,7 @@ def _same_files(parts: dict[int, Samples]) -> tuple[list[list[Place]], bool]:
     sides: Sides = {
         (number, place): [file] for number, samples in parts.items() for place, file in enumerate(files_of(samples))
     }
-    groups, all_seen = twins(sides)
+    groups, all_seen = same_files(sides)
     return [cast(list[Place], list(group)) for group in groups], all_seen
 
 

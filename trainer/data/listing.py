@@ -86,13 +86,13 @@ def in_two_parts(source: Source) -> list[str]:
     listed = {part: files_of(samples) for part, samples in parts.items() if samples is not None}
     lines = []
     for one, other in combinations(listed, 2):
-        found, all_seen = twins({0: listed[one], 1: listed[other]})
-        pairs = [(sides[0][0].name, twin.name) for sides in found for twin in sides[1]]
-        if pairs:
+        found, all_seen = same_files({0: listed[one], 1: listed[other]})
+        twins = [(sides[0][0].name, twin.name) for sides in found for twin in sides[1]]
+        if twins:
             lines.append(
-                f"{'' if all_seen else 'at least '}{len(pairs)} of the {len(listed[other]):,} {other} images are {one} "
+                f"{'' if all_seen else 'at least '}{len(twins)} of the {len(listed[other]):,} {other} images are {one} "
                 f"images too, byte for byte, which flatters the {other} scores: "
-                f"{_some(f'{theirs} ({ours} in {one})' for ours, theirs in pairs)}"
+                f"{_some(f'{theirs} ({ours} in {one})' for ours, theirs in twins)}"
             )
     return lines
 
@@ -103,7 +103,7 @@ def in_two_classes(source: Source) -> list[str]:
     for each in files_of(source.train):
         if each.classes is not None:
             by_class[each.classes].append(each)
-    found, all_seen = twins(by_class)
+    found, all_seen = same_files(by_class)
     if not found:
         return []
     count = sum(len(files) for sides in found for files in sides.values())
@@ -114,7 +114,7 @@ def in_two_classes(source: Source) -> list[str]:
     ]
 
 
-def twins(sides: Sides) -> tuple[list[Sides], bool]:
+def same_files(sides: Sides) -> tuple[list[Sides], bool]:
     """The groups of files of the same content that are on several sides; and whether all such are seen."""
     same = _shared([sides], lambda each: each.num_bytes)
     opened = _affordable(same, _MOST_OPENED, lambda each: 1)
