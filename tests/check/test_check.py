@@ -138,7 +138,7 @@ def test_what_is_wrong_with_words_or_data_is_told_as_in_training(check: Callable
 
 def test_a_rate_that_is_far_too_low_is_told_with_one_that_learns(found: Callable[..., Found]) -> None:
     told = found("optim.lr=0.0001")["rate_too_low"]
-    assert told["severity"] == "fault" and told["words"] == "optim.lr=0.01"
+    assert told["severity"] == "warning" and told["words"] == "optim.lr=0.001"
     assert "rate_too_low" not in found(told["words"])
 
 
