@@ -103,8 +103,8 @@ def _drawn(config: Config, source: Source, on_data: OnData) -> Path | None:
 def _decided(lines: Sequence[str], source: Source, job: Job, findings: Sequence[Finding]) -> list[str]:
     """What the run says before it begins, but for what findings say, and what is so in the walk alone."""
     said = {*(finding.evidence for finding in findings), *in_two_parts(source), *in_two_classes(source), *job.losses}
-    notes = (note for note in job.notes if note not in said and not note.startswith(("limit_", "data.cache=")))
-    return [*lines, *notes]
+    of_the_walk = ("limit_", "data.cache=", "All that could not be read")  # it looks at part of the set, and keeps none
+    return [*lines, *(note for note in job.notes if note not in said and not note.startswith(of_the_walk))]
 
 
 def _of_plan(config: Config, source: Source, job: Job, steps: int) -> Iterator[Finding]:
