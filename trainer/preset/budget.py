@@ -89,9 +89,9 @@ def _measured(draft: Draft, progress: Progress) -> Pace:
     begun = time.perf_counter()
     job = build(with_values(draft.config, {"epochs": _MANY}), progress)
     built = time.perf_counter() - begun + _seconds_of_a_probe(job)
-    validation = _seconds_of_validation(job)
+    validation = seconds_of_validation(job)
     tested = 0.0 if job.test_batches is None else validation * len(job.test_batches) / len(job.val_batches)
-    epoch = _seconds_of_a_step(job) * steps_per_epoch(job.batches) + validation
+    epoch = seconds_of_a_step(job, _TIMED_SECONDS) * steps_per_epoch(job.batches) + validation
     return Pace(epoch, built + tested + _CLOSING_SECONDS, size_of(job.about["preprocessing"]["size"]).side)
 
 
@@ -105,23 +105,26 @@ def _seconds_of_a_probe(job: Job) -> float:
     return time.perf_counter() - begun
 
 
-def _seconds_of_a_step(job: Job) -> float:
-    """On average, of the last epoch, in which all learns that ever will; the first step, which warms up, left out."""
+def seconds_of_a_step(job: Job, least: float) -> float:
+    """On average, of the last epoch, in which all learns that ever will; the first step, which warms up, left out.
+
+    least: seconds that are timed. The state is used up.
+    """
     times: list[float] = []
     last = job.plan.epochs - 1
-    while sum(times[1:]) < _TIMED_SECONDS or len(times) <= _TIMED_STEPS:
+    while sum(times[1:]) < least or len(times) <= _TIMED_STEPS:
         job.state.epoch, job.state.step = last, last * steps_per_epoch(job.batches)
         begun = time.perf_counter()
         for _ in train_epoch(job.state, job.batches, job.recipe, Interrupt()):
             job.state.count()  # a GPU has done it by then
             times.append(time.perf_counter() - begun)
             begun = time.perf_counter()
-            if sum(times[1:]) >= _TIMED_SECONDS and len(times) > _TIMED_STEPS:
+            if sum(times[1:]) >= least and len(times) > _TIMED_STEPS:
                 break
     return mean(times[1:])
 
 
-def _seconds_of_validation(job: Job) -> float:
+def seconds_of_validation(job: Job) -> float:
     """Decoding included, where images are decoded anew; the first batch warms up."""
     count = min(_TIMED_STEPS, len(job.val_batches))
     evaluate(job.state.model, islice(job.val_batches, 1), job.recipe.criterion, job.recipe.precision)
