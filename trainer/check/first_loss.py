@@ -12,6 +12,7 @@ from trainer import rng
 from trainer.build.training import Job
 from trainer.check.layers import not_finite
 from trainer.doctor.finding import Finding, Severity
+from trainer.engine.metrics import zero_sums
 from trainer.feed.batches import Batch
 
 _ABOVE, _FAR_ABOVE = 1.5, 3.0
@@ -76,5 +77,5 @@ def _loss(job: Job, logits: Tensor, labels: Tensor) -> float:
 
 
 def _nats(job: Job, logits: Tensor, labels: Tensor) -> float:
-    nats, counted = job.recipe.criterion.task.surprise(logits, labels, job.state.sums.dtype).tolist()
+    nats, counted = job.recipe.criterion.task.surprise(logits, labels, zero_sums(labels.device).dtype).tolist()
     return float(nats / counted) if counted else 0.0

@@ -76,6 +76,11 @@ class Handful:
     def per_step(self) -> tuple[int, ...]:
         return (1,) * self.steps
 
+    @property
+    def beside(self) -> bool:
+        """There is nothing to prepare."""
+        return False
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return iter([self.batch] * (self.steps - start))
 
