@@ -98,6 +98,20 @@ def test_where_nothing_is_learnt_the_rate_stays_the_optimizers_own(
     assert stored(tmp_path, "x") == rate
 
 
+def test_from_weights_the_search_begins_at_the_rate_of_their_recipe(
+    train: Train, tmp_path: Path, learnt: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train(*learnt, "name=before", "epochs=1", tiny=False).code == 0
+    begun = []
+    monkeypatch.setattr(settle, "choose_rate", lambda draft, _: begun.append(draft.value("optim.lr")))
+    weights = f"model.weights={tmp_path / 'outputs/before/checkpoints/best.pt'}"
+    words = [word for word in learnt if not word.startswith(("preset=", "optim="))]
+    for part in ("head_first", "probe_first"):
+        ended = train(*words, weights, "optim.lr=auto", f"finetune={part}", f"name={part}", tiny=False)
+        assert ended.code == 0, ended.err
+    assert begun == [0.0003, 0.0003]
+
+
 def test_a_probe_has_no_rate_to_search_for(train: Train) -> None:
     ended = train("finetune=probe", "model.weights=some.pt", "optim.lr=auto")
     assert ended.code == 2 and "optim.lr: auto cannot act with finetune=probe" in ended.err

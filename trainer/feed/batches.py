@@ -140,11 +140,11 @@ class EvalBatches:
 
     def few(self, count: int) -> "EvalBatches":
         """So many of the samples, evenly spread: a set may lie in the order of its classes. All if there are fewer."""
-        chosen = torch.arange(min(count, len(self.samples))) * len(self.samples) // min(count, len(self.samples))
+        count = min(count, len(self.samples))
         return EvalBatches(
             self.store,
             batch_size=self.batch_size,
             upload=self.upload,
             transform=self.transform,
-            samples=self.samples[chosen],
+            samples=self.samples[torch.arange(count) * len(self.samples) // count],
         )
