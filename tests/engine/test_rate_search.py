@@ -67,6 +67,18 @@ def test_a_short_run_has_a_search_that_is_long_enough_to_tell_and_no_training_lo
     assert found(bowl(MIDDLE), 4).lengths == [4]
 
 
+def test_where_the_first_round_has_learnt_nothing_the_rates_in_the_middle_go_on() -> None:
+    short = found(bowl(MIDDLE)).lengths[0]
+
+    def late(rate: float, steps: int) -> Trial:
+        luck = UNTRAINED + 0.003 * math.log10(rate)  # the lowest of all looks best
+        return Trial(rate, steps, luck, 0.1) if steps == short else bowl(0.0095)(rate, steps)
+
+    result = found(late)
+    assert result.best.rate == pytest.approx(0.0095)
+    assert [trial.rate for trial in result.round(result.lengths[-1])] == pytest.approx([0.00095, 0.003, 0.0095, 0.03])
+
+
 def test_nothing_is_learnt_where_no_loss_falls_below_the_untrained() -> None:
     assert not found(lambda rate, steps: Trial(rate, steps, UNTRAINED, 0.1)).learns
 

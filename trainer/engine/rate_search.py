@@ -2,7 +2,8 @@
 
 Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization". Nine rates are
 trained for few steps each, the best three of them for four times as many. Where the best of a round is the lowest or
-the highest of its rates, the next one beyond it is tried as well.
+the highest of its rates, the next one beyond it is tried as well. Where nothing has been learnt yet, the three in the
+middle go on.
 """
 
 import math
@@ -90,12 +91,11 @@ def search(middle: float, total_steps: int, untrained: float, attempt: Callable[
     places: Sequence[int] = _GRID
     for steps, spare in zip(_lengths(total_steps), _BEYOND, strict=True):
         found = {place: attempt(_rate(middle, place), steps) for place in places}
-        while spare and (beyond := _beyond(found)) is not None:
+        while spare and (beyond := _beyond(found, untrained)) is not None:
             found[beyond] = attempt(_rate(middle, beyond), steps)
             spare -= 1
         trials += found.values()
-        sound = [place for place in sorted(found) if math.isfinite(found[place].loss)]
-        places = sorted(sound, key=lambda place: found[place].loss)[:_KEPT]
+        places = _kept(found, untrained)
         if not places:
             break
     return Search(trials, total_steps, untrained)
@@ -108,12 +108,27 @@ def _lengths(total_steps: int) -> tuple[int, int]:
     return min(short, total_steps), min(_LONGER * short, total_steps)
 
 
-def _beyond(found: Mapping[int, Trial]) -> int | None:
-    """The place beside the best, where that is an end; the lower one where all have diverged."""
+def _kept(found: Mapping[int, Trial], untrained: float) -> list[int]:
+    """The places that go on: those of the lowest losses, or where all is luck, those in the middle."""
+    sound = [place for place in found if math.isfinite(found[place].loss)]
+    if not _learnt(found, untrained):
+        return sorted(sound, key=abs)[:_KEPT]
+    return sorted(sound, key=lambda place: found[place].loss)[:_KEPT]
+
+
+def _beyond(found: Mapping[int, Trial], untrained: float) -> int | None:
+    """The place beside the best, where that is an end; the lower one where all have diverged. None: all is luck."""
     best = min(found, key=lambda place: (found[place].loss, place))
+    if math.isfinite(found[best].loss) and not _learnt(found, untrained):
+        return None
     if best == min(found):
         return best - 1
     return best + 1 if best == max(found) else None
+
+
+def _learnt(found: Mapping[int, Trial], untrained: float) -> bool:
+    """Whether any has: else losses differ by luck."""
+    return min(trial.loss for trial in found.values()) < (1 - _LEARNT) * untrained
 
 
 def _rate(middle: float, place: int) -> float:
