@@ -66,6 +66,8 @@ def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:
 
     times = ("seconds", "train_seconds", "val_seconds", "images_per_second")
     lines = [line for line in read_metrics(path) if line["kind"] in kinds]
+    for line in lines:
+        line.get("vitals", {}).pop("waited", None)
     return [{key: value for key, value in line.items() if key not in times} for line in lines]
 
 

@@ -15,6 +15,7 @@ from shared import DAMAGES, TINY, Ended, fingerprint, flip_a_bit, lines_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from torchvision.models import resnet18
 
 from trainer.build import features
 from trainer.build.features import last_layer
@@ -218,6 +219,21 @@ def test_other_weights_of_the_body_give_features_another_name(tmp_path: Path, wo
     for name, origin in (("head.3.weight", "kept from before"), ("stem.0.weight", "worked out")):
         torch.save({**best, "model": {**weights, name: weights[name] * 1.001}}, tmp_path / "other.pt")
         assert origin in origin_of(f"model.weights={tmp_path / 'other.pt'}", *words[1:])
+
+
+def test_another_release_of_a_library_gives_features_another_name(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "worked out" in origin_of(*words)
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    assert "worked out" in origin_of(*words)
+
+
+def test_a_layer_that_no_fit_teaches_is_told_of(train: Train, cache: Path, tmp_path: Path) -> None:
+    torch.save(resnet18(num_classes=2).state_dict(), tmp_path / "w.pt")
+    model = ("model=backbone", "model.arch=resnet18", f"model.weights={tmp_path / 'w.pt'}", "model.hidden=8")
+    ended = train(*model, "finetune=probe", "data.size=32", "data.classes=2", "data.images=20", tiny=False)
+    assert "model.hidden=8: a probe fits the last layer alone; this one before it stays" in ended.out
 
 
 def test_other_views_give_features_other_names(words: tuple[str, ...]) -> None:

@@ -149,7 +149,7 @@ def test_a_budget_becomes_as_many_epochs_as_fit(folder: Train, tmp_path: Path, m
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "budget=60s", "batch_size=44")
     assert ended.code == 0, ended.err
     config = stored(tmp_path, "run")
-    assert config["epochs"] in (4, 5)  # (60 s - 20 s - what the start took) / 7 s
+    assert config["epochs"] in (4, 5, 6)  # (60 s - 20 s - what the start took + half an epoch) / 7 s
     assert config["budget"] is None
 
 
@@ -228,7 +228,7 @@ def test_a_budget_holds_the_search_for_a_rate_too(folder: Train, monkeypatch: py
     plain = re.search(r" epochs=(\d+): an epoch takes 100\.0 s", folder("name=plain", *words).out)
     sought = re.search(r" epochs=(\d+): an epoch takes 100\.0 s", searching.out)
     assert plain is not None and sought is not None
-    assert (int(plain[1]), int(sought[1])) == (29, 25)
+    assert (int(plain[1]), int(sought[1])) == (30, 25)
 
 
 @pytest.mark.parametrize(("number", "power"), [(0.5, 16), (17, 16), (31.9, 16), (32, 32), (100, 64), (1e6, 128)])

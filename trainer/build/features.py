@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -116,7 +117,8 @@ class FrozenFeatures:
             _FORMAT,
             _sha256_of_weights(model, self.body.layer),
             (choice.name, options, Path(inspect.getfile(builder)).read_text(encoding="utf-8"), str(model)),
-            (torch.__version__, str(precision.device), precision.name, self.body.kernels, settings.channels_last),
+            _versions(model),
+            (str(precision.device), precision.name, self.body.kernels, settings.channels_last),
             (torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), settings.batch_size),
             (self.pictures.preprocessing.plain(), header_of(self.pictures.samples).fingerprint),
         ]
@@ -186,6 +188,12 @@ def features_of(body: Body, batches: Iterable[Batch], device: torch.device) -> T
     shown = [(batch.indices, body(batch.images).float()) for batch in ahead(batches, device)]
     indices, features = map(torch.cat, zip(*shown, strict=True))
     return features.cpu()[indices.argsort()]
+
+
+def _versions(model: nn.Module) -> list[tuple[str, str]]:
+    """Of the packages that the model's layers come from."""
+    packages = sorted({type(layer).__module__.partition(".")[0] for layer in model.modules()})
+    return [(name, str(getattr(sys.modules[name], "__version__", ""))) for name in packages]
 
 
 def _sha256_of_weights(model: nn.Module, layer: str) -> str:

@@ -10,6 +10,7 @@ from trainer.data.groups import in_words
 from trainer.data.listing import in_two_classes, in_two_parts
 from trainer.data.source import Source
 from trainer.engine.loop import Plan
+from trainer.finetune.probing import Probing
 from trainer.loss.class_weights import shown
 from trainer.loss.criterion import Criterion
 from trainer.task.task import Task
@@ -41,6 +42,17 @@ def weights(criterion: Criterion, source: Source) -> tuple[str, ...]:
     weights = criterion.class_weights
     words = f"{criterion.task.weights_in_words}: {shown(weights, source.classes)}"
     return (words,) if (weights != 1).any() else ()
+
+
+def beneath_the_fit(options: Mapping[str, Any], finetune: object) -> tuple[str, ...]:
+    """A note where a probe leaves a layer of the head as it is; options: the model's."""
+    units = options.get("hidden")
+    if not units or not isinstance(finetune, Probing) or not finetune.alone:
+        return ()
+    return (
+        f"model.hidden={units}: a probe fits the last layer alone; this one before it stays as the weights have it, "
+        "or as it was drawn where they do not. Leave model.hidden out, or say finetune=probe_first.",
+    )
 
 
 def patience(plan: Plan) -> tuple[str, ...]:

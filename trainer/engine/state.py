@@ -26,6 +26,8 @@ _COUNTERS = (
 )
 _NAMED = 3
 _TENSORS = ("sums", "logged_sums", "streaks", "begun", "start_loss", "skipped_steps")
+_LOOKS = ("gradient_norm", "updates")
+"""Tensors that the states of earlier releases lack."""
 
 
 @dataclass
@@ -48,6 +50,10 @@ class State:
     """The first loss that is above zero; 0 before."""
     skipped_steps: Tensor
     """int64: steps that the gradient scaler left out, since a loss or gradient was not finite."""
+    gradient_norm: Tensor
+    """Of all gradients of the last step that was looked at, before clipping; infinite before there was one."""
+    updates: Tensor
+    """(S,): the norm of an epoch's last change of each stage, divided by that of the weights; empty before one."""
     step: int = 0
     """Optimizer steps taken."""
     epoch: int = 0
@@ -83,6 +89,8 @@ class State:
             begun=torch.zeros(2, 2, device=device),
             start_loss=torch.zeros((), device=device),
             skipped_steps=torch.zeros((), dtype=torch.int64, device=device),
+            gradient_norm=torch.full((), torch.inf, device=device),
+            updates=torch.empty(0, device=device),
         )
 
     @property
@@ -102,7 +110,7 @@ class State:
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "optimizer": memories_of(self.optimizer, self.model),
             "scaler": self.scaler.state_dict(),
-            **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS)},
+            **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS, *_LOOKS)},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> list[str]:
@@ -122,7 +130,7 @@ class State:
             self.scaler.load_state_dict(saved["scaler"])  # else it is of another precision or policy, and begins anew
         for name in _COUNTERS:
             setattr(self, name, saved[name])
-        for name in _TENSORS:
+        for name in (*_TENSORS, *(each for each in _LOOKS if each in saved)):
             ours = getattr(self, name)
             setattr(self, name, saved[name].to(ours.dtype).to(ours.device))  # no doubles on mps, which has none
         return anew

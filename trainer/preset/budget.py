@@ -27,6 +27,8 @@ _MANY = 1000
 """Epochs of what is measured: in the last of so many all learns that ever will."""
 _FEWEST_EPOCHS = 5
 """With fewer, smaller pictures learn more."""
+_LATE = 0.1
+"""Share of the budget by which a run may end late, rather than leave most of an epoch unused."""
 _SIDE_STEP, _SMALLEST_SIDE = 32, 64
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -70,11 +72,12 @@ def fit_into(draft: Draft, budget: str, begun: float, progress: Progress, *, sea
         draft.choose("data.size", side, f"with more, {budget} would be too short for {_FEWEST_EPOCHS} epochs.")
         pace = _measured(draft, progress)
     left = end - time.monotonic() - pace.around
-    count = int(left / pace.epoch)
-    while searches and count and count * pace.epoch + _seconds_of_a_search(pace, count) > left:
+    most = left + min(pace.epoch / 2, _LATE * seconds_of(budget))
+    count = int(most / pace.epoch)
+    while searches and count and count * pace.epoch + _seconds_of_a_search(pace, count) > most:
         count -= 1
-    if count < 1:
-        around = time.monotonic() - begun + pace.around
+    if left < pace.epoch or not count:
+        around = time.monotonic() - begun + pace.around + (_seconds_of_a_search(pace, 1) if searches else 0.0)
         raise ConfigError(
             f"budget: {budget} is too short for one epoch, which takes {pace.epoch:.0f} s, with {around:.0f} s for all "
             f"else. Give {ceil((around + pace.epoch) / 60)}min, or take fewer images: limit_train=N."

@@ -100,4 +100,8 @@ def _numbered(line: dict[str, Any], steps_before: int, steps_now: int) -> dict[s
 
 
 def _sayable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sayable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_sayable(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
