@@ -35,7 +35,7 @@ VERBS = {
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
     "preview": "Draw what the model will see, the rate over the run, and class counts: preview output=FILE.png.",
     "check": "Say before a run what is wrong with it, and the words that mend it: check ... [format=json].",
-    "find_lr": "Suggest the learning rate for this model on these data, in a few hundred steps.",
+    "find_lr": "Suggest the learning rate that suits this run, by what short trainings reach.",
     "cache": "List the decoded images and compiled kernels kept on disk; delete them with: cache clear.",
     "augment": "Write six augmented copies of each image: augment data=folder data.root=PHOTOS output=COPIES.",
 }
