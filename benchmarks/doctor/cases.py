@@ -1,6 +1,7 @@
 """The runs: grounds on which a training is sound, and the faults that are planted there, one at a time."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -69,14 +70,17 @@ class Case:
 
     @property
     def all_words(self) -> tuple[str, ...]:
-        planted = self.fault.words(self.ground) if self.fault else ()
-        rate = f"optim.lr={self.ground.rate:g}"
-        return (*COMMON, *self.ground.words, rate, f"seed={self.seed}", *planted, *self.words)
+        planted = (*(self.fault.words(self.ground) if self.fault else ()), *self.words)
+        chosen = {word.split("=")[0] for word in planted}  # aug=none: what the ground says of aug and its options goes
+        kept = [word for word in self.ground.words if re.split(r"[.=]", word)[0] not in chosen]
+        return (*COMMON, *kept, f"optim.lr={self.ground.rate:g}", f"seed={self.seed}", *planted)
 
     @property
     def name(self) -> str:
         """Of its folder: another one for other words."""
         said = f"{self.pictures} {self.all_words} {self.source.name if self.source else ''}"
         what = self.fault.name if self.fault else f"sound {self.kind}"
-        plain = "-".join(f"{what} {self.ground.name} {self.seed}".replace("/", " ").replace("%", " ").replace(",", " ").split())
+        plain = "-".join(
+            f"{what} {self.ground.name} {self.seed}".replace("/", " ").replace("%", " ").replace(",", " ").split()
+        )
         return f"{plain}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"

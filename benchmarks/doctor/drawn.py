@@ -2,18 +2,21 @@
 
 import colorsys
 import math
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
 
 Planting = Literal["shuffled", "noise", "leak", "elsewhere", "missing", "few"]
 """shuffled: every label drawn anew. noise: 30 % of the labels wrong. leak: most validation pictures stand in training,
-too. elsewhere: validation pictures are blurred negatives. missing: training lacks the last class. few: six pictures of
+too. elsewhere: validation pictures were taken at night. missing: training lacks the last class. few: six pictures of
 each class to train on."""
 NOISE, LEAKED, FEW = 0.3, 0.7, 6
 SIDE, FINER = 20, 3
@@ -41,34 +44,35 @@ class Wanted:
     seed: int
     planting: Planting | None = None
     train: int = TRAIN
+    val: int = field(default=VAL, repr=False)
+    """What is drawn to train on does not depend on it."""
 
     @property
     def folder(self) -> str:
         return f"{self.name}-{self.seed}-{self.train}-{self.planting or 'sound'}"
 
 
-def folder_of(wanted: Wanted, inside: Path) -> Path:
-    """The folder with train/ and val/, drawn where it is not there yet."""
-    folder, drawn = inside / wanted.folder, SETS[wanted.name]
+def draw(wanted: Wanted, folder: Path) -> None:
+    """Draws train/ and val/ into the folder, where it is not there yet."""
     if folder.is_dir():
-        return folder
-    half_done, rng = inside / f"{wanted.folder}.part", Random(f"{wanted}")
+        return
+    drawn, half_done, rng = SETS[wanted.name], folder.with_name(f"{folder.name}.{os.getpid()}"), Random(f"{wanted}")
     count = FEW * drawn.classes if wanted.planting == "few" else wanted.train
     train = [(number % drawn.classes, _picture(drawn, number, rng)) for number in range(count)]
-    val = [(number % drawn.classes, _picture(drawn, number, rng)) for number in range(VAL)]
+    val = [(number % drawn.classes, _picture(drawn, number, rng)) for number in range(wanted.val)]
     if wanted.planting == "leak":
-        val = [train[index] if rng.random() < LEAKED else val[index] for index in range(VAL)]
+        val = [train[place % count] if rng.random() < LEAKED else pair for place, pair in enumerate(val)]
     if wanted.planting == "elsewhere":
-        val = [(label, _negative(picture)) for label, picture in val]
+        val = [(label, _at_night(picture, rng)) for label, picture in val]
     if wanted.planting == "missing":
         train = [pair for pair in train if pair[0] != drawn.classes - 1]
     for part, pairs in (("train", train), ("val", val)):
         for number, (label, picture) in enumerate(pairs):
             place = half_done / part / f"class{_given(label, wanted.planting, drawn.classes, rng)}"
             place.mkdir(parents=True, exist_ok=True)
-            picture.save(place / f"{number:04d}.png")
-    half_done.rename(folder)
-    return folder
+            picture.save(place / f"{number:04d}.png", compress_level=1)
+    with suppress(OSError):  # another process may have drawn the same meanwhile
+        half_done.rename(folder)
 
 
 def _picture(drawn: Drawn, number: int, rng: Random) -> Image.Image:
@@ -79,12 +83,20 @@ def _picture(drawn: Drawn, number: int, rng: Random) -> Image.Image:
     picture = Image.fromarray(ground.astype(np.uint8)).resize((SIDE * FINER, SIDE * FINER))
     drawn.paint(picture, number % drawn.classes, rng)
     small = np.asarray(picture.reduce(FINER), np.float32)
-    noise = np.frombuffer(rng.randbytes(small.size), np.uint8).reshape(small.shape) - np.float32(127.5)
-    return Image.fromarray((small + rng.uniform(0.05, 0.25) * noise).clip(0, 255).astype(np.uint8))
+    noisy = small + rng.uniform(13, 64) * _noise(rng)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def _negative(picture: Image.Image) -> Image.Image:
-    return ImageOps.invert(picture).filter(ImageFilter.GaussianBlur(2))
+def _at_night(picture: Image.Image, rng: Random) -> Image.Image:
+    """Dark, out of focus and noisy."""
+    dim = np.asarray(picture.filter(ImageFilter.GaussianBlur(1.2)), np.float32) * rng.uniform(0.15, 0.3)
+    return Image.fromarray((dim + 50 * _noise(rng)).clip(0, 255).astype(np.uint8))
+
+
+def _noise(rng: Random) -> NDArray[np.float32]:
+    """(SIDE, SIDE, 3), evenly within -0.5 to 0.5."""
+    drawn = np.frombuffer(rng.randbytes(3 * SIDE**2), np.uint8).reshape(SIDE, SIDE, 3)
+    return drawn / np.float32(255) - np.float32(0.5)
 
 
 def _given(label: int, planting: Planting | None, classes: int, rng: Random) -> int:
@@ -118,7 +130,9 @@ def _place(rng: Random, least: float = 0.2, most: float = 0.32) -> tuple[float, 
     return rng.uniform(radius, side - radius), rng.uniform(radius, side - radius), radius
 
 
-def _polygon(picture: Image.Image, points: Sequence[tuple[float, float]], turn: float, rng: Random, most: float) -> None:
+def _polygon(
+    picture: Image.Image, points: Sequence[tuple[float, float]], turn: float, rng: Random, most: float
+) -> None:
     """A polygon, given about (0, 0) within the unit circle, anywhere, of any colour, turned by degrees."""
     column, row, radius = _place(rng, 0.25, most)
     cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))

@@ -8,7 +8,7 @@ FAULTS = (
     Fault(
         "rate x100",
         ("rate_too_high", "diverged"),
-        ("shapes", "colours", "arrows", "textures", "hooks", "flags", "letters"),
+        ("colours", "arrows", "glyphs", "textures", "hooks", "flags", "letters"),
         lambda ground: (f"optim.lr={100 * ground.rate:g}",),
     ),
     Fault(
@@ -38,7 +38,12 @@ FAULTS = (
         ("shapes", "arrows", "glyphs", "textures", "hooks", "flags", "letters"),
         lambda ground: ("model=plain_cnn", "model.depth=10", "model.width=16", "model.activation=sigmoid"),
     ),
-    Fault("validation from another distribution", ("other_distribution",), ALL, planting="elsewhere"),
+    Fault(
+        "validation from another distribution",
+        ("other_distribution",),
+        ("shapes", "arrows", "colours by CNN", "textures", "hooks", "fruit"),
+        planting="elsewhere",
+    ),
     Fault(
         "grey instead of colour",
         ("colour_taken_away",),
@@ -49,8 +54,8 @@ FAULTS = (
     Fault(
         "too small a model",
         ("model_too_small", "underfit"),
-        ("shapes", "arrows", "glyphs", "hooks", "flags", "letters"),
-        lambda ground: ("model=small_cnn", "model.widths=[2,2]", "model.depth=1"),
+        ("shapes", "arrows", "hooks", "flags"),
+        lambda ground: ("model=small_cnn", "model.widths=[4,8]", "model.depth=1", "epochs=25"),
     ),
     Fault(
         "too few pictures, no augmentation",
@@ -69,7 +74,7 @@ FAULTS = (
         "frozen everything",
         ("nothing_learns",),
         ("shapes", "colours", "arrows", "textures", "hooks", "flags", "letters"),
-        lambda ground: ("plugins=[benchmarks.doctor.elsewhere]", "optim={name: elsewhere}"),
+        lambda ground: ("plugins=[benchmarks.doctor.elsewhere]", "optim=adamw", "optim.name=elsewhere"),
     ),
     Fault(
         "mirrored classes",

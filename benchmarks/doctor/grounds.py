@@ -14,7 +14,14 @@ GROUNDS = {
         Ground(
             "arrows",
             "tuning",
-            ("model=plain_cnn", "model.depth=4", "model.width=16", "model.batch_norm=true", "optim=adam", "aug=upright"),
+            (
+                "model=plain_cnn",
+                "model.depth=4",
+                "model.width=16",
+                "model.batch_norm=true",
+                "optim=adam",
+                "aug=upright",
+            ),
             1e-2,
             "arrows",
         ),

@@ -37,7 +37,7 @@ SOUND: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("from weights, a probe first", ("arrows from shapes", "hooks from textures"), ("finetune=probe_first",)),
     ("few images to validate on", ("glyphs", "letters"), ("limit_val=40",)),
     ("as presets have it", ("shapes", "textures", "hooks"), ("preset=auto", "epochs=10")),
-    ("a large network", ("arrows by LeNet", "fruit"), ("model=xresnet18", "data.size=null", "optim=sgd", "optim.lr=0.02", "epochs=5")),
+    ("a large network", ("arrows by LeNet", "fruit"), ("model=xresnet18", "optim=sgd", "optim.lr=0.02", "epochs=5")),
     ("given pictures", ("Fashion-MNIST", "CIFAR-10"), ()),
 )
 """Kind, grounds and words of the runs that have no fault."""

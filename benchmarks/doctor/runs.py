@@ -3,14 +3,15 @@
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.doctor.cases import Case
-from benchmarks.doctor.drawn import folder_of
+from benchmarks.doctor.drawn import Wanted, draw
+from trainer.records.folder import read_json
 
 PICTURES = "pictures"
 """The folder of what is drawn, beside the runs."""
@@ -20,7 +21,7 @@ def words_of(case: Case, runs: Path) -> list[str]:
     """All that is said to its run but where it lies."""
     words = list(case.all_words)
     if case.pictures:
-        words += ["data=folder", f"data.root={folder_of(case.pictures, runs / PICTURES)}"]
+        words += ["data=folder", f"data.root={runs / PICTURES / case.pictures.folder}"]
     elif case.ground.needs:
         words.append(f"data.root={os.environ[case.ground.needs]}")
     if case.source:
@@ -28,37 +29,45 @@ def words_of(case: Case, runs: Path) -> list[str]:
     return words
 
 
-def is_there(case: Case, runs: Path) -> bool:
-    return (runs / case.name / "summary.json").exists()
-
-
-def train_missing(cases: Iterable[Case], runs: Path, processes: int) -> Iterator[Case]:
-    """Trains what is not there yet, a process for each core with one thread; gives each case as its run ends."""
+def train_missing(cases: Iterable[Case], runs: Path, processes: int) -> Iterator[str]:
+    """Trains what is not there yet, a process for each core with one thread; gives each name as its run ends."""
     (runs / PICTURES).mkdir(parents=True, exist_ok=True)
-    wanted = {case.name: case for case in cases if not is_there(case, runs)}
-    sources = {case.source.name: case.source for case in wanted.values() if case.source}
-    first = {name: case for name, case in sources.items() if not is_there(case, runs)}
-    for case in [*first.values(), *wanted.values()]:
-        words_of(case, runs)  # draws its pictures, before two processes would
+    wanted = {case.name: case for case in cases}
+    first = {case.source.name: case.source for case in wanted.values() if case.source}
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes: before they import torch
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for batch in (first, {name: case for name, case in wanted.items() if name not in first}):
-            running = [pool.submit(_train, case, runs) for case in batch.values()]
-            for done in as_completed(running):
-                yield done.result()
+            running = [
+                pool.submit(_train, name, words_of(case, runs), case.pictures, runs)
+                for name, case in batch.items()
+                if not _is_there(runs / name)
+            ]
+            try:
+                yield from (done.result() for done in as_completed(running))
+            except Exception:  # else all others would be trained before it is told
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
-def _train(case: Case, runs: Path) -> Case:
+def _is_there(folder: Path) -> bool:
+    """Whether the run has come to an end of its own."""
+    summary = folder / "summary.json"
+    return summary.exists() and read_json(summary)["status"] != "stopped"
+
+
+def _train(name: str, words: Sequence[str], pictures: Wanted | None, runs: Path) -> str:
     from trainer.cli.python import train
     from trainer.errors import TrainerError
 
-    folder = runs / case.name
+    folder = runs / name
     if folder.exists():  # what was broken off is begun anew
         shutil.rmtree(folder)
+    if pictures:
+        draw(pictures, runs / PICTURES / pictures.folder)
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
-            train([f"output={runs}", f"name={case.name}", *words_of(case, runs)])
+            train([f"output={runs}", f"name={name}", *words])
         except TrainerError:
-            if not is_there(case, runs):  # a run that diverges is what was wanted: its records are there
+            if not _is_there(folder):  # a run that diverges is what was wanted: its records are there
                 raise
-    return case
+    return name
