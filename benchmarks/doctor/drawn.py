@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Planting = Literal["shuffled", "noise", "leak", "elsewhere", "missing", "few"]
 """shuffled: every label drawn anew. noise: 30 % of the labels wrong. leak: most validation pictures stand in training,
-too. elsewhere: validation pictures were taken at night. missing: training lacks the last class. few: six pictures of
+too. elsewhere: validation pictures were taken at night. missing: training has the last class once (where it
+is not at all, no training begins). few: six pictures of
 each class to train on."""
 NOISE, LEAKED, FEW = 0.3, 0.7, 6
 SIDE, FINER = 20, 3
@@ -65,7 +66,8 @@ def draw(wanted: Wanted, folder: Path) -> None:
     if wanted.planting == "elsewhere":
         val = [(label, _at_night(picture, rng)) for label, picture in val]
     if wanted.planting == "missing":
-        train = [pair for pair in train if pair[0] != drawn.classes - 1]
+        last = drawn.classes - 1
+        train = [pair for pair in train if pair[0] != last or pair is train[last]]
     for part, pairs in (("train", train), ("val", val)):
         for number, (label, picture) in enumerate(pairs):
             place = half_done / part / f"class{_given(label, wanted.planting, drawn.classes, rng)}"

@@ -25,7 +25,13 @@ FAULTS = (
     ),
     Fault("shuffled labels", ("labels_unrelated",), ALL, planting="shuffled"),
     Fault("30 % label noise", ("wrong_labels",), ALL, lambda ground: ("epochs=20",), planting="noise"),
-    Fault("leak", (), ("shapes", "arrows", "textures", "hooks", "flags"), planting="leak", before=("leak",)),
+    Fault(
+        "leak",
+        (),
+        ("shapes", "arrows", "textures", "hooks", "flags"),
+        planting="leak",
+        before=("leak", "leak_of_copies"),
+    ),
     Fault(
         "zero init",
         ("zero_init",),
@@ -49,7 +55,7 @@ FAULTS = (
         ("colour_taken_away",),
         ("colours", "colours by CNN", "flags", "fruit"),
         lambda ground: ("data.grey=true",),
-        before=("colour",),
+        before=("colours_lost",),
     ),
     Fault(
         "too small a model",
@@ -81,9 +87,14 @@ FAULTS = (
         ("mirrored_classes",),
         ("arrows", "arrows by LeNet", "flags", "hooks"),
         lambda ground: ("aug=light", "epochs=20"),
-        before=("mirrored",),
+        before=("mirror_changes_class",),
     ),
-    Fault("one class missing in training", ("class_missing",), ALL, planting="missing"),
+    Fault(
+        "one class all but missing in training",
+        ("class_missing", "class_never_predicted", "uneven_classes"),
+        ALL,
+        planting="missing",
+    ),
     Fault(
         "trained weights, wrong statistics",
         ("weights_statistics",),

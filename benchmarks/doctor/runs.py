@@ -29,6 +29,12 @@ def words_of(case: Case, runs: Path) -> list[str]:
     return words
 
 
+def draw_pictures(pictures: Wanted | None, runs: Path) -> None:
+    """Draws what a run learns from, where that is drawn and not there yet."""
+    if pictures is not None:
+        draw(pictures, runs / PICTURES / pictures.folder)
+
+
 def train_missing(cases: Iterable[Case], runs: Path, processes: int) -> Iterator[str]:
     """Trains what is not there yet, a process for each core with one thread; gives each name as its run ends."""
     (runs / PICTURES).mkdir(parents=True, exist_ok=True)
@@ -62,8 +68,7 @@ def _train(name: str, words: Sequence[str], pictures: Wanted | None, runs: Path)
     folder = runs / name
     if folder.exists():  # what was broken off is begun anew
         shutil.rmtree(folder)
-    if pictures:
-        draw(pictures, runs / PICTURES / pictures.folder)
+    draw_pictures(pictures, runs)
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
             train([f"output={runs}", f"name={name}", *words])

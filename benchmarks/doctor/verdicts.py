@@ -4,20 +4,20 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.doctor.diagnose import TOLD, diagnose
 from trainer.doctor.of_run import history_of
 
 from benchmarks.doctor.cases import Case
-from benchmarks.doctor.runs import words_of
+from benchmarks.doctor.runs import draw_pictures, words_of
 from benchmarks.tables import table
 from trainer.cli.main import main as command_line
 from trainer.doctor.finding import Finding
 from trainer.records.folder import RunFolder
 
-HEADS = ("fault", "runs", "named first", "among the three told", "named by `check`")
+HEADS = ("fault", "runs", "named first", "among the three told", "then by `check`")
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Verdict:
 
 
 def verdict_on(case: Case, runs: Path) -> Verdict:
-    """What is said of a run that is there; `check` is asked where the records of a run cannot show its fault."""
-    asked = case.fault is not None and case.fault.before
-    findings = diagnose(history_of(RunFolder(runs / case.name)))
-    return Verdict(case, tuple(findings), _checked(case, runs) if asked else None)
+    """What is said of a run that is there; and by `check`, where the records of a run do not show what it can find."""
+    verdict = Verdict(case, tuple(diagnose(history_of(RunFolder(runs / case.name)))))
+    can_be_found = case.fault is not None and case.fault.before
+    return replace(verdict, checked=_checked(case, runs)) if can_be_found and not verdict.is_first else verdict
 
 
 def in_table(verdicts: Sequence[Verdict]) -> str:
@@ -89,6 +89,7 @@ def in_lines(verdicts: Iterable[Verdict]) -> list[str]:
 
 
 def _checked(case: Case, runs: Path) -> tuple[str, ...]:
+    draw_pictures(case.pictures, runs)
     printed = io.StringIO()
     with redirect_stdout(printed), redirect_stderr(io.StringIO()):
         command_line(["check", "format=json", *words_of(case, runs)])
