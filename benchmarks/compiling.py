@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 
 _TASK = ("data=glyphs", "data.images=4000", "data.size=28", "epochs=2", "log_every=1", "limit_val=100")
 _SETTLED = 10

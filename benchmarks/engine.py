@@ -36,6 +36,8 @@ class Pair:
 class Resident:
     """One batch that is on the device already, as often as it takes."""
 
+    beside = True
+
     def __init__(self, pair: Pair, length: int) -> None:
         self.pair = pair
         self.length = length

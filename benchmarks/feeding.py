@@ -47,7 +47,7 @@ def fed_over_bare(root: Path) -> Ratio:
         "kernels=torch",  # as the bare loop: what is compared is the feeding
     ]
     job = build(compose(words, Origin(conf_folder())), lambda *_: None)
-    device = job.state.sums.device
+    device = job.state.device
     torch.manual_seed(0)
     model = MODELS.builder("small_cnn")(10, 1).to(device, memory_format=torch.channels_last)
     pair = Pair(torch.randn(BATCH, 1, 28, 28, device=device), torch.randint(0, 10, (BATCH,), device=device))

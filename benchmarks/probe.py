@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import cost
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 
 IMAGES, SIDE, EPOCHS = 400, 500, 10
 SHAPES = ("ellipse", "rectangle", "triangle", "cross")

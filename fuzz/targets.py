@@ -37,7 +37,7 @@ from trainer.feed.store import open_stores
 from trainer.model import weights
 from trainer.records.files import read_files
 from trainer.records.folder import RunFolder, read_json
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 from trainer.size import square
 
 

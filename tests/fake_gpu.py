@@ -11,6 +11,7 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,6 +166,21 @@ class FakeGpu(TorchDispatchMode):
 class _Stream:
     def __init__(self, device: object = None) -> None: ...
     def wait_stream(self, other: object) -> None: ...
+    def wait_event(self, event: object) -> None: ...
+    def record_event(self) -> None: ...
+
+
+class _AtOnce:
+    """A thread, so to speak: torch's modes act in one thread alone."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def submit(self, work: Callable[[], Any]) -> Future[Any]:
+        done = Future[Any]()
+        done.set_result(work())
+        return done
+
+    def shutdown(self, *, cancel_futures: bool) -> None: ...
 
 
 def _apply(self: nn.Module, function: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
@@ -213,6 +229,8 @@ def fake_gpu(patch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
         "manual_seed_all": lambda seed: None,
     }.items():
         patch.setattr(torch.cuda, name, value)
+    patch.setattr(device, "ThreadPoolExecutor", _AtOnce)
+    patch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
     patch.setattr(common, "amp_definitely_not_available", lambda: False)
     patch.setattr(torch.backends.cudnn, "version", lambda: 91_000)
     patch.setattr(

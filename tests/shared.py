@@ -62,10 +62,12 @@ def forked(work: Callable[[], object]) -> int:
 
 def lines_of(path: Path, *kinds: str) -> Sequence[dict[str, object]]:
     """The lines of a metrics file of the kinds given, without what is a time."""
-    from trainer.records.metrics import read_metrics
+    from trainer.records.lines import read_metrics
 
     times = ("seconds", "train_seconds", "val_seconds", "images_per_second")
     lines = [line for line in read_metrics(path) if line["kind"] in kinds]
+    for line in lines:
+        line.get("vitals", {}).pop("waited", None)
     return [{key: value for key, value in line.items() if key not in times} for line in lines]
 
 

@@ -31,6 +31,8 @@ class Pair:
 class Fixed:
     """The same few batches every epoch. per_step: of how many each step is made; None: of one."""
 
+    beside = True
+
     def __init__(self, pairs: list[Pair], per_step: Sequence[int] | None = None) -> None:
         self.pairs = pairs
         self.per_step = per_step or [1] * len(pairs)
@@ -46,6 +48,7 @@ class Plain:
     """Cross-entropy, every sample with weight 1."""
 
     task = SINGLE
+    class_weights = torch.ones(3)
 
     def soft(self, targets: Tensor) -> Tensor:
         return targets

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 
 
 def differences(unbroken: Path, killed: Path) -> list[str]:
@@ -39,7 +39,7 @@ def _contents(folder: Path) -> Iterator[tuple[str, Any]]:
 def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, each in value.items():
-            if "second" not in str(key):  # seconds, images_per_second, …: times
+            if "second" not in str(key) and key != "waited":  # seconds, images_per_second, …: times
                 yield from _leaves(f"{place}/{key}", each)
     elif isinstance(value, list | tuple):
         yield place, f"{len(value)} items"

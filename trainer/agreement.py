@@ -55,6 +55,12 @@ def of_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str
             f"finetune: '{finetune.name}' would freeze a body that has learnt nothing: model '{model.name}' loads no "
             f"weights. Say model.weights=FILE, or finetune=none."
         )
+    optim = parts.get("optim")
+    if optim and optim.options.get("lr") == "auto" and is_probe(parts):
+        lines.append(
+            "optim.lr: auto cannot act with finetune=probe, which takes no steps. Leave it out, or say "
+            "finetune=probe_first."
+        )
     data = parts.get("data")
     if model and data and data.options.get("val") == "none":
         lines.append(

@@ -23,6 +23,13 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
+@dataclass(frozen=True)
+class Until:
+    """A word that may stand in the value's place until the run has found one: the part is given what was found."""
+
+    word: str
+
+
 def are_sides(value: Any, least: int) -> bool:
     """Whether this is a square's side, or height and width, of so many pixels at least."""
     sides = value if isinstance(value, list) else [value, value]
@@ -39,6 +46,7 @@ Pixels = Annotated[
 ]
 Whole = Annotated[int, Rule("a whole number from 0 up", lambda value: value >= 0)]
 Positive = Annotated[float, Rule("a number above 0", lambda value: 0 < value < math.inf)]
+Rate = Annotated[float, Rule("a number above 0", lambda value: 0 < value < math.inf), Until("auto")]
 NonNegative = Annotated[float, Rule("a number from 0 up", lambda value: 0 <= value < math.inf)]
 Finite = Annotated[float, Rule("a finite number", math.isfinite)]
 Fraction = Annotated[float, Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)]
@@ -89,7 +97,8 @@ def describe(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin is Annotated:
         rules = [extra for extra in get_args(annotation)[1:] if isinstance(extra, Rule)]
-        return rules[-1].words if rules else describe(get_args(annotation)[0])
+        words = rules[-1].words if rules else describe(get_args(annotation)[0])
+        return " or ".join([words, *choices(annotation)])
     if origin in (Union, UnionType):
         return " or ".join(describe(each) for each in get_args(annotation))
     if origin is Literal:
@@ -155,6 +164,8 @@ def choices(annotation: Any) -> list[str]:
         return [each for each in get_args(annotation) if isinstance(each, str)]
     if get_origin(annotation) in (Union, UnionType):
         return [word for each in get_args(annotation) for word in choices(each)]
+    if get_origin(annotation) is Annotated:
+        return [each.word for each in get_args(annotation)[1:] if isinstance(each, Until)]
     return []
 
 
@@ -170,6 +181,8 @@ def alternatives(annotation: Any) -> list[Any]:
 def _fit(value: Any, annotation: Any) -> tuple[bool, Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
+        if isinstance(value, str) and Until(value) in arguments:
+            return True, value
         fits, value = _fit(value, arguments[0])
         return fits and all(rule.holds(value) for rule in arguments[1:] if isinstance(rule, Rule)), value
     if origin in (Union, UnionType):

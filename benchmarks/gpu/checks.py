@@ -96,7 +96,7 @@ def _ahead(place: Place) -> None:
         _same(ahead, place.train("one-by-one", *words))
 
 
-def _one_by_one(items: Iterable[object], device: torch.device) -> Iterator[object]:
+def _one_by_one(items: Iterable[object], device: torch.device, *, beside: bool = True) -> Iterator[object]:
     """Each is prepared when it is wanted, and all else has been done before."""
     for item in items:
         _finish(device)

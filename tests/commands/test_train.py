@@ -36,7 +36,7 @@ def test_a_run_leaves_its_records_and_says_what_came_out(train: Train, tmp_path:
     summary = json.loads((folder / "summary.json").read_text())
     about = json.loads((folder / "run.json").read_text())
     assert [line["epoch"] for line in epochs] == [1, 2]
-    assert [line["step"] for line in steps] == [2, 4, 6, 8, 10, 12]
+    assert [line["step"] for line in steps] == [1, 2, 4, 6, 8, 10, 12]
     assert summary["status"] == "finished" and summary["steps"] == 12
     assert summary["best"]["val_accuracy"] == max(line["val_accuracy"] for line in epochs)
     assert 0 <= summary["test"]["accuracy"] <= 1

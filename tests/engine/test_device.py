@@ -1,6 +1,7 @@
 """What only a GPU runs, against a small model of it: streams that only waiting orders, and memory that is reused."""
 
 import contextlib
+import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from shared import Ended
 from trainer.agreement import beyond_device
 from trainer.engine import device
 from trainer.engine.device import ahead
+from trainer.errors import DataError
 from trainer.settings import Settings
 
 Ahead = Callable[[Iterable[Any], torch.device], Iterator[Any]]
@@ -27,9 +29,15 @@ class Stream:
     def __init__(self) -> None:
         self.seen: dict[Stream, int] = defaultdict(int)
 
-    def wait_stream(self, other: "Stream") -> None:
-        for each, count in [*other.seen.items()]:
+    def record_event(self) -> "dict[Stream, int]":
+        return dict(self.seen)
+
+    def wait_event(self, event: "dict[Stream, int]") -> None:
+        for each, count in event.items():
             self.seen[each] = max(self.seen[each], count)
+
+    def wait_stream(self, other: "Stream") -> None:
+        self.wait_event(other.record_event())
 
 
 @dataclass
@@ -43,13 +51,26 @@ class Block:
 class Tensor:
     """Holds a block for as long as it lives."""
 
+    is_cuda = True
+
+    def __init__(self) -> None:
+        self.recorded: list[Stream] = []
+
+    def record_stream(self, stream: Stream) -> None:
+        self.recorded.append(stream)
+
+
+@dataclass
+class Item:
+    images: Tensor
+
 
 class Gpu:
     """What torch.cuda is to a prefetcher: no more than the order of work, and who may use which memory when."""
 
     def __init__(self) -> None:
         self.main = Stream()
-        self.current = [self.main]
+        self._entered = threading.local()
         self.pools: dict[Stream, list[Block]] = defaultdict(list)
         self.blocks: weakref.WeakKeyDictionary[Tensor, Block] = weakref.WeakKeyDictionary()
         self.races: list[str] = []
@@ -59,26 +80,36 @@ class Gpu:
         self.streams.append(Stream())
         return self.streams[-1]
 
+    @property
+    def current(self) -> Stream:
+        """A matter of each thread."""
+        return getattr(self._entered, "stream", self.main)
+
     @contextlib.contextmanager
     def stream(self, entered: Stream) -> Iterator[None]:
-        self.current.append(entered)
+        before, self._entered.stream = self.current, entered
         yield
-        self.current.pop()
+        self._entered.stream = before
 
     def made(self, *sources: Tensor) -> Tensor:
         """A tensor that a kernel of the current stream makes of others. What is freed goes back to the pool at once,
-        though kernels that read it may still be waiting for their turn: as torch's allocator has it."""
-        pool = self.pools[self.current[-1]]
+        though kernels that read it may still be waiting for their turn: as torch's allocator has it. Where the tensor
+        was recorded for another stream, once they are done."""
+        pool = self.pools[self.current]
         block = pool.pop() if pool else Block()
         tensor = Tensor()
         self.blocks[tensor] = block
-        weakref.finalize(tensor, pool.append, block)
+        weakref.finalize(tensor, self._freed, pool, block, tensor.recorded)
         use = self._launch()
         for source in sources:
             self._read(self.blocks[source], use)
         self._expect(block.uses, "is overwritten while it is read")
         block.uses, block.written = [use], use
         return tensor
+
+    def _freed(self, pool: list[Block], block: Block, recorded: list[Stream]) -> None:
+        block.uses = [] if recorded else block.uses
+        pool.append(block)
 
     def read(self, tensor: Tensor) -> None:
         """A kernel of the current stream reads the tensor."""
@@ -89,12 +120,12 @@ class Gpu:
         block.uses.append(use)
 
     def _launch(self) -> tuple[Stream, int]:
-        stream = self.current[-1]
+        stream = self.current
         stream.seen[stream] += 1
         return stream, stream.seen[stream]
 
     def _expect(self, before: list[tuple[Stream, int]], otherwise: str) -> None:
-        seen = self.current[-1].seen
+        seen = self.current.seen
         self.races += [otherwise for stream, count in before if seen[stream] < count]
 
 
@@ -103,17 +134,17 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     gpu = Gpu()
     monkeypatch.setattr(torch.cuda, "Stream", gpu.new_stream)
     monkeypatch.setattr(torch.cuda, "stream", gpu.stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _=None: gpu.current[-1])
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _=None: gpu.current)
     device._side_stream.cache_clear()
     yield gpu
     device._side_stream.cache_clear()
 
 
-def batches(gpu: Gpu, count: int, constant: Tensor) -> Iterator[Tensor]:
+def batches(gpu: Gpu, count: int, constant: Tensor) -> Iterator[Item]:
     """Each uploaded, and made into what the model sees."""
     for _ in range(count):
         uploaded = gpu.made()
-        yield gpu.made(uploaded, constant)
+        yield Item(gpu.made(uploaded, constant))
 
 
 def train_on(gpu: Gpu, prefetch: Ahead, *, accumulate: int = 1) -> None:
@@ -124,9 +155,9 @@ def train_on(gpu: Gpu, prefetch: Ahead, *, accumulate: int = 1) -> None:
         for _ in range(4 if epoch == 2 else 6):
             group = list(islice(coming, accumulate))
             for batch in group:
-                gpu.read(gpu.made(batch))  # its logits
+                gpu.read(gpu.made(batch.images))  # its logits
         for batch in prefetch(batches(gpu, 4, mean_image), CUDA):
-            gpu.read(batch)
+            gpu.read(batch.images)
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -165,13 +196,70 @@ def not_waited_for(items: Iterable[Any], where: torch.device) -> Iterator[Any]:
         yield item
 
 
+def not_recorded(items: Iterable[Any], where: torch.device) -> Iterator[Any]:
+    """In a thread, and its memory goes to the next one as soon as the model's work is said, though not done."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
+        yield from ahead(items, where)
+
+
 @pytest.mark.parametrize(
     ("prefetch", "race"),
-    [(waiting_for_itself, "is overwritten while it is read"), (not_waited_for, "is read before it is written")],
+    [
+        (waiting_for_itself, "is overwritten while it is read"),
+        (not_recorded, "is overwritten while it is read"),
+        (not_waited_for, "is read before it is written"),
+    ],
 )
 def test_the_model_of_the_gpu_sees_a_race(gpu: Gpu, prefetch: Ahead, race: str) -> None:
     train_on(gpu, prefetch)
     assert race in gpu.races
+
+
+def threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name.startswith("batches")]
+
+
+def who_prepares(count: int, asked: list[str]) -> Iterator[Item]:
+    for _ in range(count):
+        asked.append(threading.current_thread().name)
+        yield Item(Tensor())
+
+
+def test_one_thread_prepares_all_but_the_first_and_no_more_than_two_before_they_are_wanted(gpu: Gpu) -> None:
+    asked: list[str] = []
+    coming = ahead(who_prepares(6, asked), CUDA)
+    for taken in range(6):
+        next(coming)
+        assert len(asked) <= taken + 3
+    assert list(coming) == [] and threads() == []
+    assert (asked[0], len(set(asked)), len(asked)) == (threading.current_thread().name, 2, 6)
+
+
+def test_what_may_not_be_prepared_beside_the_steps_is_not(gpu: Gpu) -> None:
+    asked: list[str] = []
+    assert len(list(ahead(who_prepares(3, asked), CUDA, beside=False))) == 3
+    assert set(asked) == {threading.current_thread().name}
+
+
+def test_an_item_that_fails_is_told_in_its_place_and_leaves_no_thread(gpu: Gpu) -> None:
+    def failing() -> Iterator[Item]:
+        yield from who_prepares(3, [])
+        raise DataError("the fourth")
+
+    coming = ahead(failing(), CUDA)
+    assert len(list(islice(coming, 3))) == 3
+    with pytest.raises(DataError, match="the fourth"):
+        next(coming)
+    assert threads() == []
+
+
+def test_who_leaves_before_the_end_leaves_no_thread(gpu: Gpu) -> None:
+    coming = ahead(who_prepares(9, []), CUDA)
+    next(coming)
+    assert threads()
+    coming.close()  # type: ignore[attr-defined]
+    assert threads() == []
 
 
 def test_without_a_gpu_items_come_one_by_one_and_are_not_prepared_before_they_are_wanted() -> None:

@@ -1,6 +1,7 @@
 """The head fitted at once to the features of a frozen body: finetune=probe, and as a start, finetune=probe_first."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from trainer.build.features import last_layer
 from trainer.build.training import Job, build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
-from trainer.commands import find_lr
 from trainer.config import check, conf_folder
+from trainer.engine import rate_search
 from trainer.engine.interrupt import Interrupt
 from trainer.errors import ConfigError
 from trainer.feed.features import path_of, read_features, write_features
@@ -342,9 +343,10 @@ def test_a_rate_is_not_searched_for_a_probe_and_is_searched_from_the_head_that_i
     outputs = f"output={tmp_path / 'outputs'}"
     assert main(["find_lr", outputs, *TINY, *words, "finetune=probe"]) == 2
     assert capsys.readouterr().err.startswith("find_lr: finetune=probe takes no steps")
-    monkeypatch.setattr(find_lr, "rising_rates", lambda _: [1e-6, 1e-5, 1e-4])
+    monkeypatch.setattr(rate_search, "_FEWEST_STEPS", 1)
     main(["find_lr", outputs, *TINY, *words, "finetune=probe_first"])
-    assert "probe: the last layer fitted to 8 features of 87 images" in capsys.readouterr().out
+    told = re.search(r"^validation loss .*; (\S+) before any step:$", capsys.readouterr().out, re.MULTILINE)
+    assert told is not None and float(told[1]) < 1.09  # a head at zero has ln(3) = 1.099
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,11 @@ Train = Callable[..., Ended]
 QUICK = ("epochs=2", "model=small_cnn", "model.widths=[4,8]", "device=cpu", "precision=fp32", "report=false")
 
 
+def pace(**seconds: float) -> budget.Pace:
+    """As if it had been measured, on pictures of a side; an epoch has 90 steps of a second each."""
+    return budget.Pace(**{"step": 1.0, "steps": 90, "built": 5.0, **seconds})  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Two classes of 24 pictures each, light and dark."""
@@ -131,7 +136,7 @@ def test_weights_of_rectangles_bring_their_size_which_a_budget_leaves_and_a_word
 ) -> None:
     assert folder("name=before", *QUICK, "data.size=[12,20]").code == 0
     weights = f"model.weights={tmp_path / 'outputs/before/checkpoints/best.pt'}"
-    monkeypatch.setattr(budget, "_measured", lambda *_: budget.Pace(epoch=60.0, around=0.0, side=15))
+    monkeypatch.setattr(budget, "_measured", lambda *_: pace(epoch=60.0, around=0.0, side=15))
     ended = folder("name=tuned", *QUICK[1:], "finetune=none", "budget=100s", weights)
     assert ended.code == 0 and "data.size=[12,20]" in ended.out, ended.err
     assert (stored(tmp_path, "tuned")["data"]["size"], stored(tmp_path, "tuned")["epochs"]) == ([12, 20], 1)
@@ -140,7 +145,7 @@ def test_weights_of_rectangles_bring_their_size_which_a_budget_leaves_and_a_word
 
 
 def test_a_budget_becomes_as_many_epochs_as_fit(folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "_measured", lambda *_: budget.Pace(epoch=7.0, around=20.0, side=20))
+    monkeypatch.setattr(budget, "_measured", lambda *_: pace(epoch=7.0, around=20.0, side=20))
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "budget=60s", "batch_size=44")
     assert ended.code == 0, ended.err
     config = stored(tmp_path, "run")
@@ -172,7 +177,12 @@ def test_a_budget_measures_the_steps_of_the_run_and_leaves_them_untaken(
 def test_pictures_become_smaller_where_few_epochs_would_fit(
     folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paces = iter([budget.Pace(epoch=64.0, around=0.0, side=256), budget.Pace(epoch=16.0, around=0.0, side=128)])
+    paces = iter(
+        [
+            pace(epoch=64.0, around=0.0, side=256),
+            pace(epoch=16.0, around=0.0, side=128),
+        ]
+    )
     monkeypatch.setattr(budget, "_measured", lambda *_: next(paces))
     monkeypatch.setattr(budget, "_SMALLEST_SIDE", 8)
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "budget=100s", "batch_size=44", "limit_train=4")
@@ -198,7 +208,7 @@ def test_a_budget_that_cannot_be_is_told(folder: Train, words: tuple[str, ...], 
 def test_a_budget_too_short_for_an_epoch_says_how_long_it_must_be(
     folder: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(budget, "_measured", lambda *_: budget.Pace(epoch=100.0, around=20.0, side=20))
+    monkeypatch.setattr(budget, "_measured", lambda *_: pace(epoch=100.0, around=20.0, side=20))
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "budget=30s")
     assert ended.code == 2
     assert re.fullmatch(
@@ -207,6 +217,18 @@ def test_a_budget_too_short_for_an_epoch_says_how_long_it_must_be(
         ended.err,
     )
     assert not (tmp_path / "outputs/run").exists()
+
+
+def test_a_budget_holds_the_search_for_a_rate_too(folder: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "_measured", lambda *_: pace(epoch=100.0, around=0.0, side=20))
+    monkeypatch.setattr("trainer.preset.settle.choose_rate", lambda *_: None)
+    words = ("model=small_cnn", "model.widths=[4,8]", "budget=3000s", "limit_train=4", "limit_val=2")
+    searching = folder("name=search", *words, "optim.lr=auto")
+    assert searching.code == 0, searching.err
+    plain = re.search(r" epochs=(\d+): an epoch takes 100\.0 s", folder("name=plain", *words).out)
+    sought = re.search(r" epochs=(\d+): an epoch takes 100\.0 s", searching.out)
+    assert plain is not None and sought is not None
+    assert (int(plain[1]), int(sought[1])) == (30, 25)
 
 
 @pytest.mark.parametrize(("number", "power"), [(0.5, 16), (17, 16), (31.9, 16), (32, 32), (100, 64), (1e6, 128)])

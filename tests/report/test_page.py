@@ -21,7 +21,7 @@ from trainer.report.page.facts import RunFacts
 from trainer.report.page.pictures import Mistake, Pictures, drawn, read_pictures, write_pictures
 from trainer.report.page.scores import Scores
 from trainer.report.page.settings import differing, unlike_defaults
-from trainer.report.page.words import reading_of_curves, small_print, verdict
+from trainer.report.page.words import small_print, verdict
 from trainer.report.page.write import write_run_page
 
 HOSTILE = '<script>alert("x")</script>\u202e\x1b[31m'
@@ -133,18 +133,6 @@ def test_the_sentence_says_what_a_beginner_needs(tmp_path: Path) -> None:
     assert "nothing to show" in verdict(facts_with(tmp_path))
     told = " ".join(small_print(facts_with(tmp_path, Scores("validation", 50, 0.8, interval=(0.67, 0.89)))))
     assert "expect 67.0 to 89.0" in told and "chosen on the same images" in told and "50 images are few" in told
-
-
-def test_what_the_curves_say_is_said_only_where_they_say_it(tmp_path: Path) -> None:
-    def said(best: int, train: float, losses: list[float]) -> str:
-        epochs = [{"epoch": place, "val_loss": loss} for place, loss in enumerate(losses, start=1)]
-        scores = {"train_accuracy": train, "val_accuracy": 0.7}
-        summary = {"best": {"epoch": best, **scores}, "last": {"epoch": len(losses), **scores}}
-        return reading_of_curves(facts_with(tmp_path, summary=summary, epochs=epochs))
-
-    assert "by heart" in said(2, 0.95, [1.0, 0.9])
-    assert "more epochs" in said(2, 0.7, [1.0, 0.9])
-    assert said(1, 0.7, [0.9, 1.0]) == "" == said(2, 0.7, [0.9, 1.0]) == said(1, 0.7, [0.9])
 
 
 def test_only_settings_that_were_changed_are_told() -> None:

@@ -67,3 +67,33 @@ def test_the_surprise_of_a_coin_is_ln_2_a_label_and_ln_3_of_three_classes() -> N
     for task, wanted in ((task_named("multi"), 2), (SINGLE, 3)):
         nats, counted = task.surprise(torch.zeros(9, 3), labels_of(task, 9), torch.float64)
         assert float((nats / counted).exp()) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_recall_of_each_class_is_that_of_its_images_and_unknown_without_any(name: str) -> None:
+    from sklearn.metrics import recall_score
+
+    task = task_named(name)
+    labels, logits = labels_of(task, 40), torch.randn(40, 4, generator=torch.Generator().manual_seed(1))
+    if task.labels == "several":
+        labels = torch.cat([labels, torch.zeros(40, 1, dtype=torch.int8)], dim=1)
+    collector = task.collector()
+    collector.add(logits, labels)
+    verdicts = collector.read()
+    known, answers = (labels >= 0, logits.argmax(1)) if labels.ndim == 1 else (labels >= 0, logits > 0)
+    if labels.ndim == 1:
+        wanted = recall_score(labels[known], answers[known], labels=[0, 1, 2], average=None).tolist()
+    else:
+        columns = ((labels[known[:, c], c], answers[known[:, c], c]) for c in range(3))
+        wanted = [float(recall_score(*column)) for column in columns]
+    assert task.recall(verdicts, 4) == (*map(pytest.approx, wanted), None)
+    counts = [int((labels == c).sum()) for c in range(4)] if labels.ndim == 1 else (labels > 0).sum(0).tolist()
+    assert task.images_of_each(labels, 4) == counts and counts[3] == 0
+
+
+def test_the_commonest_answer_is_told_of_one_label_a_picture_and_counts_labelled_images() -> None:
+    collector = SINGLE.collector()
+    collector.add(torch.eye(3)[torch.tensor([0, 2, 2, 1, 1])], torch.tensor([0, 0, 1, -1, -1]))
+    assert SINGLE.commonest(collector.read()) == pytest.approx(2 / 3)
+    assert SINGLE.commonest(SINGLE.collector().read()) is None
+    assert task_named("multi").commonest(task_named("multi").collector().read()) is None

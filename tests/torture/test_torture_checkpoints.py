@@ -20,7 +20,8 @@ import torch
 from shared import TINY, Ended, fingerprint, forked, lines_of
 
 from trainer.engine.checkpoint import Checkpoints, SaveError, load
-from trainer.records.metrics import MetricsFile, read_metrics
+from trainer.records.lines import read_metrics
+from trainer.records.metrics import MetricsFile
 from trainer.system import durable
 
 Command = Callable[..., Ended]

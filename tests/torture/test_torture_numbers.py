@@ -421,6 +421,7 @@ class Three:
         self.batches = [Batch(*each, each[1], torch.arange(8)) for each in zip(images, labels, strict=True)]
 
     per_step = (1, 1, 1)
+    beside = True
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return iter(self.batches[start:])

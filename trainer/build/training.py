@@ -47,6 +47,9 @@ from trainer.system.garbage import begin_collecting
 from trainer.system.upload import upload
 from trainer.task.task import Task
 
+_LOOKED_AT = 32
+"""Validation images, spread over all of them, whose activations are looked at: enough to tell which units are dead."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -125,7 +128,7 @@ def _assembled(
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
     optimizer = build_part(config, "optim", model)
     schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
-    plan = _plan(config, schedule, steps_per_epoch(batches))
+    plan = _plan(config, schedule, steps_per_epoch(batches), len(val))
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
     probe = None
     if trains and isinstance(finetune, Probing):
@@ -145,6 +148,7 @@ def _assembled(
         plan=plan,
         about={
             **_about_data(source, taken, preprocessing),
+            "images_of_each": task.images_of_each(train.labels, len(source.classes)),
             "augmentation": list(policy.words),
             **_about_machine(model, precision),
             "kernels": used.name,
@@ -235,7 +239,7 @@ def _recipe(
     )
 
 
-def _plan(config: Config, schedule: Schedule, steps: int) -> Plan:
+def _plan(config: Config, schedule: Schedule, steps: int, val_images: int) -> Plan:
     """steps: of an epoch."""
     settings = config.settings
     rise = 0 if settings.early_stop is None else last_rise(schedule, settings.epochs * steps)
@@ -247,6 +251,7 @@ def _plan(config: Config, schedule: Schedule, steps: int) -> Plan:
         settings.save_every,
         settings.keep_every,
         rising_epochs=rise // steps + 1 if rise else 0,
+        look_every=-(-val_images // _LOOKED_AT),
     )
 
 

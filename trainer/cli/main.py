@@ -28,12 +28,14 @@ VERBS = {
     "predict": "Classify pictures with a run: predict RUN PICTURE|FOLDER ... [output=answers.csv].",
     "export": "Write a run as one file that gives the same answers: export RUN format=onnx.",
     "compare": "Tell how runs differ, in their settings and in what came out: compare RUN RUN ...",
+    "doctor": "Tell from its records what is wrong with a run, or that it is healthy: doctor RUN|FILE.csv.",
     "report": "Draw the page of a run again: report RUN.",
     "weights": "List the tensors that a run has learnt, by name and size: weights resume=FOLDER.",
     "summary": "List a model's layers: output shape, parameters, multiply-adds.",
     "inspect": "Show what each layer gives out before training, for several inits side by side: inspect init=A,B,...",
     "preview": "Draw what the model will see, the rate over the run, and class counts: preview output=FILE.png.",
-    "find_lr": "Suggest the learning rate for this model on these data, in a few hundred steps.",
+    "check": "Say before a run what is wrong with it, and the words that mend it: check ... [format=json].",
+    "find_lr": "Suggest the learning rate that suits this run, by what short trainings reach.",
     "cache": "List the decoded images and compiled kernels kept on disk; delete them with: cache clear.",
     "augment": "Write six augmented copies of each image: augment data=folder data.root=PHOTOS output=COPIES.",
 }
@@ -42,6 +44,8 @@ PLAIN = ("cache",)
 """The verbs that look at no config."""
 COMPARED = {"inspect": ("init", "model")}
 """The verbs that look at several configs at once, and the rooms in which these may differ."""
+WITH_OPTIONS = ("check",)
+"""The verbs that look at one config, and have options of their own beside it."""
 
 
 def script() -> None:
@@ -86,6 +90,7 @@ def _dispatch(words: list[str]) -> int:
             print(verbs.usage(verb, VERBS[verb]))
             return 0
         return verbs.call(verb, words)
+    options, words = verbs.taken(verb, words) if verb in WITH_OPTIONS else ({}, words)
     arguments, unknown = get_args_parser().parse_known_intermixed_args(words)
     if unknown:
         said = unknown[0].lstrip("-").replace("-", "_")
@@ -128,7 +133,7 @@ def _dispatch(words: list[str]) -> int:
     config = compose(arguments.overrides, _stored(arguments.overrides) or origin)
     if verb == DEFAULT_VERB:
         _prepare(config)
-    return int(import_module(f"trainer.commands.{verb}").run(config))
+    return int(import_module(f"trainer.commands.{verb}").run(config, **options))
 
 
 def training_config(words: Sequence[str]) -> Config:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.inference.place import check_place, existing_run
+from trainer.inference.place import check_place, check_records, existing_run
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,14 @@ ON_RUNS: dict[str, OnRuns] = {
         {"output=FILE": "the page; without it compare.html in the folder that holds all the runs"},
         least=2,
         check=existing_run,
+    ),
+    "doctor": OnRuns(
+        "name a run, or another tool's CSV of scores: python -m trainer doctor RUN|FILE.csv",
+        {
+            "json": "what is found as JSON, for programs",
+            "classes": "how many classes a CSV file is about, by which chance is known",
+        },
+        check=check_records,
     ),
     "report": OnRuns(
         "name a run: python -m trainer report RUN",

@@ -50,6 +50,23 @@ def call(verb: str, words: Sequence[str]) -> int:
     return int(import_module(f"trainer.commands.{verb}").run(places, passed, **said))
 
 
+def taken(verb: str, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What is said to the verb itself, by its options; and the other words, which are a training's.
+
+    Raises ConfigError.
+    """
+    options = keyword_options(f"trainer.commands.{verb}", "run")
+    said: dict[str, Any] = {}
+    errors: list[str] = []
+    ours = [word for word in words if word.partition("=")[0] in options and "=" in word]
+    for word in ours:
+        key, _, value = word.partition("=")
+        said[key] = _typed(key, value, options[key], errors)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return said, [word for word in words if word not in ours]
+
+
 def usage(verb: str, summary: str) -> str:
     """What `python -m trainer VERB --help` prints: each option with what it takes, what it does, and its default."""
     takes, options = ON_RUNS[verb], keyword_options(f"trainer.commands.{verb}", "run")

@@ -1,28 +1,26 @@
-"""find_lr: the learning rate that suits this model on these data, found in a few hundred steps."""
+"""find_lr: the learning rate that suits a run, found by short trainings before it."""
 
+import math
 import shlex
 import sys
 from pathlib import Path
 
-from trainer.build.training import Job, build
+from trainer.build.training import build
 from trainer.config import Config
-from trainer.engine.interrupt import Interrupt
-from trainer.engine.loop import steps_per_epoch
-from trainer.engine.probe import probe
-from trainer.engine.rate_search import Findings, divergence, losses_over, rising_rates, suggest
+from trainer.engine.rate_search import Search
 from trainer.errors import ConfigError, DivergedError, TrainerError
+from trainer.preset.rate import reason, search_of
 from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.pictures import picture_in
-from trainer.report.rates import draw_rates
-from trainer.report.sentences import probe_line
+from trainer.report.rates import draw_rates, table
 
 
 def run(config: Config) -> int:
-    """Says the suggested optim.lr, the range that works and the command to use it; draws the losses into
+    """Says what each rate reached, the suggested optim.lr and the command to use it; draws the losses into
     output/find_lr. Keeps nothing else. Returns 0.
 
-    Raises DivergedError if the loss is no number from the start, and TrainerError if it falls at no rate.
+    Raises DivergedError if every rate diverges, and TrainerError if none learns.
     """
     settings = config.settings
     if settings.resume is not None:
@@ -40,57 +38,38 @@ def run(config: Config) -> int:
         job = build(config, screen.counting)
         for note in (*settled.lines, *job.notes):
             screen.say(note)
-        if job.recipe.probe is not None:
-            screen.say(probe_line(probe(job.state, job.recipe.probe, job.recipe.criterion, Interrupt())))
-        rates, losses = _search(job, screen)
-        findings = suggest(rates, losses)
-        if findings.suggestion is not None:
-            for line in _answer(findings):
+        found = search_of(job, screen.counting)
+        for line in table(found, job.recipe.criterion.task.score_in_words):
+            screen.say(line)
+        if found.learns:
+            for line in _answer(found):
                 screen.say(line)
         model, data, optim = (config.parts[room].name for room in ("model", "data", "optim"))
         picture = picture_in(Path(settings.output).expanduser() / "find_lr", settings.name)
-        draw_rates(rates, losses, findings, picture, f"{model} on {data} with {optim}: the loss as the rate rises")
+        draw_rates(found, picture, f"{model} on {data} with {optim}: what short trainings reach")
         screen.say(f"picture: {picture}")
-    if findings.suggestion is None:
-        raise _no_rate(rates, findings)
+    if not found.learns:
+        raise _no_rate(found)
     return 0
 
 
-def _search(job: Job, screen: Screen) -> tuple[list[float], list[float]]:
-    """The rates tried, up to the divergence, and the loss of each."""
-    rates = rising_rates(steps_per_epoch(job.batches))
-    losses: list[float] = []
-    bar = screen.bar("rates", len(rates))
-    for loss in losses_over(job.state, job.batches, job.recipe, rates, job.plan.epochs):
-        losses.append(loss)
-        bar.move(len(losses))
-        if divergence(losses) is not None:
-            break
-    bar.close()
-    return rates[: len(losses)], losses
-
-
-def _answer(findings: Findings) -> list[str]:
-    assert findings.suggestion is not None and findings.works is not None
-    chosen = f"optim.lr={findings.suggestion:.2g}"
-    low, high = findings.works
-    end = "up to 10 it does not diverge" if findings.diverged is None else f"it diverges at {findings.diverged:.2g}"
+def _answer(found: Search) -> list[str]:
+    chosen = f"optim.lr={found.best.rate:.4g}"
     words = [word for word in sys.argv[2:] if not word.lstrip("+").startswith("optim.lr=")]  # the first is the verb
     return [
-        f"suggested: {chosen}",
-        f"works: the loss falls at rates from {low:.2g} to {high:.2g}; {end}",
+        f"suggested: {chosen}: {reason(found)}",
         f"use it: {shlex.join(['python', '-m', 'trainer', *words, chosen])}",
     ]
 
 
-def _no_rate(rates: list[float], findings: Findings) -> TrainerError:
+def _no_rate(found: Search) -> TrainerError:
     advice = "look at the images (python -m trainer preview) and at the layers (python -m trainer inspect)."
-    if findings.diverged is not None and findings.diverged <= 10 * rates[0]:
+    rates = [trial.rate for trial in found.trials]
+    if math.isinf(found.lowest.loss):
         return DivergedError(
-            f"The loss leaves at a rate of {rates[-1]:.2g} already, so the rate is not at fault: {advice}"
+            f"Training diverges at every rate from {min(rates):.2g} up, so the rate is not at fault: {advice}"
         )
     return TrainerError(
-        f"The loss falls at no learning rate from {rates[0]:.2g} to {rates[-1]:.2g}, or by less than it differs from "
-        f"batch to batch, within {len(rates)} steps. A larger batch_size and aug=none show smaller falls. "
-        f"If none shows: {advice}"
+        f"No learning rate from {min(rates):.2g} to {max(rates):.2g} lowers the validation loss within "
+        f"{found.lengths[-1]} steps. More steps may show one: raise epochs. If none shows: {advice}"
     )

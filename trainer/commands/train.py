@@ -1,7 +1,7 @@
 """train: one run from its config to its summary, new or resumed."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from trainer.report.sentences import beyond_probe, closing
 from trainer.report.witness import Pace, Witness
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
+from trainer.run.judged import judged, verdict
 from trainer.run.memory import advised
 from trainer.run.pictures import draw_page
 from trainer.run.resume import go_on, refuse_changes
@@ -140,16 +141,25 @@ def _run(
         test = _train(folder, config, job, screen)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
-            write_json(folder.summary, conclude(error=error, verdicts=_best_verdicts(folder, task)))
+            summary = conclude(error=error, verdicts=_best_verdicts(folder, task))
+            findings = judged(folder, summary, screen)
+            if isinstance(error, DivergedError):
+                _say(screen, verdict(findings, folder))
+            write_json(folder.summary, {**summary, "findings": [finding.plain() for finding in findings]})
         raise
     verdicts = _best_verdicts(folder, task)
     summary = conclude(test=test, verdicts=verdicts)
-    write_json(folder.summary, summary)
+    findings = judged(folder, summary, screen)
+    write_json(folder.summary, {**summary, "findings": [finding.plain() for finding in findings]})
     _try_to_draw(screen, folder.curves, lambda: draw_curves(folder.metrics, folder.curves, task))
     if config.settings.report:
         part, said = ("validation", verdicts) if test is None else ("test", test.verdicts)
         _try_to_draw(screen, folder.report, lambda: draw_page(folder, job, part, said, verdicts))
-    for line in closing(summary, folder):
+    _say(screen, (*verdict(findings, folder), *closing(summary, folder)))
+
+
+def _say(screen: Screen, lines: Iterable[str]) -> None:
+    for line in lines:
         screen.say(line)
 
 

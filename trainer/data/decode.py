@@ -31,6 +31,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_ITS_SIDE = tuple(turn for number, turn in _TURNS.items() if number >= 5)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,13 @@ def short_side(path: Path) -> int:
     """The shorter side in pixels, from the file's header alone. Raises DataError as decode does."""
     with opened(path) as image:
         return min(image.size)
+
+
+def header(path: Path) -> tuple[str, Size]:
+    """The colour mode, by Pillow's name, and the size upright, from the file's header alone. Raises as decode does."""
+    with opened(path) as image:
+        size = Size(image.height, image.width)
+        return image.mode, Size(size.width, size.height) if _turn(image) in _ON_ITS_SIDE else size
 
 
 def _load(path: Path | Packed, draft: int | None) -> Image.Image:

@@ -86,7 +86,7 @@ def in_two_parts(source: Source) -> list[str]:
     listed = {part: files_of(samples) for part, samples in parts.items() if samples is not None}
     lines = []
     for one, other in combinations(listed, 2):
-        found, all_seen = _twins({0: listed[one], 1: listed[other]})
+        found, all_seen = same_files({0: listed[one], 1: listed[other]})
         twins = [(sides[0][0].name, twin.name) for sides in found for twin in sides[1]]
         if twins:
             lines.append(
@@ -103,7 +103,7 @@ def in_two_classes(source: Source) -> list[str]:
     for each in files_of(source.train):
         if each.classes is not None:
             by_class[each.classes].append(each)
-    found, all_seen = _twins(by_class)
+    found, all_seen = same_files(by_class)
     if not found:
         return []
     count = sum(len(files) for sides in found for files in sides.values())
@@ -114,7 +114,7 @@ def in_two_classes(source: Source) -> list[str]:
     ]
 
 
-def _twins(sides: Sides) -> tuple[list[Sides], bool]:
+def same_files(sides: Sides) -> tuple[list[Sides], bool]:
     """The groups of files of the same content that are on several sides; and whether all such are seen."""
     same = _shared([sides], lambda each: each.num_bytes)
     opened = _affordable(same, _MOST_OPENED, lambda each: 1)

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainer.engine.vitals import Layer as Layer
+from trainer.engine.vitals import Vitals as Vitals
+
 
 @dataclass(frozen=True)
 class Step:
@@ -20,34 +23,6 @@ class Step:
     score: float | None = None
     lr: float | None = None
     gradient_norm: float | None = None
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What a layer's activations are on the fixed batch."""
-
-    name: str
-    mean: float
-    std: float
-    dead: float
-    """Share of its units that are zero for every picture of the batch (of a layer with ReLU or the like; else 0)."""
-
-
-@dataclass(frozen=True)
-class Vitals:
-    """What is measured at the end of an epoch, beside its scores."""
-
-    gradient_norm: float | None = None
-    """Of the epoch's last step, before clipping."""
-    updates: Mapping[str, float] = field(default_factory=dict)
-    """Per stage: the norm of the last step's change of the weights, divided by the norm of the weights."""
-    layers: Sequence[Layer] = ()
-    recall: Sequence[float | None] = ()
-    """Per class in validation; None for a class without images there."""
-    commonest: float | None = None
-    """Share of the validation images that are given the answer that is given most."""
-    waited: float | None = None
-    """Share of the epoch's training time in which the model waited for pictures."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +40,7 @@ class Epoch:
     val_score: float | None = None
     lr: float | None = None
     seconds: float | None = None
-    vitals: Vitals = Vitals()
+    vitals: Vitals = field(default_factory=Vitals)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The device, and the lines that only a GPU runs. Those lines are marked: no test of this project has a GPU."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
@@ -10,6 +12,8 @@ import torch
 from trainer.errors import ConfigError
 
 Item = TypeVar("Item")
+_AHEAD = 2
+"""Items that are prepared at most before they are wanted."""
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -52,26 +56,37 @@ def free_memory(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0]  # untested: needs a GPU
 
 
-def ahead(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
-    """The same items; on CUDA each is prepared on a side stream while the model works on the one before."""
-    if device.type != "cuda":  # on a CPU a batch takes 1 % of a step (xresnet18 at 128 px: 31 images/s a core against
-        yield from items  # 4,000; small_cnn at 28 px: 1,190 against 110,000), of cores that the model uses anyway
+def ahead(items: Iterable[Item], device: torch.device, *, beside: bool = True) -> Iterator[Item]:
+    """The same items; on CUDA a thread prepares them on a side stream while the model works on those before.
+
+    beside: whether a thread may: not if items draw from torch's own generator, which the steps seed. An error is raised
+    where its item would come. At the end, or when it is left, no thread remains.
+    """
+    if device.type != "cuda" or not beside:  # on a CPU a batch takes 1 % of a step (xresnet18 at 128 px: 31 images/s a
+        yield from items  # core against 4,000; small_cnn at 28 px: 1,190 against 110,000), of cores that the model uses
         return
     # Untested from here on a GPU; tested on a model of its streams and memory.
-    main, side = torch.cuda.current_stream(device), _side_stream()  # within the block below, the current one is side
-    iterator = iter(items)
+    main, side, iterator = torch.cuda.current_stream(device), _side_stream(), iter(items)
+    side.wait_stream(main)  # what items are made of is there
 
-    def prepared() -> Item | None:
-        side.wait_stream(main)  # what was read in the steps so far may have been freed, and be overwritten from here on
+    def prepared() -> tuple[Item | None, torch.cuda.Event]:
         with torch.cuda.stream(side):
-            return next(iterator, None)
+            return next(iterator, None), side.record_event()
 
-    coming = prepared()
-    while coming is not None:
-        main.wait_stream(side)  # for this item alone: the next one is not begun yet
-        item = coming
-        coming = prepared()
-        yield item
+    item, there = prepared()  # here: processes that decode are begun where signals arrive, and while nothing else runs
+    thread = ThreadPoolExecutor(1, "batches")
+    try:
+        coming = deque(thread.submit(prepared) for _ in range(_AHEAD))
+        while item is not None:
+            main.wait_event(there)
+            for tensor in vars(item).values():
+                if getattr(tensor, "is_cuda", False):  # else its memory might be given to a later item once it is
+                    tensor.record_stream(main)  # dropped, before the steps that read it are done
+            yield item
+            item, there = coming.popleft().result()
+            coming.append(thread.submit(prepared))
+    finally:
+        thread.shutdown(cancel_futures=True)
 
 
 @cache

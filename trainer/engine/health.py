@@ -6,12 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainer.engine.course import FAR, PATIENCE, Noted
 from trainer.engine.state import State
-
-PATIENCE = 20
-"""Steps in a row. So many halvings take GradScaler from its first scale, 65,536, to 1/16: no overflow lasts longer."""
-FAR = 10.0
-"""Times the first loss at which a loss is far off."""
 
 
 @dataclass(frozen=True)
@@ -26,33 +22,30 @@ class Alarm:
 
 
 def note(
-    state: State, loss: Tensor, parameters: Sequence[nn.Parameter], *, whole: bool = True
-) -> tuple[Tensor, Tensor]:
+    state: State,
+    loss: Tensor,
+    parameters: Sequence[nn.Parameter],
+    sums: Sequence[Sequence[Tensor]] = (),
+    *,
+    whole: bool = True,
+) -> tuple[Tensor | None, Tensor]:
     """Notes a step whose gradients, still scaled, are in place. Gives whether all is finite, and the gradient's norm.
 
     whole: whether all gradients are looked at. The first layer's alone, which cost no time, show nearly as much: what
     overflows on the way back arrives there. And what does not is seen in the next loss.
-    Both stay on the device. Where not all is finite, one gradient becomes NaN: so the scaler leaves the whole step out,
-    and without a scaler the weights are NaN from here on, and nothing hides it.
+    Both stay on the device; the first is None where no scaler asks for it. Where not all is finite, one gradient
+    becomes NaN: so the scaler leaves the whole step out, and without a scaler the weights are NaN from here on, and
+    nothing hides it. sums: of each batch of the step.
     """
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = nn.utils.get_total_norm(grads) if whole else torch.linalg.vector_norm(grads[0])
     if state.scaler.is_enabled():
         norm = norm / state.scaler.scale(torch.ones_like(norm))
-    still = (loss + norm) * 0.0  # 0, or NaN: what is worked out on the device costs a launch each, so few do
-    finite = still == 0
+    both = loss + norm
+    still = both * 0.0  # 0, or NaN
     grads[0].mul_(still + 1)
-    state.start_loss = torch.where(state.start_loss > 0, state.start_loss, loss.nan_to_num(0.0, 0.0, 0.0))
-    # A healthy run leaps this high in a bad batch, or for some steps at a bold rate, and comes down; so it must stay up
-    # for PATIENCE steps. The measure is the first loss, which knows the scale of any loss and number of classes, not
-    # the best, which may be near zero; and 1 where a trained model begins near zero.
-    far = loss > FAR * state.start_loss.clamp(min=1.0)
-    lasting = state.streaks >= PATIENCE  # such a streak never ends: what is found must not depend on when it is read
-    state.streaks = (state.streaks + 1) * (torch.stack([~finite, far]) | lasting)
-    state.begun = torch.where((state.streaks == 1)[:, None], torch.stack([loss, norm]), state.begun)
-    if state.scaler.is_enabled():
-        state.skipped_steps = state.skipped_steps + ~finite
-    return finite, norm
+    state.note(Noted(loss, norm, both, sums))
+    return still == 0 if state.scaler.is_enabled() else None, norm
 
 
 def alarm(state: State) -> Alarm | None:

@@ -14,10 +14,12 @@ from trainer.engine.average import follow, pairs_of
 from trainer.engine.device import ahead
 from trainer.engine.health import Undo, alarm, is_far_off, is_left_out, note
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of, sums_of
+from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of
 from trainer.engine.precision import Precision
 from trainer.engine.probe import Probe, Probed, probe
 from trainer.engine.state import State
+from trainer.engine.vitals import Vitals
+from trainer.engine.watching import Activations, Watch, vitals_of
 from trainer.errors import DivergedError
 from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
@@ -41,10 +43,15 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made."""
+    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made.
+
+    beside: whether a thread may prepare them beside the steps.
+    """
 
     @property
     def per_step(self) -> Sequence[int]: ...
+    @property
+    def beside(self) -> bool: ...
     def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
 
 
@@ -79,6 +86,8 @@ class Plan:
     keep_every: int = 0
     rising_epochs: int = 0
     """Up to the last one in which the rate rises. early_stop counts those after them."""
+    look_every: int = 0
+    """Of how many validation images one's activations are looked at; 0: of none, and of no gradients either."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,7 @@ class EpochReport:
     images: int
     train_seconds: float
     val_seconds: float
+    vitals: Vitals
 
 
 class Observer(Protocol):
@@ -129,11 +139,12 @@ def fit(
     """
     while not finished(state, plan):
         begun, images = time.perf_counter(), 0
-        for images_in_step in _steps(state, batches, recipe, observer, interrupt):
+        watch = Watch(state.epoch, steps_per_epoch(batches), plan.log_every, looks=plan.look_every > 0)
+        for images_in_step in _steps(state, batches, recipe, observer, interrupt, watch):
             images += images_in_step
             fault.reach("step", state.step)
             observer.step(state)
-            if state.step % plan.log_every == 0:
+            if watch.tells(state.step):
                 _log(state, recipe, observer)
             if plan.save_every and state.step % plan.save_every == 0 and fit_to_save(state, recipe):
                 observer.save(state, is_best=False)
@@ -141,7 +152,8 @@ def fit(
         trained = time.perf_counter()
         fault.reach("validation", state.epoch + 1)
         train = _scores(state, state.sums)
-        val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
+        with Activations(state.selected_model, plan.look_every) as activations:
+            val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
         if not math.isfinite(val.loss + val.objective):
             raise _diverged(f"The validation loss is not a finite number after step {state.step}.", state, recipe)
         is_best, is_better = _end_epoch(state, val, plan)
@@ -149,7 +161,8 @@ def fit(
             shrunk = recipe.schedule.after(state.plateau_share, state.plateau_epochs, is_better)
             state.plateau_share, state.plateau_epochs = shrunk
         seconds = (trained - begun, time.perf_counter() - trained)
-        report = EpochReport(state.epoch, state.step, state.lr, train, val, is_best, images, *seconds)
+        vitals = vitals_of(state, activations.read(), val, recipe.criterion, watch.share(seconds[0]))
+        report = EpochReport(state.epoch, state.step, state.lr, train, val, is_best, images, *seconds, vitals)
         observer.epoch(report)
         if may_come_back:
             if plan.keep_every and state.epoch % plan.keep_every == 0:
@@ -180,7 +193,9 @@ def fit_to_save(state: State, recipe: Recipe) -> bool:
     return not is_far_off(state)
 
 
-def _steps(state: State, batches: Batches, recipe: Recipe, observer: Observer, interrupt: Interrupt) -> Iterator[int]:
+def _steps(
+    state: State, batches: Batches, recipe: Recipe, observer: Observer, interrupt: Interrupt, watch: Watch
+) -> Iterator[int]:
     """As train_epoch, after the fit of the head where that has not been; a fit that is alone counts as the step."""
     if recipe.probe is not None and not state.step:
         probed = probe(state, recipe.probe, recipe.criterion, interrupt)
@@ -189,11 +204,14 @@ def _steps(state: State, batches: Batches, recipe: Recipe, observer: Observer, i
             state.sums, state.step = probed.sums, 1
             yield len(recipe.probe.labels)
     if recipe.probe is None or not recipe.probe.alone:
-        yield from train_epoch(state, batches, recipe, interrupt)
+        yield from train_epoch(state, batches, recipe, interrupt, watch)
 
 
-def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt) -> Iterator[int]:
+def train_epoch(
+    state: State, batches: Batches, recipe: Recipe, interrupt: Interrupt, watch: Watch | None = None
+) -> Iterator[int]:
     """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
+    watch = watch or Watch()
     mode = recipe.compile if isinstance(recipe.compile, str) else None
     forward = torch.compile(state.model, mode=mode) if recipe.compile else state.model
     recipe.begin_epoch(state.model, state.epoch)
@@ -201,12 +219,12 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
     undo = Undo(list(state.model.buffers()) if leaves_out else [])
     pairs = None if state.averaged is None else pairs_of(state.averaged, state.model)
-    for group in interrupt.watch(_groups(state, batches)):
+    for group in interrupt.watch(watch.waiting(_groups(state, batches))):
         torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         targets = [recipe.criterion.soft(batch.targets) for batch in group]
         weights = [recipe.criterion.weights(each).sum() for each in targets]
-        weight, shares, sums = _total(weights), list[Tensor](), state.sums
+        weight, shares, sums = _total(weights), list[Tensor](), list[Sequence[Tensor]]()
         undo.keep()
         for batch, wanted, of_batch in zip(group, targets, weights, strict=True):
             with recipe.precision.autocast():
@@ -215,18 +233,20 @@ def train_epoch(state: State, batches: Batches, recipe: Recipe, interrupt: Inter
             share = reduce(loss, weight)
             torch.autograd.backward(state.scaler.scale(share))
             shares.append(share.detach())
-            sums = sums + sums_of(loss.detach(), of_batch, logits.detach(), batch.labels, recipe.criterion.task)
-        finite, norm = note(state, _total(shares), parameters, whole=_wants_norm(state, recipe))
+            sums.append((loss.detach(), of_batch, *recipe.criterion.task.tally(logits.detach(), batch.labels)))
+        whole = _wants_norm(state, recipe) or watch.looks_at(state.step + 1)
+        finite, norm = note(state, _total(shares), parameters, sums, whole=whole)
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, recipe.clip_norm, norm)
-        state.scaler.step(state.optimizer)
+        with watch.update(state, norm):
+            state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
-        undo.unless(finite)
+        if finite is not None:
+            undo.unless(finite)
         if pairs is not None:
-            follow(pairs, recipe.ema, state.step, finite if leaves_out else None)
-        state.sums = torch.where(finite, sums, state.sums)
+            follow(pairs, recipe.ema, state.step, finite)
         state.step += 1
         yield sum(len(batch.labels) for batch in group)
 
@@ -252,14 +272,13 @@ def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
     """The model's scores over the batches, in evaluation mode."""
-    device = next(model.parameters()).device
-    return scored(answered(model, batches, precision), criterion, device)
+    return scored(answered(model, batches, precision), criterion, next(model.parameters()).device)
 
 
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:
     """The batches of each step that is left of the epoch under way."""
     done = state.step - state.epoch * steps_per_epoch(batches)
-    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.sums.device)
+    coming = ahead(batches.epoch(state.epoch, start=sum(batches.per_step[:done])), state.device, beside=batches.beside)
     for count in batches.per_step[done:]:
         yield list(islice(coming, count))
 

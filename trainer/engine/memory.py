@@ -20,3 +20,10 @@ def keep_freed_memory() -> None:
     if hasattr(library, "mallopt"):  # not in musl
         library.mallopt(_MMAP_THRESHOLD, _MOST)
         library.mallopt(_TRIM_THRESHOLD, _MOST)
+
+
+def give_back_freed_memory() -> None:
+    """What is kept goes back to the system, so that what the process takes from here on can be told."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if library is not None and hasattr(library, "malloc_trim"):  # not in musl
+        library.malloc_trim(0)

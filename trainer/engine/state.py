@@ -1,7 +1,7 @@
 """Everything that changes during training, and nothing else. What is in State is saved; what is saved is in State."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from trainer.engine.course import MOST_NOTED, Course, Noted, counted
 from trainer.engine.memories import by_name, memories_of, put_back
 from trainer.engine.metrics import zero_sums
 
@@ -25,7 +26,27 @@ _COUNTERS = (
     "rollbacks",
 )
 _NAMED = 3
+_CPU = torch.device("cpu")
 _TENSORS = ("sums", "logged_sums", "streaks", "begun", "start_loss", "skipped_steps")
+_LOOKS = ("gradient_norm", "updates")
+"""Tensors that the states of earlier releases lack."""
+
+
+class Counted:
+    """A tensor of a state's course. Reading it reads the device, where steps are noted that are not counted yet."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, state: "State | None", owner: type) -> Tensor:
+        if state is None:
+            raise AttributeError  # so that a dataclass takes it for a field without a default
+        state.count()
+        value: Tensor = getattr(state, self._name)
+        return value
+
+    def __set__(self, state: "State", value: Tensor) -> None:
+        setattr(state, self._name, value)
 
 
 @dataclass
@@ -36,17 +57,21 @@ class State:
     averaged: nn.Module | None
     optimizer: Optimizer
     scaler: GradScaler
-    sums: Tensor
-    """Of the epoch under way."""
+    gradient_norm: Tensor
+    """Of all gradients of the last step that was looked at, before clipping; infinite before there was one."""
+    updates: Tensor
+    """(S,): the norm of an epoch's last change of each stage, divided by that of the weights; empty before one."""
     logged_sums: Tensor
     """The sums when the last step was logged."""
-    streaks: Tensor
+    sums: Counted = Counted()
+    """Of the epoch under way."""
+    streaks: Counted = Counted()
     """(2,) int64: steps in a row, up to now, whose loss or gradient is not finite; and whose loss is far off."""
-    begun: Tensor
+    begun: Counted = Counted()
     """(2, 2): loss and gradient norm of the step at which each of these streaks last began."""
-    start_loss: Tensor
+    start_loss: Counted = Counted()
     """The first loss that is above zero; 0 before."""
-    skipped_steps: Tensor
+    skipped_steps: Counted = Counted()
     """int64: steps that the gradient scaler left out, since a loss or gradient was not finite."""
     step: int = 0
     """Optimizer steps taken."""
@@ -66,24 +91,48 @@ class State:
     """Epochs since the scores last became better, or since a plateau cut the rate."""
     rollbacks: int = 0
     """Times that the run diverged and went back to a checkpoint; each has halved the rate."""
+    noted: list[Noted] = field(default_factory=list, init=False, repr=False)
+    """The steps that are not in the course yet; none in what is saved."""
 
     @classmethod
     def begin(cls, model: nn.Module, optimizer: Optimizer, scaler: GradScaler, *, averaging: bool) -> "State":
         """The state before the first step."""
-        device = next(model.parameters()).device
         averaged = deepcopy(model).requires_grad_(False) if averaging else None
+        device = next(model.parameters()).device
         return cls(
             model,
             averaged,
             optimizer,
             scaler,
-            sums=zero_sums(device),
-            logged_sums=zero_sums(device),
-            streaks=torch.zeros(2, dtype=torch.int64, device=device),
-            begun=torch.zeros(2, 2, device=device),
-            start_loss=torch.zeros((), device=device),
-            skipped_steps=torch.zeros((), dtype=torch.int64, device=device),
+            gradient_norm=torch.full((), torch.inf, device=device),
+            updates=torch.empty(0, device=device),
+            sums=zero_sums(_CPU),
+            logged_sums=zero_sums(_CPU),
+            streaks=torch.zeros(2, dtype=torch.int64),
+            begun=torch.zeros(2, 2),
+            start_loss=torch.zeros(()),
+            skipped_steps=torch.zeros((), dtype=torch.int64),
         )
+
+    def note(self, step: Noted) -> None:
+        """Keeps a step to be counted when its numbers are wanted, or there are many."""
+        self.noted.append(step)
+        if len(self.noted) == MOST_NOTED:
+            self.count()
+
+    def count(self) -> None:
+        """Takes the steps that are noted into the course. Reads the device."""
+        steps, self.noted = self.noted, []
+        if steps:
+            course = Course(*(getattr(self, each.name) for each in fields(Course)))
+            course = counted(course, steps, leaves_out=self.scaler.is_enabled())
+            for each in fields(Course):
+                setattr(self, each.name, getattr(course, each.name))
+
+    @property
+    def device(self) -> torch.device:
+        """Of the model."""
+        return next(self.model.parameters()).device
 
     @property
     def rate_share(self) -> float:
@@ -102,7 +151,7 @@ class State:
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "optimizer": memories_of(self.optimizer, self.model),
             "scaler": self.scaler.state_dict(),
-            **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS)},
+            **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS, *_LOOKS)},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> list[str]:
@@ -120,11 +169,12 @@ class State:
             anew += [] if saved["averaged"] else ["the averaged weights begin as the model's own"]
         if saved["scaler"].get("growth_interval") == self.scaler.state_dict().get("growth_interval"):
             self.scaler.load_state_dict(saved["scaler"])  # else it is of another precision or policy, and begins anew
+        self.noted = []
         for name in _COUNTERS:
             setattr(self, name, saved[name])
-        for name in _TENSORS:
+        for name in (*_TENSORS, *(each for each in _LOOKS if each in saved)):
             ours = getattr(self, name)
-            setattr(self, name, saved[name].to(ours.dtype).to(ours.device))  # no doubles on mps, which has none
+            setattr(self, name, saved[name].to(ours))
         return anew
 
     def measure_anew(self) -> None:

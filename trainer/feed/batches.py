@@ -65,6 +65,11 @@ class TrainBatches:
         self.item = item
         self.mix = mix
 
+    @property
+    def beside(self) -> bool:
+        """Whether a thread may prepare them beside the steps: not what draws from torch's global generator."""
+        return self.item is None
+
     def __len__(self) -> int:
         return sum(self.per_step)
 
@@ -109,7 +114,10 @@ def _seeded(item: Callable[[Tensor], Tensor], image: Tensor, seed: int) -> Tenso
 
 
 class EvalBatches:
-    """All samples in their order, the last batch partial. transform: uint8 (B, C, H, W) -> float (B, C, H', W')."""
+    """All samples in their order, the last batch partial. transform: uint8 (B, C, H, W) -> float (B, C, H', W').
+
+    samples: (N,) those that are meant; None is all.
+    """
 
     def __init__(
         self,
@@ -118,17 +126,30 @@ class EvalBatches:
         batch_size: int,
         upload: Callable[[Tensor], Tensor],
         transform: Callable[[Tensor], Tensor],
+        samples: Tensor | None = None,
     ) -> None:
         self.store = store
         self.batch_size = batch_size
         self.upload = upload
         self.transform = transform
+        self.samples = torch.arange(len(store)) if samples is None else samples
 
     def __len__(self) -> int:
-        return -(-len(self.store) // self.batch_size)
+        return -(-len(self.samples) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        orders = torch.split(torch.arange(len(self.store)), self.batch_size)
+        orders = torch.split(self.samples, self.batch_size)
         for indices, images in zip(orders, self.store.gather(orders), strict=True):
             labels = self.upload(self.store.labels[indices])
             yield Batch(self.transform(self.upload(images)), labels, labels, indices)
+
+    def few(self, count: int) -> "EvalBatches":
+        """So many of the samples, evenly spread: a set may lie in the order of its classes. All if there are fewer."""
+        count = min(count, len(self.samples))
+        return EvalBatches(
+            self.store,
+            batch_size=self.batch_size,
+            upload=self.upload,
+            transform=self.transform,
+            samples=self.samples[torch.arange(count) * len(self.samples) // count],
+        )

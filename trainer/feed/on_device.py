@@ -11,7 +11,7 @@ from trainer.errors import DataError
 from trainer.feed.cache import gib
 from trainer.feed.store import Store
 from trainer.schema import Cache
-from trainer.system.upload import upload
+from trainer.system.upload import upload, upload_all
 
 _SHARE = 0.5
 """Of the device's free memory. The rest is for the model, and for what it works out."""
@@ -34,9 +34,9 @@ class DeviceStore:
         return channels, height, width
 
     def gather(self, orders: Sequence[Tensor]) -> Iterator[Tensor]:
-        """On the device. No more than the order is carried there."""
-        for order in orders:
-            yield self.pixels[upload(order, self.pixels.device)]
+        """On the device. No more than the orders are carried there, and all of them at once."""
+        for order in upload_all(orders, self.pixels.device):
+            yield self.pixels[order]
 
     def __len__(self) -> int:
         return len(self.pixels)

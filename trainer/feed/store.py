@@ -118,7 +118,7 @@ def _shared(parts: Sequence[Samples]) -> tuple[list[Samples], list[Tensor]]:
 
     Of a whole that the parts need in part only, there remains what they need.
     """
-    found = [_whole(part) for part in parts]
+    found = [whole_of(part) for part in parts]
     bases: dict[int, tuple[Samples, Tensor]] = {}
     for whole, _ in found:
         needed = torch.unique(torch.cat([rows for other, rows in found if other is whole]))
@@ -128,11 +128,11 @@ def _shared(parts: Sequence[Samples]) -> tuple[list[Samples], list[Tensor]]:
     return wholes, [torch.searchsorted(bases[id(whole)][1], rows) for whole, rows in found]
 
 
-def _whole(samples: Samples) -> tuple[Samples, Tensor]:
+def whole_of(samples: Samples) -> tuple[Samples, Tensor]:
     """What the samples are a subset of, or they themselves, and each sample's place in it."""
     if not isinstance(samples, Subset):
         return samples, torch.arange(len(samples))
-    whole, rows = _whole(samples.whole)
+    whole, rows = whole_of(samples.whole)
     return whole, rows[samples.indices]
 
 

@@ -22,6 +22,12 @@ def check_place(path: Path) -> None:
         existing_run(path)
 
 
+def check_records(path: Path) -> None:
+    """Raises CheckpointError, with the nearest name, unless a run folder or a CSV file is there."""
+    if not (path.is_file() and path.suffix.lower() == ".csv"):
+        existing_run(path)
+
+
 def is_published(path: Path) -> bool:
     """Whether it is a folder that was exported, or says that it is."""
     return (path / PUBLISHED).is_file() and not RunFolder(path).holds_a_run

@@ -21,7 +21,7 @@ from trainer.feed.preprocessing import Preprocessing, read
 from trainer.inference.place import PUBLISHED, check_place, is_published
 from trainer.model.files import OURS
 from trainer.records.folder import RunFolder, read_json, unliteral
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.task.task import Task

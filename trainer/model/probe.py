@@ -14,7 +14,8 @@ SPAN = 3.0
 _SATURATED = math.sqrt(0.9)
 """Where the slope of tanh, 1 - tanh^2, is a tenth of its greatest; the sigmoid is a tanh, squeezed to 0 to 1."""
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-_ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish)
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish)
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def probe(model: nn.Module, images: Tensor) -> list[Values]:
     for module in names:
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(begin)
-        elif isinstance(module, (*_NORMS, *_ACTIVATIONS)):
+        elif isinstance(module, (*_NORMS, *ACTIVATIONS)):
             module.register_forward_hook(go_on)
         if isinstance(module, _NORMS):
             module.train()
@@ -67,13 +68,13 @@ def probe(model: nn.Module, images: Tensor) -> list[Values]:
 def _values(name: str, module: nn.Module, output: Tensor) -> Values:
     x = output.float()
     units = x.transpose(0, 1).flatten(1)  # (units, values of each)
-    dead = float(units.eq(0).all(dim=1).float().mean()) if isinstance(module, nn.ReLU | nn.ReLU6) else None
+    dead = float(units.eq(0).all(dim=1).float().mean()) if isinstance(module, RECTIFIERS) else None
     saturated = None
     if isinstance(module, nn.Tanh | nn.Sigmoid):
         squashed = 2 * x - 1 if isinstance(module, nn.Sigmoid) else x
         saturated = float((squashed.abs() > _SATURATED).float().mean())
     inside = x.flatten().clamp(-SPAN * (1 - 1e-6), SPAN * (1 - 1e-6)).cpu()
     counts = torch.histc(inside, BINS, -SPAN, SPAN)
-    activation = type(module).__name__ if isinstance(module, _ACTIVATIONS) else ""
+    activation = type(module).__name__ if isinstance(module, ACTIVATIONS) else ""
     std, mean = torch.std_mean(x.cpu().double(), correction=0)  # mps has no doubles
     return Values(name, activation, float(mean), float(std), dead, saturated, counts / counts.sum())

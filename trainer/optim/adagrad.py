@@ -8,14 +8,14 @@ from torch import nn
 from trainer.optim.groups import decouple, has_fused, param_groups, with_initial_lr
 from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
-from trainer.schema import Fraction, NonNegative, Positive
+from trainer.schema import Fraction, NonNegative, Positive, Rate
 
 
 @OPTIMS.register
 def adagrad(
     model: nn.Module,
     *,
-    lr: Positive = 0.01,
+    lr: Rate = 0.01,
     eps: Positive = 1e-10,
     weight_decay: NonNegative = 0.0,
     decay: Literal["l2", "decoupled"] = "l2",

@@ -6,14 +6,14 @@ from torch import nn
 from trainer.optim.groups import has_fused, param_groups, with_initial_lr
 from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
-from trainer.schema import BelowOne, Fraction, NonNegative, Positive
+from trainer.schema import BelowOne, Fraction, NonNegative, Positive, Rate
 
 
 @OPTIMS.register
 def adam(
     model: nn.Module,
     *,
-    lr: Positive = 1e-3,
+    lr: Rate = 1e-3,
     beta1: BelowOne = 0.9,
     beta2: BelowOne = 0.999,
     eps: Positive = 1e-8,

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from trainer.optim.groups import Group, param_groups, with_initial_lr
 from trainer.optim.stepper import Stepper, adam_updates
 from trainer.registry import OPTIMS
-from trainer.schema import BelowOne, Fraction, NonNegative, Positive
+from trainer.schema import BelowOne, Fraction, NonNegative, Positive, Rate
 
 
 @OPTIMS.register
 def lamb(
     model: nn.Module,
     *,
-    lr: Positive = 0.02,
+    lr: Rate = 0.02,
     beta1: BelowOne = 0.9,
     beta2: BelowOne = 0.999,
     eps: Positive = 1e-6,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainer.optim.groups import Group, param_groups, with_initial_lr
 from trainer.optim.stepper import Stepper, adam_updates
 from trainer.registry import OPTIMS
-from trainer.schema import BelowOne, Fraction, NonNegative, Positive
+from trainer.schema import BelowOne, Fraction, NonNegative, Positive, Rate
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Jordan's: chosen for a steep start, so that small singular values grow fast; the large ones end at 0.7 to 1.2."""
@@ -23,7 +23,7 @@ _LIKE_ADAM = 0.2
 def muon(
     model: nn.Module,
     *,
-    lr: Positive = 0.01,
+    lr: Rate = 0.01,
     momentum: BelowOne = 0.95,
     nesterov: bool = True,
     beta1: BelowOne = 0.9,

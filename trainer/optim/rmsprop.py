@@ -8,14 +8,14 @@ from torch import nn
 from trainer.optim.groups import decouple, param_groups, with_initial_lr
 from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
-from trainer.schema import BelowOne, Fraction, NonNegative, Positive
+from trainer.schema import BelowOne, Fraction, NonNegative, Positive, Rate
 
 
 @OPTIMS.register
 def rmsprop(
     model: nn.Module,
     *,
-    lr: Positive = 1e-3,
+    lr: Rate = 1e-3,
     alpha: BelowOne = 0.99,
     eps: Positive = 1e-8,
     momentum: BelowOne = 0.0,

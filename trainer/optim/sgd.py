@@ -10,14 +10,14 @@ from trainer.optim.groups import Group, decouple, has_fused, param_groups, with_
 from trainer.optim.stepper import Stepper
 from trainer.optim.uncompiled import uncompiled
 from trainer.registry import OPTIMS
-from trainer.schema import BelowOne, Fraction, NonNegative, Positive
+from trainer.schema import BelowOne, Fraction, NonNegative, Rate
 
 
 @OPTIMS.register
 def sgd(
     model: nn.Module,
     *,
-    lr: Positive = 0.1,
+    lr: Rate = 0.1,
     momentum: BelowOne = 0.9,
     nesterov: bool = True,
     dampening: BelowOne = 0.0,

@@ -10,6 +10,7 @@ from trainer.build.training import Job, build
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import evaluate, steps_per_epoch, train_epoch
 from trainer.engine.probe import probe
+from trainer.engine.rate_search import most_steps
 from trainer.errors import ConfigError
 from trainer.feed.pack import Progress
 from trainer.model.expects import expected
@@ -18,6 +19,8 @@ from trainer.size import size_of
 
 _TIMED_SECONDS, _TIMED_STEPS = 5.0, 3
 """How long steps are timed at least; and how many of them, after the first, which warms up."""
+_VALIDATED = 1.4
+"""Times the steps of a search that it takes, since each of its trainings is validated."""
 _CLOSING_SECONDS = 6.0
 """What the page, the pictures and the checkpoints of the end take."""
 _MANY = 1000
@@ -32,10 +35,17 @@ _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Pace:
-    """What was measured: seconds of an epoch, its validation included, and of what surrounds all epochs."""
+    """What was measured, in seconds."""
 
+    step: float
     epoch: float
+    """Its validation included."""
+    steps: int
+    """Of an epoch: how many."""
+    built: float
+    """To build the run, before the first step."""
     around: float
+    """What surrounds all epochs, the building among it."""
     side: int
     """Pixels on a side of what the model saw: of a rectangle, of the square that has as many."""
 
@@ -46,11 +56,11 @@ def seconds_of(budget: str) -> float:
     return float(number) * _UNITS[budget[len(number) :]]
 
 
-def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> None:
+def fit_into(draft: Draft, budget: str, begun: float, progress: Progress, *, searches: bool = False) -> None:
     """Chooses epochs, and data.size where fewer than five epochs would fit. Raises ConfigError if not even one does.
 
     begun: when the run began, by time.monotonic(). What is timed are steps of this run, on a copy that is thrown
-    away.
+    away. searches: whether a rate is yet to be searched for in the same time.
     """
     if draft.config.is_probe:
         raise ConfigError("budget: finetune=probe takes no epochs, but what its pictures take once. Leave budget out.")
@@ -62,14 +72,22 @@ def fit_into(draft: Draft, budget: str, begun: float, progress: Progress) -> Non
         draft.choose("data.size", side, f"with more, {budget} would be too short for {_FEWEST_EPOCHS} epochs.")
         pace = _measured(draft, progress)
     left = end - time.monotonic() - pace.around
-    count = int((left + min(pace.epoch / 2, _LATE * seconds_of(budget))) / pace.epoch)
-    if left < pace.epoch:
-        around = time.monotonic() - begun + pace.around
+    most = left + min(pace.epoch / 2, _LATE * seconds_of(budget))
+    count = int(most / pace.epoch)
+    while searches and count and count * pace.epoch + _seconds_of_a_search(pace, count) > most:
+        count -= 1
+    if left < pace.epoch or not count:
+        around = time.monotonic() - begun + pace.around + (_seconds_of_a_search(pace, 1) if searches else 0.0)
         raise ConfigError(
             f"budget: {budget} is too short for one epoch, which takes {pace.epoch:.0f} s, with {around:.0f} s for all "
             f"else. Give {ceil((around + pace.epoch) / 60)}min, or take fewer images: limit_train=N."
         )
     draft.choose("epochs", count, f"an epoch takes {pace.epoch:.1f} s, and {budget} are to be spent.")
+
+
+def _seconds_of_a_search(pace: Pace, epochs: int) -> float:
+    """At most, for a run of so many epochs."""
+    return pace.built + _VALIDATED * pace.step * most_steps(epochs * pace.steps)
 
 
 def _smaller_side(draft: Draft, pace: Pace, end: float) -> int | None:
@@ -89,10 +107,11 @@ def _measured(draft: Draft, progress: Progress) -> Pace:
     begun = time.perf_counter()
     job = build(with_values(draft.config, {"epochs": _MANY}), progress)
     built = time.perf_counter() - begun + _seconds_of_a_probe(job)
-    validation = _seconds_of_validation(job)
+    validation = seconds_of_validation(job)
     tested = 0.0 if job.test_batches is None else validation * len(job.test_batches) / len(job.val_batches)
-    epoch = _seconds_of_a_step(job) * steps_per_epoch(job.batches) + validation
-    return Pace(epoch, built + tested + _CLOSING_SECONDS, size_of(job.about["preprocessing"]["size"]).side)
+    step, steps = seconds_of_a_step(job, _TIMED_SECONDS), steps_per_epoch(job.batches)
+    around = built + tested + _CLOSING_SECONDS
+    return Pace(step, step * steps + validation, steps, built, around, size_of(job.about["preprocessing"]["size"]).side)
 
 
 def _seconds_of_a_probe(job: Job) -> float:
@@ -105,23 +124,26 @@ def _seconds_of_a_probe(job: Job) -> float:
     return time.perf_counter() - begun
 
 
-def _seconds_of_a_step(job: Job) -> float:
-    """On average, of the last epoch, in which all learns that ever will; the first step, which warms up, left out."""
+def seconds_of_a_step(job: Job, least: float) -> float:
+    """On average, of the last epoch, in which all learns that ever will; the first step, which warms up, left out.
+
+    least: seconds that are timed. The state is used up.
+    """
     times: list[float] = []
     last = job.plan.epochs - 1
-    while sum(times[1:]) < _TIMED_SECONDS or len(times) <= _TIMED_STEPS:
+    while sum(times[1:]) < least or len(times) <= _TIMED_STEPS:
         job.state.epoch, job.state.step = last, last * steps_per_epoch(job.batches)
         begun = time.perf_counter()
         for _ in train_epoch(job.state, job.batches, job.recipe, Interrupt()):
-            job.state.sums.cpu()  # a GPU has done it by then
+            job.state.count()  # a GPU has done it by then
             times.append(time.perf_counter() - begun)
             begun = time.perf_counter()
-            if sum(times[1:]) >= _TIMED_SECONDS and len(times) > _TIMED_STEPS:
+            if sum(times[1:]) >= least and len(times) > _TIMED_STEPS:
                 break
     return mean(times[1:])
 
 
-def _seconds_of_validation(job: Job) -> float:
+def seconds_of_validation(job: Job) -> float:
     """Decoding included, where images are decoded anew; the first batch warms up."""
     count = min(_TIMED_STEPS, len(job.val_batches))
     evaluate(job.state.model, islice(job.val_batches, 1), job.recipe.criterion, job.recipe.precision)

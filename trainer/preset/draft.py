@@ -11,6 +11,7 @@ from trainer import registry
 from trainer.config import ROOMS, Config, check, conf_folder, flat, nested
 from trainer.settings import Settings
 
+RATE, SOUGHT = "optim.lr", "auto"
 _DEFAULTS = asdict(Settings())
 
 
@@ -35,7 +36,7 @@ class Draft:
 
         'optim.lr' is an option of the part that is chosen, 'optim' the part itself.
         """
-        if key in self.chosen:
+        if key in self.chosen or self.is_sought(key):
             return True
         if key in self.config.said:
             return False
@@ -44,6 +45,10 @@ class Draft:
             known = self._options(room)
             return option in known and bool(self.value(key) == known[option].default)
         return bool(self.value(key) == (_default_parts().get(room) if room in ROOMS else _DEFAULTS[key]))
+
+    def is_sought(self, key: str) -> bool:
+        """Whether it is left to a search: optim.lr=auto."""
+        return key == RATE and self.value(key) == SOUGHT
 
     def choose(self, key: str, value: Any, reason: str = "") -> None:
         """The value, where nobody has said another; reason: a sentence."""
@@ -57,12 +62,19 @@ class Draft:
         free = {
             key: value
             for key, value in values.items()
-            if self.is_free(key) and self.value(key) != value and self._takes_what_is_said(key, value)
+            if self.is_free(key)
+            and (self.value(key) != value or key in self.chosen)  # chosen again, for another reason
+            and self._takes_what_is_said(key, value)
         }
         if free:
             self.config = with_values(self.config, free)
             self.chosen |= free
             self._reasons |= dict.fromkeys(free, reason)
+
+    def default(self, key: str) -> Any:
+        """What the part that is chosen takes an option for where nothing is said."""
+        room, _, option = key.partition(".")
+        return self._options(room)[option].default
 
     def value(self, key: str) -> Any:
         """What the config says of a key; for a room, the name of its part."""

@@ -15,7 +15,8 @@ from trainer.data.source import images_of_each
 from trainer.errors import ConfigError, DataError, told
 from trainer.feed.pack import Progress
 from trainer.preset.budget import fit_into
-from trainer.preset.draft import Draft, with_values
+from trainer.preset.draft import RATE, Draft, with_values
+from trainer.preset.rate import choose_rate
 from trainer.preset.recipe import Pictures, suit
 from trainer.preset.views import as_the_weights_saw
 from trainer.records.folder import RunFolder, read_json
@@ -38,16 +39,21 @@ class Settled:
 def settle(config: Config, progress: Progress, *, trains: bool = True) -> Settled:
     """The config of a new run. Raises ConfigError, DataError or CheckpointError.
 
-    trains: whether its steps will be taken, so that a budget is worth measuring them.
+    trains: whether its steps will be taken, so that a budget is worth measuring them, and a rate worth a search.
     """
     begun, settings, draft = start_of_run(), config.settings, Draft(config)
+    is_sought = draft.is_sought(RATE)
     if settings.preset == "auto":
         pictures = _pictures(config) if _chooses(config) else None
         known = as_the_weights_saw(draft)
         if pictures is not None:
             suit(draft, replace(pictures, fixed=known is not None and known.fixed))
+    if draft.is_sought(RATE):  # no recipe has one
+        draft.choose(RATE, draft.default(RATE), "where training would search, this is where it begins.")
     if settings.budget is not None and trains:
-        fit_into(draft, settings.budget, begun, progress)
+        fit_into(draft, settings.budget, begun, progress, searches=is_sought)
+    if is_sought and trains:
+        choose_rate(draft, progress)
     return Settled(_done(draft.config), draft.chosen, draft.lines, settings.budget)
 
 
@@ -68,6 +74,8 @@ def as_before(config: Config, chosen: Mapping[str, Any]) -> Config:
     draft = Draft(config)
     draft.choose_all({key: value for key, value in chosen.items() if key in ROOMS})  # whose options the others are
     draft.choose_all({key: value for key, value in chosen.items() if key not in ROOMS})
+    if draft.is_sought(RATE):
+        raise ConfigError("optim.lr: auto acts on a new run, and this one goes on at the rate it has. Leave it out.")
     return _done(draft.config)
 
 

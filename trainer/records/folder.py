@@ -109,6 +109,14 @@ class RunFolder:
             raise _damaged(self.config)
         return check(renewed({str(key): value for key, value in stored.items()}))
 
+    def stored_config(self) -> dict[str, Any]:
+        """The config as it lies there, unchecked: of a run of an earlier release too."""
+        try:
+            stored = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise _damaged(self.config) from error
+        return {str(key): value for key, value in stored.items()} if isinstance(stored, dict) else {}
+
     def read_about(self) -> dict[str, Any]:
         """What run.json tells. Raises CheckpointError if it is missing or damaged."""
         about = read_json(self.about)

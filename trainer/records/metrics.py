@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from trainer.engine.checkpoint import SaveError
 from trainer.engine.state import renumbered
 from trainer.records.folder import cannot_write, replace_text
-from trainer.records.older import with_objective
+from trainer.records.lines import read_metrics
 
 
 class MetricsFile:
@@ -54,20 +53,6 @@ class MetricsFile:
         self._file.close()
 
 
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics file, oldest first. A last line that a crash cut short is left out."""
-    if not path.exists():
-        return
-    for text in path.read_bytes().split(b"\n"):
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(line, dict) or not {"kind", "step", "epoch"} <= line.keys():
-            return
-        yield with_objective(line)
-
-
 def rewind(path: Path, step: int, epoch: int, steps_before: int = 1, steps_now: int = 1) -> None:
     """Takes back the step and epoch lines that lie beyond a checkpoint: the resumed run writes them anew.
 
@@ -100,4 +85,8 @@ def _numbered(line: dict[str, Any], steps_before: int, steps_now: int) -> dict[s
 
 
 def _sayable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sayable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_sayable(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

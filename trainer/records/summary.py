@@ -10,7 +10,7 @@ from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
 from trainer.errors import TrainerError
 from trainer.records.ending import ending
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 from trainer.settings import SCORES
 from trainer.task.task import Verdicts
 

@@ -12,8 +12,9 @@ from trainer.errors import visible
 class Screen:
     """Says lines, on the screen and in the log file, and shows bars on terminals only: CI logs are not flooded."""
 
-    def __init__(self) -> None:
-        self._console = Console()
+    def __init__(self, *, aside: bool = False) -> None:
+        """aside: on stderr, where what is printed is for a program to read."""
+        self._console = Console(stderr=aside)
         self._log: Path | None = None
         self._counting: dict[str, Bar] = {}
         self._bars = Progress(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.engine.metrics import same_loss
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 from trainer.report.chart import Chart, Line, draw_charts
 from trainer.task.task import Task
 

@@ -60,7 +60,7 @@ class Witness:
 
     def logged(self, state: State, scores: Scores, lr: float) -> None:
         name = self._task.step_score
-        values = {"loss": scores.loss, name: scores.score, "lr": lr}
+        values = {"loss": scores.loss, name: scores.score, "lr": lr, "gradient_norm": float(state.gradient_norm)}
         steps = self._pace.steps // self._pace.epochs
         about = {"steps_per_epoch": steps, "seconds": self._seconds()}
         self._metrics.append("step", state.step, state.epoch + 1, **about, **values)
@@ -84,6 +84,7 @@ class Witness:
             train_seconds=report.train_seconds,
             val_seconds=report.val_seconds,
             images_per_second=images_per_second,
+            vitals=report.vitals.plain(),
         )
         self._screen.say(epoch_line(report, self._task, self._pace.epochs, images_per_second))
 

@@ -2,11 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainer.build.training import Job
 from trainer.config import Config
 from trainer.engine.checkpoint import BEST, Checkpoints
+from trainer.model.expects import expected
 from trainer.preset.draft import value_of
 from trainer.preset.settle import Settled
 from trainer.records.about import environment, not_bit_exact
@@ -44,6 +46,7 @@ def begin(
         "commands": commands,
         "chosen": chosen,
         "budget": settled.budget if settled else None,
+        "weights_expect": _expected(config, before),
     }
     started = folder.config.exists()
     write_json(folder.about, about)  # first: what was chosen must be there when the run is
@@ -79,3 +82,11 @@ def begin(
         metrics.append(
             "event", job.state.step, job.state.epoch, event="resumed", changed=breaks, damaged=damaged, anew=list(anew)
         )
+
+
+def _expected(config: Config, before: Mapping[str, Any]) -> dict[str, list[float]] | None:
+    """The figures of the pictures that the weights were trained on; of a file that is gone as run.json had them."""
+    model = config.parts["model"]
+    known = expected(model.name, model.options)
+    found: dict[str, list[float]] | None = before.get("weights_expect")
+    return found if known is None else {"mean": [*known.mean], "std": [*known.std]}

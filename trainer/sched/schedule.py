@@ -17,6 +17,14 @@ def last_rise(schedule: Schedule, total_steps: int) -> int:
     return 0
 
 
+def first_climb(schedule: Schedule, total_steps: int) -> int:
+    """How many steps the rate rises from the start on, each above the one before it: the warm-up."""
+    step = 0
+    while step + 1 < total_steps and schedule(step + 1) > schedule(step) * (1 + _ROUNDING):
+        step += 1
+    return step
+
+
 @dataclass(frozen=True)
 class Plateau:
     """The schedule that reads validation. The counters that it wants are in the engine's state, and saved there."""

@@ -20,7 +20,7 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 def upload_all(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """As upload, all of them in one copy: each costs the host of a GPU as much as a kernel does."""
-    if device.type != "cuda":
+    if device.type != "cuda" or not tensors:
         return [tensor.to(device) for tensor in tensors]
     # Untested from here on a GPU; tested on an emulated one. Memory that is not pinned would wait for the whole stream.
     ends = list(accumulate(-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors))

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from trainer.registry import TASKS
 from trainer.schema import Share
 from trainer.task.ranking import mean_average_precision
-from trainer.task.task import Task
+from trainer.task.task import Task, shares
 from trainer.task.task import Verdicts as AnyVerdicts
 
 
@@ -125,6 +125,20 @@ class Multi:
     def score_of(self, ratio: float, verdicts: AnyVerdicts) -> float:
         assert isinstance(verdicts, Verdicts)
         return mean_average_precision(verdicts.probabilities.double(), verdicts.labels)
+
+    def recall(self, verdicts: AnyVerdicts, num_classes: int) -> tuple[float | None, ...]:
+        """From the task's threshold on, or a probability of one half: as F1 is counted in training."""
+        assert isinstance(verdicts, Verdicts)
+        answered = verdicts.probabilities >= (0.5 if self.threshold is None else self.threshold)
+        there = verdicts.labels > 0
+        return shares(*(each.sum(dim=0).tolist() for each in (answered & there, there)))
+
+    def commonest(self, verdicts: AnyVerdicts) -> float | None:
+        return None
+
+    def images_of_each(self, labels: Tensor, num_classes: int) -> list[int]:
+        counts: list[int] = (labels > 0).sum(dim=0).tolist()
+        return counts
 
     def verdicts_in(self, saved: Mapping[str, Any]) -> Verdicts | None:
         stored = saved.get("verdicts")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from trainer.registry import TASKS
-from trainer.task.task import Task
+from trainer.task.task import Task, shares
 from trainer.task.task import Verdicts as AnyVerdicts
 
 
@@ -108,6 +108,20 @@ class Single:
 
     def score_of(self, ratio: float, verdicts: AnyVerdicts) -> float:
         return ratio
+
+    def recall(self, verdicts: AnyVerdicts, num_classes: int) -> tuple[float | None, ...]:
+        assert isinstance(verdicts, Verdicts)
+        right = verdicts.labels[verdicts.labels == verdicts.answers]
+        return shares(*(self.images_of_each(each, num_classes) for each in (right, verdicts.labels)))
+
+    def commonest(self, verdicts: AnyVerdicts) -> float | None:
+        assert isinstance(verdicts, Verdicts)
+        counts = torch.bincount(verdicts.answers[verdicts.labels >= 0])
+        return float(counts.max() / counts.sum()) if len(counts) else None
+
+    def images_of_each(self, labels: Tensor, num_classes: int) -> list[int]:
+        counts: list[int] = torch.bincount(labels[labels >= 0].cpu(), minlength=num_classes).tolist()
+        return counts
 
     def verdicts_in(self, saved: Mapping[str, Any]) -> Verdicts | None:
         stored = saved.get("verdicts")

@@ -4,7 +4,7 @@ The loop, the losses and the mixing know nothing of labels but what a task tells
 say, is one more file here, and one more folder that tells its answers in `inference/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -104,5 +104,19 @@ class Task(Protocol):
     def score_of(self, ratio: float, verdicts: Verdicts) -> float:
         """The score of an evaluation whose tallies have this ratio."""
 
+    def recall(self, verdicts: Verdicts, num_classes: int) -> tuple[float | None, ...]:
+        """Of the images of each class, the share that is answered so; None for a class without images."""
+
+    def commonest(self, verdicts: Verdicts) -> float | None:
+        """The share of the labelled images that are given the answer that is given most; None where that is no sign."""
+
+    def images_of_each(self, labels: Tensor, num_classes: int) -> list[int]:
+        """Of each class, how many of these images have it. Shapes as the samples have them."""
+
     def verdicts_in(self, saved: Mapping[str, Any]) -> Verdicts | None:
         """Those that a best.pt holds; None where it has none of this task."""
+
+
+def shares(hits: Sequence[int], images: Sequence[int]) -> tuple[float | None, ...]:
+    """Of each class, what part of its images these are; None for a class without images."""
+    return tuple(part / whole if whole else None for part, whole in zip(hits, images, strict=True))

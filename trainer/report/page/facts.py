@@ -3,15 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from trainer.doctor.diagnose import diagnose
+from trainer.doctor.finding import Finding
+from trainer.doctor.of_run import history_of
 from trainer.engine.checkpoint import BEST
 from trainer.errors import CheckpointError
 from trainer.records.folder import RunFolder, read_json
-from trainer.records.metrics import read_metrics
+from trainer.records.lines import read_metrics
 from trainer.report.page.scores import Scores
 from trainer.report.page.wordings import Wording, of_training, wording_of
 
@@ -31,6 +31,8 @@ class RunFacts:
     """The most telling first."""
     outdated: tuple[str, ...]
     """Evaluations of other weights than those that are there now."""
+    findings: tuple[Finding, ...] = ()
+    """What is found in the records, the gravest first."""
 
     @property
     def name(self) -> str:
@@ -51,7 +53,7 @@ def facts_of(folder: RunFolder) -> RunFacts:
     lines = list(read_metrics(folder.metrics))
     about, summary = read_json(folder.about), folder.read_summary()
     classes = tuple(map(str, about.get("classes", ())))
-    config = _stored(folder.config)
+    config = folder.stored_config()
     evaluated, outdated = _evaluations(folder, wording_of(_task(summary, config)))
     return RunFacts(
         folder,
@@ -62,15 +64,8 @@ def facts_of(folder: RunFolder) -> RunFacts:
         [line for line in lines if line["kind"] == "step"],
         _ordered([*evaluated, *of_training(summary, classes)]),
         outdated,
+        tuple(diagnose(history_of(folder))),
     )
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{path} is missing or damaged. Put back a copy.") from error
-    return {str(key): value for key, value in stored.items()} if isinstance(stored, dict) else {}
 
 
 def _ordered(found: Sequence[Scores]) -> tuple[Scores, ...]:

@@ -1,6 +1,5 @@
 """What a page says in whole sentences, for one who has never trained a classifier."""
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +8,6 @@ from trainer.report.page.facts import RunFacts
 from trainer.report.page.scores import Scores, part_of
 from trainer.report.page.wordings import Wording
 
-_OVERFIT = 0.15
 _FEW_IMAGES = 100
 _FAR = 4.0
 """How many times too sure, or too unsure, hardly any model is: a temperature beyond it has found something else."""
@@ -72,25 +70,6 @@ def cards(facts: RunFacts) -> list[tuple[str, str]]:
     if summary.get("seconds"):
         found.append((duration(summary["seconds"]), "computing time"))
     return found
-
-
-def reading_of_curves(facts: RunFacts) -> str:
-    """What the curves say to do, if they say it clearly."""
-    best, last = facts.summary.get("best"), facts.summary.get("last")
-    if not best or not last or len(facts.epochs) < 2:
-        return ""
-    task = facts.wording.TASK
-    told = (best.get(f"train_{task.score}"), best.get(f"val_{task.score}"))  # of some tasks training tells another one
-    if None not in told and told[0] - told[1] > _OVERFIT:
-        return (
-            f"At its best epoch it is right in {told[0]:.0%} of the training images and in {told[1]:.0%} of those held "
-            f"out: it has learnt some by heart. More training images help most, or a stronger aug (aug=strong)."
-        )
-    if best["epoch"] == last["epoch"] and facts.epochs[-1]["val_loss"] < min(
-        (line["val_loss"] for line in facts.epochs[:-1] if line["val_loss"] is not None), default=-math.inf
-    ):
-        return "The last epoch was the best one, and the loss was still falling: more epochs may well help."
-    return ""
 
 
 def reading_of_calibration(scores: Scores, wording: Wording) -> str:

@@ -43,7 +43,6 @@ def shown(facts: RunFacts, pictures: Pictures) -> dict[str, Any]:
         "small_print": words.small_print(facts),
         "cards": words.cards(facts),
         "charts": curves(facts),
-        "curves_say": words.reading_of_curves(facts),
         "scores": scores,
         "part": part_of(scores) if scores else "",
         "others": words.others(scores) if scores else [],
