@@ -9,7 +9,6 @@ from typing import Literal
 from benchmarks.doctor.drawn import Planting, Wanted
 
 Half = Literal["tuning", "held out"]
-FIRST_SEED: dict[Half, int] = {"tuning": 0, "held out": 100}
 COMMON = ("preset=none", "report=false", "device=cpu", "precision=fp32", "log_every=5", "batch_size=32", "epochs=12")
 """Said first to every run."""
 
