@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-peers
 CONSTRAINTS ?=
 
-.PHONY: help setup lock check test train recipes bench bench-peers bench-scaling gpu torture fuzz clean
+.PHONY: help setup lock check test train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
@@ -45,6 +45,9 @@ bench-scaling: setup   ## how time and memory grow with images, pixels and worke
 
 gpu: setup       ## check and time training on a GPU, in a few minutes and without a network
 	$(BIN)/python -u -m benchmarks.gpu
+
+doctor: setup    ## train labelled runs with faults planted, and count how often the doctor names them; RUNS=FOLDER keeps them
+	$(BIN)/python -u -m benchmarks.doctor $(RUNS)
 
 $(PEERS)/installed: | $(VENV)/installed   # the same torch for everyone
 	$(PYTHON) -m venv $(PEERS)
