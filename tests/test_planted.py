@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trainer.doctor.rules import RULES
 
 from benchmarks.doctor import runs
 from benchmarks.doctor.cases import Case, Fault, Ground
@@ -17,6 +16,7 @@ from benchmarks.doctor.page import filled, parts_of
 from benchmarks.doctor.plan import SOUND, planned
 from benchmarks.doctor.verdicts import Verdict, in_lines, in_table, verdict_on
 from trainer.doctor.finding import Finding, Severity
+from trainer.doctor.rules import RULES
 
 TINY = Ground("tiny", "tuning", ("model.widths=[4,8]", "batch_size=16", "epochs=1"), 1e-3, "shapes", train=40)
 RATE = Fault("rate /1000", ("rate_too_low",), ("tiny",), lambda ground: (f"optim.lr={ground.rate / 1000:g}",))

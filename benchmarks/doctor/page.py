@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from trainer.doctor.rules import RULES
-
 from benchmarks.doctor.verdicts import Verdict, in_lines, in_table
 from benchmarks.tables import table
 from trainer.doctor.finding import Finding
+from trainer.doctor.rules import RULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 _HEADS = ("rule", "practice", "what it sees", "its figures, in a run of the set", "the words that it gives there")

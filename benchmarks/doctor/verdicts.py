@@ -7,14 +7,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer.doctor.diagnose import TOLD, diagnose
-from trainer.doctor.of_run import history_of
-
 from benchmarks.doctor.cases import Case
 from benchmarks.doctor.runs import draw_pictures, words_of
 from benchmarks.tables import table
 from trainer.cli.main import main as command_line
+from trainer.doctor.diagnose import TOLD, diagnose
 from trainer.doctor.finding import Finding
+from trainer.doctor.of_run import history_of
 from trainer.records.folder import RunFolder
 
 HEADS = ("fault", "runs", "named first", "among the three told", "then by `check`")
