@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from trainer.engine.metrics import Evaluation, zero_sums
+from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
 from trainer.engine.vitals import Layer, Vitals
 from trainer.loss.criterion import Criterion
@@ -148,8 +148,8 @@ class _Sums:
 
     def add(self, x: Tensor) -> None:
         """x: (B, C, …), detached."""
-        dtype = zero_sums(x.device).dtype
-        total, square = x.sum(dtype=dtype), torch.linalg.vector_norm(x, dtype=dtype).square()
+        single = torch.float32  # doubles take ten times as long
+        total, square = x.sum(dtype=single), torch.linalg.vector_norm(x, dtype=single).square()
         highest = x.amax((0, *range(2, x.dim()))) if self.rectifies else x.new_zeros(1)  # of each unit
         if self.count:
             total, square, highest = self.total + total, self.square + square, highest.maximum(self.highest)
@@ -199,11 +199,17 @@ def _names(model: nn.Module) -> list[str]:
 
 
 def _changes(model: nn.Module, before: list[Tensor]) -> Tensor:
-    """(S,): the norm of what has changed in each stage, divided by the norm of what was there; 0 where it is frozen."""
+    """(S,): the norm of what has changed in each stage, divided by the norm of what was there; 0 where it is frozen.
+
+    before: the weights as they were; used up.
+    """
     was = dict(zip(model.parameters(), before, strict=True))
     ratios = []
     for stage in _stages(model):
-        pairs = [(each.detach() - was[each], was[each]) for each in stage.parameters()]
-        moved, weights = (nn.utils.get_total_norm(side) for side in zip(*pairs, strict=True))
+        held = [was[each] for each in stage.parameters()]
+        weights = nn.utils.get_total_norm(held)
+        moved = nn.utils.get_total_norm(
+            [old.sub_(new.detach()) for old, new in zip(held, stage.parameters(), strict=True)]
+        )
         ratios.append(moved / weights)
     return torch.stack(ratios)

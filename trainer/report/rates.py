@@ -38,7 +38,8 @@ def draw_rates(found: Search, picture: Path, title: str) -> None:
     losses = [found.untrained, *(trial.loss for trial in found.trials if trial.loss <= 2 * found.untrained)]
     low, high = min(losses), max(losses)
     reach = (high - low) or high or 1.0
-    axes.plot(diverged, [high + reach / 10] * len(diverged), "x", color="tab:red", label="diverged")
+    if diverged:
+        axes.plot(diverged, [high + reach / 10] * len(diverged), "x", color="tab:red", label="diverged")
     axes.axhline(found.untrained, color="0.65", linestyle="--", label="before any step")
     if found.learns:
         axes.axvline(found.best.rate, color="tab:green", label=f"suggested: {found.best.rate:.2g}")
