@@ -3,6 +3,7 @@
 import colorsys
 import math
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,9 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Planting = Literal["shuffled", "noise", "leak", "elsewhere", "missing", "few"]
 """shuffled: every label drawn anew. noise: 30 % of the labels wrong. leak: most validation pictures stand in training,
-too. elsewhere: validation pictures were taken at night. missing: training has the last class once (where it
-is not at all, no training begins). few: six pictures of
-each class to train on."""
+too. elsewhere: validation pictures were taken at night. missing: training has the last class once, since without it no
+training begins. few: six pictures of each class to train on."""
 NOISE, LEAKED, FEW = 0.3, 0.7, 6
 SIDE, FINER = 20, 3
 """Pixels on a side, and how many times as many there are while it is drawn."""
@@ -75,6 +75,7 @@ def draw(wanted: Wanted, folder: Path) -> None:
             picture.save(place / f"{number:04d}.png", compress_level=1)
     with suppress(OSError):  # another process may have drawn the same meanwhile
         half_done.rename(folder)
+    shutil.rmtree(half_done, ignore_errors=True)
 
 
 def _picture(drawn: Drawn, number: int, rng: Random) -> Image.Image:

@@ -5,12 +5,13 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.doctor.cases import Case
 from benchmarks.doctor.drawn import Wanted, draw
+from trainer.errors import DivergedError
 from trainer.records.folder import read_json
 
 PICTURES = "pictures"
@@ -56,23 +57,18 @@ def train_missing(cases: Iterable[Case], runs: Path, processes: int) -> Iterator
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether the run has come to an end of its own."""
+    """Whether the run has come to an end of its own: its last epoch, or numbers that are none."""
     summary = folder / "summary.json"
-    return summary.exists() and read_json(summary)["status"] != "stopped"
+    return summary.exists() and read_json(summary)["exit_code"] in (0, DivergedError.exit_code)
 
 
 def _train(name: str, words: Sequence[str], pictures: Wanted | None, runs: Path) -> str:
-    from trainer.cli.python import train
-    from trainer.errors import TrainerError
+    from trainer.cli.python import train  # in a process that has its number of threads
 
     folder = runs / name
     if folder.exists():  # what was broken off is begun anew
         shutil.rmtree(folder)
     draw_pictures(pictures, runs)
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        try:
-            train([f"output={runs}", f"name={name}", *words])
-        except TrainerError:
-            if not _is_there(folder):  # a run that diverges is what was wanted: its records are there
-                raise
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(DivergedError):
+        train([f"output={runs}", f"name={name}", *words])
     return name

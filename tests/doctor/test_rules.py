@@ -12,6 +12,7 @@ from trainer.doctor.diagnose import EXPLAINS, diagnose
 from trainer.doctor.finding import SEVERITIES, Finding
 from trainer.doctor.history import Epoch, History, Layer, Step, Vitals
 from trainer.doctor.rules import RULES
+from trainer.doctor.rules.rates import warmup_never_ends
 
 CLASSES = ("ant", "bee", "cat", "dog")
 CONFIG: dict[str, Any] = {
@@ -192,3 +193,10 @@ def test_what_is_silenced_and_what_silences_it_are_rules() -> None:
 def test_a_graver_cause_silences_what_it_explains() -> None:
     told = [each.rule for each in diagnose(PLANTED["rate_too_high"])]
     assert told[0] == "rate_too_high" and not {"stuck_at_chance", "labels_unrelated", "both_flat"} & {*told}
+
+
+@pytest.mark.parametrize(("turns", "is_told"), [(0.99, True), (0.92, True), (0.8, False)])
+def test_a_rate_that_comes_down_in_the_last_tenth_alone_gives_no_rest(turns: float, is_told: bool) -> None:
+    rises = round(100 * turns)
+    rates = [step / rises for step in range(1, rises + 1)] + [0.1] * (100 - rises)
+    assert (warmup_never_ends(run(rates=rates, sched_warmup=turns)) is not None) == is_told

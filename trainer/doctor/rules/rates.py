@@ -38,6 +38,8 @@ HARDLY = 0.25
 """Share of its first epoch by which the loss of such a run falls at most."""
 STILL_RISING = 0.97
 """A rate that is highest so near the end has not turned."""
+SETTLING = 0.1
+"""Share of the steps, at the end, below which a rate that comes down brings no rest."""
 
 
 def rate_too_high(history: History) -> Finding | None:
@@ -114,15 +116,17 @@ def rate_too_low(history: History) -> Finding | None:
 
 
 def warmup_never_ends(history: History) -> Finding | None:
-    """S2: the rate rises until the last step, so that the run never settles."""
+    """S2: the rate rises until the last steps, so that the run never settles."""
     over = rates(history)
-    if history.status not in (None, "finished") or not _rises(over) or _is_cut_short(history):
+    if history.status not in (None, "finished") or not _peaks_late(over) or _is_cut_short(history):
         return None
+    highest = max(over)
     return Finding(
         rule="warmup_never_ends",
         severity="warning",
-        what="The warm-up takes the whole run: the rate rises to the end, and never comes down for the run to settle.",
-        evidence=f"the rate went from {over[0]:.2g} up to {over[-1]:.2g} in the last step told",
+        what="The warm-up takes the whole run: the rate hardly comes down before the end, for the run to settle.",
+        evidence=f"the rate rose from {over[0]:.2g} to {highest:.2g}, which it had when "
+        f"{(over.index(highest) + 1) / len(over):.0%} of the run was done",
         confidence=0.95,
         words="sched.warmup=0.1" if said(history, "sched.warmup") is not None else "sched=one_cycle",
         practice="S2",
@@ -151,6 +155,12 @@ def _rises(over: list[float]) -> bool:
     """Whether the rate is at its highest at the end, having come from well below."""
     peak = max(over, default=0.0)
     return len(over) >= 3 and over[-1] >= STILL_RISING * peak and over[0] < 0.5 * peak
+
+
+def _peaks_late(over: list[float]) -> bool:
+    """Whether the rate is at its highest within the last steps, having come from well below."""
+    peak = max(over, default=0.0)
+    return len(over) >= 3 and over.index(peak) + 1 > (1 - SETTLING) * len(over) and over[0] < 0.5 * peak
 
 
 def _is_cut_short(history: History) -> bool:
