@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from omegaconf import OmegaConf
+from PIL import Image
 from shared import TINY, Ended, forked
 
 from trainer.cli.main import main, script
@@ -124,6 +126,19 @@ def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., E
         return Ended(code, printed.out, printed.err)
 
     return command
+
+
+@pytest.fixture
+def learnt(tmp_path: Path) -> tuple[str, ...]:
+    """The words of a run on two classes of 24 pictures each, light and dark, which a few steps learn."""
+    rng, root = np.random.default_rng(0), tmp_path / "photos"
+    for name, low in (("dark", 0), ("light", 100)):
+        (root / name).mkdir(parents=True)
+        for number in range(24):
+            pixels = rng.integers(low, low + 150, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    of_run = ("model=small_cnn", "model.widths=[4,8]", "batch_size=8", "epochs=4", "optim=adamw", "preset=none")
+    return "data=folder", f"data.root={root}", *of_run, "aug=none", "device=cpu", "precision=fp32"
 
 
 @pytest.fixture(scope="session")

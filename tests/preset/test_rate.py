@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 from shared import TINY, Ended, fingerprint
 
 from trainer.cli.main import main
@@ -23,19 +21,6 @@ Train = Callable[..., Ended]
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of few steps are enough here."""
     monkeypatch.setattr(rate_search, "_FEWEST_STEPS", 4)
-
-
-@pytest.fixture
-def learnt(tmp_path: Path) -> tuple[str, ...]:
-    """The words of a run on two classes of 24 pictures each, light and dark, which a few steps learn."""
-    rng, root = np.random.default_rng(0), tmp_path / "photos"
-    for name, low in (("dark", 0), ("light", 100)):
-        (root / name).mkdir(parents=True)
-        for number in range(24):
-            pixels = rng.integers(low, low + 150, (12, 12, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{number}.png")
-    of_run = ("model=small_cnn", "model.widths=[4,8]", "batch_size=8", "epochs=4", "optim=adamw", "preset=none")
-    return "data=folder", f"data.root={root}", *of_run, "aug=none", "device=cpu", "precision=fp32"
 
 
 def stored(tmp_path: Path, name: str) -> Any:
