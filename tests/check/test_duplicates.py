@@ -101,6 +101,15 @@ def test_plain_pictures_of_other_colours_are_not_the_same() -> None:
     assert len(alike((colours + noise).clip(0, 255).astype(np.uint8)).one) == 0
 
 
+def test_one_drawing_in_other_colours_is_not_the_same() -> None:
+    stroke = np.zeros((32, 32, 1), bool)
+    stroke[8:24, 14:18] = stroke[8:12, 10:22] = True
+    inks, papers = (
+        np.random.default_rng(0).integers([0, 120], [100, 256], (40, 3, 2)).T.swapaxes(1, 2)[:, :, None, None]
+    )
+    assert len(alike(np.where(stroke, inks, papers).astype(np.uint8)).one) <= 2  # by chance two are nearly the same
+
+
 def test_smooth_pictures_with_other_details_are_not_the_same() -> None:
     ramp = np.broadcast_to(np.linspace(40, 200, 32)[None, :, None, None], (40, 32, 32, 3))
     details = np.random.default_rng(0).integers(-12, 13, (40, 32, 32, 3))

@@ -32,6 +32,7 @@ BASES = {
 """What makes every other option of the optimizer possible."""
 OTHERS: dict[str, Any] = {
     "a number above 0": 0.002,
+    "a number above 0 or auto": 0.002,
     "a number from 0 up": 0.05,
     "a number from 0 to 1": 0.5,
     "a number from 0 to below 1": 0.5,

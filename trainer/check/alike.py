@@ -21,6 +21,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LEAST_DETAIL = 300.0
 """Length of the descriptor below which a picture is plain: a sky, a wall; noise of two levels comes to 120."""
 _LEAST_COSINE = 0.95
+_MOST_APART = 20.0
+"""Levels that the colours of the same may differ by on average, brightness left aside; saved again it is some 3."""
 _LOOKED_AT = 500
 _ROWS = 1024
 _CHUNK = 4096
@@ -49,7 +51,7 @@ def alike(small: Pixels) -> Alike:
     least_cosine, least_likeness = _thresholds(descriptors, small, rows)
     one, other = (rows[each] for each in _near(descriptors, least_cosine))
     likeness = _likeness(small, one, other)
-    kept = likeness >= least_likeness
+    kept = (likeness >= least_likeness) & (_apart_in_hue(small, one, other) <= _MOST_APART)
     one, other = np.minimum(one, other)[kept], np.maximum(one, other)[kept]
     order = np.lexsort((other, one))
     return Alike(one[order], other[order], likeness[kept][order])
@@ -120,6 +122,16 @@ def _likeness(small: Pixels, one: Indices, other: Indices) -> Floats:
         edges = [_edges(small[each[start : start + _CHUNK]]) for each in (one, other)]
         lengths = np.maximum(np.linalg.norm(edges[0], axis=1) * np.linalg.norm(edges[1], axis=1), 1e-6)
         found[start : start + _CHUNK] = (edges[0] * edges[1]).sum(axis=1) / lengths
+    return found
+
+
+def _apart_in_hue(small: Pixels, one: Indices, other: Indices) -> Floats:
+    """(K,) how far the two pictures' colours are apart once each is as bright as the other, in levels of 0 to 255."""
+    found = np.empty(len(one), np.float32)
+    for start in range(0, len(one), _CHUNK):
+        pairs = [small[each[start : start + _CHUNK]].astype(np.float32) for each in (one, other)]
+        hues = [each - (each @ _LUMA)[..., None] for each in pairs]
+        found[start : start + _CHUNK] = np.abs(hues[0] - hues[1]).mean(axis=(1, 2, 3))
     return found
 
 
