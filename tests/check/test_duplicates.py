@@ -102,12 +102,12 @@ def test_plain_pictures_of_other_colours_are_not_the_same() -> None:
 
 
 def test_one_drawing_in_other_colours_is_not_the_same() -> None:
-    stroke = np.zeros((32, 32, 1), bool)
-    stroke[8:24, 14:18] = stroke[8:12, 10:22] = True
-    inks, papers = (
-        np.random.default_rng(0).integers([0, 120], [100, 256], (40, 3, 2)).T.swapaxes(1, 2)[:, :, None, None]
-    )
-    assert len(alike(np.where(stroke, inks, papers).astype(np.uint8)).one) <= 2  # by chance two are nearly the same
+    pixels = np.stack([np.asarray(scene(seed, (32, 32))) for seed in range(100)])
+    inked = pixels[0] * 0.6
+    pixels[98] = inked + 50
+    pixels[99] = inked + np.array([100, 0, 100])
+    found = alike(pixels)
+    assert list(zip(found.one.tolist(), found.other.tolist(), strict=True)) == [(0, 98)]
 
 
 def test_smooth_pictures_with_other_details_are_not_the_same() -> None:
