@@ -164,6 +164,11 @@ def test_a_rule_names_the_fault_that_is_planted_and_no_healthy_run(rule: Any) ->
     assert rule(run()) is None and rule(History(epochs=[])) is None
 
 
+def test_training_images_of_one_class_alone_are_told_of() -> None:
+    history = replace(run(train=[1.0] * 10, val=[0.5] * 10), classes=("ant", "bee"), images_of_each=(300, 0))
+    assert diagnose(history)[0].rule == "class_missing"
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_fault_is_told_first_and_a_note_below_what_is_graver(name: str) -> None:
     findings = diagnose(PLANTED[name])

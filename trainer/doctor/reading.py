@@ -52,9 +52,9 @@ def guessing_loss(history: History) -> float | None:
 
 
 def progress(history: History, score: float | None) -> float | None:
-    """How far a score is on the way from chance, 0, to 1."""
+    """How far a score is on the way from chance, 0, to 1; None where training has one class alone: chance is 1."""
     luck = chance(history)
-    return None if score is None or luck is None else (score - luck) / (1 - luck)
+    return None if score is None or luck is None or luck == 1 else (score - luck) / (1 - luck)
 
 
 def learnt(history: History) -> float | None:
