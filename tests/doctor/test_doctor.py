@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from shared import Ended, Reader
 
 from trainer.cli.main import main
+from trainer.doctor.diagnose import diagnose
 from trainer.doctor.finding import SEVERITIES
 from trainer.doctor.of_run import history_of
 from trainer.records.folder import RunFolder
@@ -48,6 +50,17 @@ def test_doctor_tells_of_a_run_that_was_broken_off(finished: Path, capsys: pytes
     lines = (finished / "metrics.jsonl").read_bytes()
     (finished / "metrics.jsonl").write_bytes(lines[: len(lines) // 2])
     assert main(["doctor", str(finished)]) == 0 and capsys.readouterr().out
+
+
+def test_a_figure_that_is_too_large_for_a_number_hides_nothing(finished: Path) -> None:
+    lines = (finished / "metrics.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    last["vitals"]["layers"][0]["std"] = None  # as a run writes it whose activations are above 1e19
+    (finished / "metrics.jsonl").write_text("\n".join([*lines[:-1], json.dumps(last), ""]))
+    history = history_of(RunFolder(finished))
+    poor = [replace(epoch, train_score=0.3, val_score=0.3) for epoch in history.epochs] * 5
+    found = {finding.rule: finding.evidence for finding in diagnose(replace(history, epochs=poor))}
+    assert found["activations_explode"] == "std inf after stem.2"
 
 
 def test_doctor_reads_the_csv_of_another_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

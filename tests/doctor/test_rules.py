@@ -62,7 +62,7 @@ def run(
     losses = [log(4) * (1 - (score - 0.25) / 0.75 * 0.95) for score in train] if train_loss is None else train_loss
     held = [log(4) * (1 - (score - 0.25) / 0.75 * 0.9) for score in val] if val_loss is None else val_loss
     epochs = [
-        Epoch(place, losses[place - 1], score, held[place - 1], held[place - 1], val[place - 1], 1e-3, 5.0, vitals)
+        Epoch(place, losses[place - 1], score, held[place - 1], held[place - 1], val[place - 1], None, 5.0, vitals)
         for place, score in enumerate(train, start=1)
     ]
     steps = [Step(1, 1, first, lr=rates[0])]
@@ -164,6 +164,11 @@ def test_a_rule_names_the_fault_that_is_planted_and_no_healthy_run(rule: Any) ->
     assert rule(run()) is None and rule(History(epochs=[])) is None
 
 
+def test_training_images_of_one_class_alone_are_told_of() -> None:
+    history = replace(run(train=[1.0] * 10, val=[0.5] * 10), classes=("ant", "bee"), images_of_each=(300, 0))
+    assert diagnose(history)[0].rule == "class_missing"
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_fault_is_told_first_and_a_note_below_what_is_graver(name: str) -> None:
     findings = diagnose(PLANTED[name])
@@ -200,3 +205,12 @@ def test_a_rate_that_comes_down_in_the_last_tenth_alone_gives_no_rest(turns: flo
     rises = round(100 * turns)
     rates = [step / rises for step in range(1, rises + 1)] + [0.1] * (100 - rises)
     assert (warmup_never_ends(run(rates=rates, sched_warmup=turns)) is not None) == is_told
+
+
+def test_the_rate_of_a_short_run_is_not_judged_by_the_steps_of_its_first_epoch() -> None:
+    steps = [Step(number, epoch, 1.0, lr=lr) for number, epoch, lr in ((1, 1, 1e-4), (2, 1, 6e-4), (10, 4, 1.4e-3))]
+    ends = (1.4e-3, 2.8e-3, 1.8e-3, 5.6e-4, 1e-8)
+    epochs = [replace(epoch, lr=lr) for epoch, lr in zip(run().epochs, ends, strict=False)]
+    short = replace(run(), epochs=epochs, steps=steps, steps_per_epoch=3, epochs_planned=5)
+    assert warmup_never_ends(short) is None
+    assert warmup_never_ends(replace(short, epochs=[*epochs[:4], replace(epochs[4], lr=3e-3)])) is not None

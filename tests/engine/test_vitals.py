@@ -172,6 +172,22 @@ def test_a_layer_that_is_called_twice_is_told_of_twice_and_none_stays_listened_t
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+class Gated(nn.Module):
+    """Its gates are no images: one is a number, and there are as many others as images in a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.gate = nn.Sequential(nn.Linear(3, 3), nn.ReLU()), nn.Sigmoid()
+        self.all, self.each = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images) * self.gate(self.all) * self.gate(self.each)  # type: ignore[no-any-return]
+
+
+def test_an_activation_of_what_is_no_image_is_not_told_of_and_ends_no_run() -> None:
+    assert [layer.name for layer in activations_of(Gated(), torch.randn(6, 3), 1)] == ["net.1"]
+
+
 class Slow(Fixed):
     """Each batch takes 10 ms to come."""
 
@@ -186,6 +202,12 @@ def test_the_share_of_the_time_in_which_batches_are_waited_for_is_told() -> None
     report = observer.reports[0]
     assert report.vitals.waited is not None and report.vitals.waited * report.train_seconds >= 0.08
     assert report.vitals.waited < 1
+
+
+def test_an_epoch_that_goes_on_after_its_last_step_has_waited_for_no_batch() -> None:
+    state = begin(staged())
+    state.step = 8
+    assert watched(state, batches(8), recipe(), epochs=1).reports[0].vitals.waited is None
 
 
 def test_records_have_the_vitals_of_every_epoch_as_the_doctor_reads_them(train: Train, tmp_path: Path) -> None:

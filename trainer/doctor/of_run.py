@@ -1,5 +1,6 @@
 """The history of a run of ours, finished or broken off: read from its folder, without torch."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,11 +80,17 @@ def _vitals(told: Mapping[str, Any]) -> Vitals:
     return Vitals(
         gradient_norm=told.get("gradient_norm"),
         updates=_known(told.get("updates") or {}),
-        layers=[Layer(*(layer[key] for key in ("name", "mean", "std", "dead"))) for layer in told.get("layers") or ()],
+        layers=[_layer(layer) for layer in told.get("layers") or ()],
         recall=tuple(told.get("recall") or ()),
         commonest=told.get("commonest"),
         waited=told.get("waited"),
     )
+
+
+def _layer(told: Mapping[str, Any]) -> Layer:
+    """Records have null for a figure that is too large for a number."""
+    figures = (told[key] for key in ("mean", "std", "dead"))
+    return Layer(told["name"], *(math.inf if figure is None else figure for figure in figures))
 
 
 def _known(updates: Mapping[str, float | None]) -> dict[str, float]:

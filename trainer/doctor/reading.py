@@ -52,9 +52,9 @@ def guessing_loss(history: History) -> float | None:
 
 
 def progress(history: History, score: float | None) -> float | None:
-    """How far a score is on the way from chance, 0, to 1."""
+    """How far a score is on the way from chance, 0, to 1; None where training has one class alone: chance is 1."""
     luck = chance(history)
-    return None if score is None or luck is None else (score - luck) / (1 - luck)
+    return None if score is None or luck is None or luck == 1 else (score - luck) / (1 - luck)
 
 
 def learnt(history: History) -> float | None:
@@ -127,10 +127,18 @@ def update_ratio(history: History) -> float | None:
     return max((median(each) for each in ratios if each), default=None)
 
 
-def rates(history: History) -> list[float]:
-    """The rate over the run: step by step where told, else epoch by epoch."""
-    steps = [step.lr for step in history.steps if step.lr is not None]
-    return steps if len(steps) > 1 else [epoch.lr for epoch in history.epochs if epoch.lr is not None]
+def rates(history: History) -> dict[int, float]:
+    """The rate over the run, by the number of the step: of those that are told of, and of the last of each epoch.
+
+    Of a short run few steps are told of, most of them in its first epoch. By the epoch where no step is told of.
+    """
+    steps = {step.number: step.lr for step in history.steps if step.lr is not None}
+    epochs = {epoch.number: epoch.lr for epoch in history.epochs if epoch.lr is not None}
+    if not steps:
+        return epochs
+    per_epoch = history.steps_per_epoch
+    ends = {number * per_epoch: lr for number, lr in epochs.items()} if per_epoch else {}
+    return dict(sorted({**ends, **steps}.items()))
 
 
 def said(history: History, key: str) -> Any:
@@ -164,7 +172,7 @@ def usual_rate(history: History) -> float | None:
 def rate(history: History) -> float | None:
     """The base rate: the config's, or the highest that was used."""
     stated = said(history, "optim.lr")
-    return float(stated) if isinstance(stated, int | float) else max(rates(history), default=None)
+    return float(stated) if isinstance(stated, int | float) else max(rates(history).values(), default=None)
 
 
 def percent(share: float) -> str:

@@ -52,9 +52,9 @@ class Watch:
         while True:
             begun = time.perf_counter()
             batch = next(coming, None)
-            self.waited_seconds += time.perf_counter() - begun
             if batch is None:
                 return
+            self.waited_seconds += time.perf_counter() - begun
             yield batch
 
     def share(self, train_seconds: float) -> float | None:
@@ -129,8 +129,9 @@ class Activations:
         self._seen += images
         self._calls.clear()
 
-    def _hear(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        if len(output) != self._images:  # none to look at, or a layer that works on something else than the images
+    def _hear(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        # Else there are none to look at, or it works on something else than the images: on a learnt gate, say.
+        if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != self._images:
             return
         self._calls[name] += 1
         call = name if self._calls[name] == 1 else f"{name} ({self._calls[name]})"

@@ -1,6 +1,7 @@
 """Rules on the learning rate, the number that matters most."""
 
 import itertools
+from collections.abc import Mapping
 
 from trainer.doctor.finding import Finding
 from trainer.doctor.history import History
@@ -120,13 +121,13 @@ def warmup_never_ends(history: History) -> Finding | None:
     over = rates(history)
     if history.status not in (None, "finished") or not _peaks_late(over) or _is_cut_short(history):
         return None
-    highest = max(over)
+    peak = max(over, key=over.__getitem__)
     return Finding(
         rule="warmup_never_ends",
         severity="warning",
         what="The warm-up takes the whole run: the rate hardly comes down before the end, for the run to settle.",
-        evidence=f"the rate rose from {over[0]:.2g} to {highest:.2g}, which it had when "
-        f"{(over.index(highest) + 1) / len(over):.0%} of the run was done",
+        evidence=f"the rate rose from {over[min(over)]:.2g} to {over[peak]:.2g}, which it had when "
+        f"{peak / max(over):.0%} of the run was done",
         confidence=0.95,
         words="sched.warmup=0.1" if said(history, "sched.warmup") is not None else "sched=one_cycle",
         practice="S2",
@@ -135,7 +136,7 @@ def warmup_never_ends(history: History) -> Finding | None:
 
 def stopped_in_warmup(history: History) -> Finding | None:
     """S2, C16: a run that ends before its rate has peaked tells nothing of what it could learn."""
-    over, planned = rates(history), history.epochs_planned
+    over, planned = [*rates(history).values()], history.epochs_planned
     if not _rises(over) or not _is_cut_short(history) or history.status == "diverged":
         return None
     by_patience = history.status == "finished"
@@ -157,10 +158,12 @@ def _rises(over: list[float]) -> bool:
     return len(over) >= 3 and over[-1] >= STILL_RISING * peak and over[0] < 0.5 * peak
 
 
-def _peaks_late(over: list[float]) -> bool:
-    """Whether the rate is at its highest within the last steps, having come from well below."""
-    peak = max(over, default=0.0)
-    return len(over) >= 3 and over.index(peak) + 1 > (1 - SETTLING) * len(over) and over[0] < 0.5 * peak
+def _peaks_late(over: Mapping[int, float]) -> bool:
+    """Whether the rate is at its highest within the last steps, having come from well below. over: by the step."""
+    if len(over) < 3:
+        return False
+    peak = max(over, key=over.__getitem__)
+    return peak > (1 - SETTLING) * max(over) and over[min(over)] < 0.5 * over[peak]
 
 
 def _is_cut_short(history: History) -> bool:
