@@ -135,7 +135,7 @@ def test_faults_and_accusations_are_counted_and_misses_listed() -> None:
     cases = [
         Verdict(planted, said("rate_too_low", "overfit")),
         Verdict(planted, said("overfit", "rate_too_low")),
-        Verdict(planted, said("overfit")),
+        Verdict(planted, said("overfit"), 0.995),
         Verdict(sound, said("healthy", severity="note")),
         Verdict(sound, said("overfit", severity="warning")),
     ]
@@ -145,7 +145,7 @@ def test_faults_and_accusations_are_counted_and_misses_listed() -> None:
     )
     assert in_lines(cases) == [
         "- rate /1000: tiny, seed 0, is not named first, but `overfit`, `rate_too_low`",
-        "- rate /1000: tiny, seed 0, is not named, but `overfit`",
+        "- rate /1000: tiny, seed 0, is not named, but `overfit`; validation ends at 99.5%",
         "- sound, long: tiny, seed 3, is accused of `overfit`",
     ]
 

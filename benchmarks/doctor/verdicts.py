@@ -26,6 +26,8 @@ class Verdict:
     case: Case
     findings: tuple[Finding, ...]
     """In the order in which they are told."""
+    score: float | None = None
+    """Of validation at the end: whether the fault did harm."""
     checked: tuple[str, ...] | None = None
     """The rules by which `check` finds fault with it, or warns; None where it was not asked."""
 
@@ -54,7 +56,8 @@ class Verdict:
 
 def verdict_on(case: Case, runs: Path) -> Verdict:
     """What is said of a run that is there; and by `check`, where the records of a run do not show what it can find."""
-    verdict = Verdict(case, tuple(diagnose(history_of(RunFolder(runs / case.name)))))
+    history = history_of(RunFolder(runs / case.name))
+    verdict = Verdict(case, tuple(diagnose(history)), history.epochs[-1].val_score if history.epochs else None)
     can_be_found = case.fault is not None and case.fault.before
     return replace(verdict, checked=_checked(case, runs)) if can_be_found and not verdict.is_first else verdict
 
@@ -81,7 +84,8 @@ def in_lines(verdicts: Iterable[Verdict]) -> list[str]:
         run = f"{case.fault.name if case.fault else case.kind}: {case.ground.name}, seed {case.seed}"
         if case.fault and not verdict.is_first and not verdict.is_checked:
             how = "not named first" if verdict.is_told else "not named"
-            lines.append(f"- {run}, is {how}, but {_some(verdict.told)}")
+            end = "" if verdict.score is None else f"; validation ends at {verdict.score:.1%}"
+            lines.append(f"- {run}, is {how}, but {_some(verdict.told)}{end}")
         elif case.fault is None and verdict.accused_of:
             lines.append(f"- sound, {run}, is accused of {_some(verdict.accused_of)}")
     return lines
