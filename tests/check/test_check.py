@@ -147,6 +147,16 @@ def test_a_rate_that_is_far_too_high_is_told_with_one_that_learns(found: Callabl
     assert told["severity"] == "fault" and told["words"] == "optim.lr=0.03"
 
 
+def test_a_rate_out_of_reach_of_those_that_are_tried_is_told_with_the_usual_one(
+    found: Callable[..., Found], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handful, "_LOWER", ())
+    monkeypatch.setattr(handful, "_HIGHER", ())
+    told = found("optim=sgd", "optim.lr=300", own=of_mlp())
+    assert told["rate_too_high"]["severity"] == "fault" and told["rate_too_high"]["words"] == "optim.lr=0.1"
+    assert "handful_not_learnt" not in told
+
+
 def test_weights_of_zero_are_told_with_a_start_that_learns(found: Callable[..., Found], few_rates: None) -> None:
     told = found("init=zeros")
     assert told["constant_layers"]["severity"] == told["handful_not_learnt"]["severity"] == "fault"

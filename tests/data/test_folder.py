@@ -123,7 +123,11 @@ def test_dangling_and_looping_class_links_are_no_classes(tmp_path: Path) -> None
         (lambda root: [two_classes(root / part) for part in ("train", "val", "valid")], "both look like the val part"),
         (
             lambda root: (two_classes(root / "train"), two_classes(root / "val"), fill(root / "val/emu")),
-            "val has classes that .*train has not: emu",
+            "val has classes that .*train has not: emu. Add",
+        ),
+        (
+            lambda root: (two_classes(root / "train"), fill(root / "val/cat"), fill(root / "val/dgo")),
+            "train has not: dgo. Did you mean 'dog'",
         ),
         (lambda root: (two_classes(root), fill(root / "Cat")), "differ only in case"),
         (lambda root: (two_classes(root), fill(root / "\u00e9"), fill(root / "e\u0301")), "accents"),

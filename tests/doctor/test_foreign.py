@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from trainer.doctor.diagnose import diagnose
 from trainer.doctor.foreign import history_in
 from trainer.errors import DataError
 
@@ -54,3 +55,31 @@ def test_a_file_of_no_known_tool_is_one_error_that_names_the_tools(text: str, tm
         history_in(written(tmp_path, text))
     assert "\n" not in str(told.value)
     assert "Ultralytics" in str(told.value) or "without a row" in str(told.value)
+
+
+def test_a_file_without_an_epoch_is_told_so_and_not_that_its_columns_are_unknown(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="without a row of scores"):
+        history_in(written(tmp_path, "epoch,accuracy,loss,val_accuracy,val_loss\n"))
+
+
+def keras(accuracy: float, loss: float, val_accuracy: float, val_loss: float, epochs: int = 8) -> str:
+    """Of a run that begins at ln 2 and stands so from the second epoch on."""
+    rows = [f"{epoch},{accuracy},{loss},{val_accuracy},{val_loss}" for epoch in range(1, epochs)]
+    return "\n".join(["epoch,accuracy,loss,val_accuracy,val_loss", "0,0.5,0.693,0.5,0.693", *rows]) + "\n"
+
+
+def test_learning_by_heart_is_told_without_the_number_of_classes(tmp_path: Path) -> None:
+    told = diagnose(history_in(written(tmp_path, keras(0.99, 0.05, 0.6, 0.7))))
+    assert (told[0].rule, told[0].severity) == ("overfit", "warning")
+
+
+def test_a_loss_that_stands_where_it_began_is_told_without_the_number_of_classes(tmp_path: Path) -> None:
+    told = diagnose(history_in(written(tmp_path, keras(0.5, 0.692, 0.5, 0.694))))[0]
+    assert (told.rule, told.severity) == ("stuck_at_chance", "fault") and "classes=N" in told.advice
+    trained_before = diagnose(history_in(written(tmp_path, keras(0.95, 0.69, 0.95, 0.2))))[0]
+    assert trained_before.rule == "healthy"
+
+
+def test_another_tools_run_is_told_no_words_of_this_program(tmp_path: Path) -> None:
+    for text in (keras(0.5, 0.692, 0.5, 0.694), keras(0.99, 0.05, 0.6, 0.7), keras(0.6, 0.6, 0.6, 0.6, epochs=2)):
+        assert not any(finding.words for finding in diagnose(history_in(written(tmp_path, text))))

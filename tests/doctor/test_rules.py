@@ -188,6 +188,11 @@ def test_a_run_of_one_epoch_is_not_accused() -> None:
         assert findings[0].rule == "too_little_evidence" and all(each.severity == "note" for each in findings)
 
 
+def test_a_run_too_short_to_tell_is_told_one_number_of_epochs() -> None:
+    findings = diagnose(run(train=LEARNING[:2], val=LEARNING[:2]))
+    assert [each.words for each in findings if each.words.startswith("epochs=")] == ["epochs=20"]
+
+
 def test_what_is_silenced_and_what_silences_it_are_rules() -> None:
     names = {rule.__name__ for rule in RULES}
     assert names == PLANTED.keys() and {*EXPLAINS} <= names

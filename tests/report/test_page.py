@@ -15,13 +15,14 @@ from PIL import Image
 from shared import Ended, Reader
 
 from trainer.cli.main import main
+from trainer.doctor.finding import Finding
 from trainer.records.folder import RunFolder
 from trainer.report.page.charts import BOTTOM, LEFT, RIGHT, TOP, Line, line_chart, matrix, reliability_bars
 from trainer.report.page.facts import RunFacts
 from trainer.report.page.pictures import Mistake, Pictures, drawn, read_pictures, write_pictures
 from trainer.report.page.scores import Scores
 from trainer.report.page.settings import differing, unlike_defaults
-from trainer.report.page.words import small_print, verdict
+from trainer.report.page.words import commands, small_print, verdict
 from trainer.report.page.write import write_run_page
 
 HOSTILE = '<script>alert("x")</script>\u202e\x1b[31m'
@@ -133,6 +134,15 @@ def test_the_sentence_says_what_a_beginner_needs(tmp_path: Path) -> None:
     assert "nothing to show" in verdict(facts_with(tmp_path))
     told = " ".join(small_print(facts_with(tmp_path, Scores("validation", 50, 0.8, interval=(0.67, 0.89)))))
     assert "expect 67.0 to 89.0" in told and "chosen on the same images" in told and "50 images are few" in told
+
+
+def test_a_run_that_failed_without_weights_is_told_so_and_offers_no_command_that_wants_them(tmp_path: Path) -> None:
+    rate = Finding("rate_too_high", "fault", "It is too high.", "", 0.9, "optim.lr=0.01")
+    facts = facts_with(tmp_path, summary={"status": "failed"}, epochs=[{"epoch": 1}], findings=(rate,))
+    assert verdict(facts) == "The run failed before any of its weights were worth keeping."
+    assert [(what, words.split(" ", 4)[-1]) for what, words in commands(facts)] == [
+        ("Run it again", f"{tmp_path} name=again optim.lr=0.01")
+    ]
 
 
 def test_only_settings_that_were_changed_are_told() -> None:

@@ -13,6 +13,8 @@ from trainer.build.parts import build_part
 from trainer.build.training import Job
 from trainer.config import Config
 from trainer.doctor.finding import Finding, Severity
+from trainer.doctor.reading import default_rate
+from trainer.doctor.rules.rates import FAR_FROM_USUAL
 from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt
 from trainer.engine.loop import evaluate, train_epoch
@@ -144,7 +146,7 @@ def of_handful(
     evidence = _figures(own, job)
     other = next((factor for factor, learnt in tried.items() if learnt.whole), None)
     if other is None:
-        yield from _nowhere(tried, evidence, causes)
+        yield from _far_too_high(own, evidence, config) or _nowhere(tried, evidence, causes)
         return
     evidence += f"; 100 % after {tried[other].steps} steps at {other:g} times the rate"
     if other < 1:
@@ -165,6 +167,17 @@ def in_words(tried: dict[float, Learnt]) -> list[str]:
         return []
     learnt = f"by heart in {own.steps} steps" if own.whole else f"to {own.score:.0%} in {own.steps} steps"
     return [f"a handful: {own.images} images learnt {learnt} at the run's rate"]
+
+
+def _far_too_high(own: Learnt, evidence: str, config: Config) -> list[Finding]:
+    """What is said where the loss leaps at a rate so high that no rate that was tried is a usual one."""
+    optim = config.parts["optim"]
+    rate, usual = optim.options.get("lr"), default_rate(optim.name)
+    if not own.leapt or not usual or not isinstance(rate, float | int) or rate <= FAR_FROM_USUAL * usual:
+        return []
+    what = "The rate is far too high: the loss leaps, even on a handful of images that it sees again and again."
+    evidence += f"; optim.lr is {rate / usual:.3g} times what {optim.name} has by default"
+    return [Finding("rate_too_high", "fault", what, evidence, 0.85, f"optim.lr={usual:.2g}", practice="X3")]
 
 
 def _nowhere(tried: dict[float, Learnt], evidence: str, causes: Sequence[Finding]) -> Iterator[Finding]:

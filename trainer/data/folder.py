@@ -21,7 +21,7 @@ from trainer.data.layout import Labels, find_layout, in_words
 from trainer.data.marks import marks
 from trainer.data.part_names import parts_of
 from trainer.data.source import Source
-from trainer.errors import DataError, told
+from trainer.errors import DataError, did_you_mean, told
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
@@ -314,7 +314,8 @@ def _common_classes(parts: dict[str, Files], least: int) -> tuple[str, ...]:
             rest = {other: found.root for other, found in parts.items() if other != part}
             words = in_words({other: "." if root == files.root.parent else root.name for other, root in rest.items()})
             raise DataError(
-                f"{files.root} has classes that {train.root} has not: {names(extra)}. Add or remove them, or leave "
+                f"{files.root} has classes that {train.root} has not: {names(extra)}."
+                f"{did_you_mean(extra[0], set(train.classes) - set(files.classes))} Add or remove them, or leave "
                 f"{files.root.name} out: {words}"
             )
     return train.classes

@@ -81,7 +81,7 @@ def diagnose(history: History) -> list[Finding]:
     if history.summary.get("probe"):
         return [_fitted(history), *findings]
     if not enough(history):
-        return [_too_little(history), *findings]
+        return [_too_little(history), *(each for each in findings if each.rule != "still_learning")]  # any run may
     return [_healthy(history, findings), *findings]
 
 
@@ -107,7 +107,8 @@ def _too_little(history: History) -> Finding:
         what="The run is too short to tell whether it is well: so far any run may look like this.",
         evidence=taken,
         confidence=1.0,
-        words=f"epochs={max(10, 2 * planned)}",
+        words=f"epochs={max(10, 2 * planned)}" if history.config else "",
+        advice="" if history.config else "Train longer.",
         practice="X5",
     )
 

@@ -93,11 +93,13 @@ def history_in(path: Path, classes: int | None = None) -> History:
     Raises DataError if it is none of a tool that is known.
     """
     rows = _rows(path)
-    columns = [*rows[0]] if rows else []
+    if not rows:
+        raise DataError(f"{path}: a CSV without a row of scores. Let an epoch end first, or name a tool's CSV.")
+    columns = [*rows[0]]
     layout = next((each for each in _LAYOUTS if _is_of(each, columns)), None)
     if layout is None:
         raise DataError(
-            f"{path}: its columns are of no tool that is known: {some(columns) or 'none'}. Known are "
+            f"{path}: its columns are of no tool that is known: {some(columns)}. Known are "
             + "; ".join(f"{each.tool} ({', '.join(each.marks)})" for each in _LAYOUTS)
             + "."
         )

@@ -164,7 +164,12 @@ def is_small(history: History) -> bool:
 def usual_rate(history: History) -> float | None:
     """The rate that the optimizer has where nothing is said."""
     name = said(history, "optim.name")
-    part = entries("optim").get(name) if isinstance(name, str) else None
+    return default_rate(name) if isinstance(name, str) else None
+
+
+def default_rate(optimizer: str) -> float | None:
+    """The rate that an optimizer of this name has where nothing is said."""
+    part = entries("optim").get(optimizer)
     default = part.options["lr"].default if part and "lr" in part.options else REQUIRED
     return float(default) if isinstance(default, int | float) else None
 

@@ -326,7 +326,7 @@ def _wants_norm(state: State, recipe: Recipe) -> bool:
 
 def _diverged(what: str, state: State, recipe: Recipe, step: int | None = None) -> DivergedError:
     """step: the one whose images are in question."""
-    ways = [f"optim.lr={_base_lr(state) / 10:.3g} (a tenth of the rate)", "a warm-up (sched=warmup_cosine)"]
+    ways = [f"optim.lr={_base_lr(state) / 10:.3g} at most (a tenth of the rate)", "a warm-up (sched=warmup_cosine)"]
     ways += ["clip_norm=1"] if recipe.clip_norm is None else []
     ways += ["precision=fp32"] if recipe.precision.name != "fp32" else []
     return DivergedError(what, f"Try {', '.join(ways[:-1])} or {ways[-1]}.", step)

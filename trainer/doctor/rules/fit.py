@@ -72,8 +72,8 @@ def overfit(history: History) -> Finding | None:
     by_score = _gap(history)
     if not enough(history) or by_score is None or by_score < GAP + 2 * _error(history):
         return None
-    last, share = history.epochs[-1], learnt(history) or 0.0
-    if share < 0.6:
+    last, share = history.epochs[-1], learnt(history)
+    if (share if share is not None else last.train_score or 0.0) < 0.6:
         return None
     words = _more_variety(history)
     few = history.train_images is not None and history.train_images < 5_000
@@ -147,7 +147,7 @@ def underfit(history: History) -> Finding | None:
         what="Training itself has not come far: it can learn more of these pictures.",
         evidence=f"training is right in {last.train_score or 0.0:.1%}, validation in {last.val_score or 0.0:.1%}",
         confidence=0.6,
-        words=f"epochs={2 * planned}",
+        words=f"epochs={2 * planned}" if history.config else "",
         advice="" if history.config else "Train longer before anything else.",
         practice="X5",
     )
@@ -268,7 +268,8 @@ def still_learning(history: History) -> Finding | None:
         rule="still_learning",
         severity="note",
         what="Both losses were still falling at the end, and the last epoch was the best: more epochs may well help.",
-        evidence=f"validation loss {validation[-third - 1]:.3g} to {validation[-1]:.3g} in the last {third} epochs",
+        evidence=f"validation loss {validation[-third - 1]:.3g} to {validation[-1]:.3g} in the last "
+        + (f"{third} epochs" if third > 1 else "epoch"),
         confidence=0.7,
         words=f"epochs={2 * planned}" if planned else "",
         advice="" if planned else "Train longer.",

@@ -21,6 +21,13 @@ FAR_OFF = 1.5
 ONE_ANSWER = 0.98
 """Of the validation images: one answer to all, but for a few."""
 
+STANDS = 5
+"""Epochs in which a loss that can fall has fallen."""
+STILL = 0.97
+"""Of the first epoch's loss: one that never came below it has not fallen."""
+WELL = 0.8
+"""A validation score of weights that had learnt before the first epoch ended."""
+
 
 def diverged(history: History) -> Finding | None:
     """X3: not even the first loss is a number: not the rate, but weights, pictures or precision are at fault."""
@@ -97,7 +104,9 @@ def nothing_learns(history: History) -> Finding | None:
 def stuck_at_chance(history: History) -> Finding | None:
     """X6: accuracy at chance for epochs. Look at scaling, colour, denoising, rate."""
     luck = chance(history)
-    if not at_chance(history) or luck is None:
+    if luck is None:
+        return _stands_still(history)
+    if not at_chance(history):
         return None
     return Finding(
         rule="stuck_at_chance",
@@ -127,6 +136,24 @@ def collapsed(history: History) -> Finding | None:
         confidence=0.6,
         advice="See whether it can learn a handful of images at all: limit_train=16 aug=none.",
         practice="X6",
+    )
+
+
+def _stands_still(history: History) -> Finding | None:
+    """Of another tool's run, whose chance is not known: the loss never left where it began, and few are right."""
+    losses, best = train_losses(history), best_val(history)
+    if history.config or len(losses) < STANDS or min(losses) < STILL * losses[0] or (best or 0.0) > WELL:
+        return None
+    fell = f"training loss {losses[0]:.4g} in the first epoch, {min(losses):.4g} at best of {len(losses)}"
+    return Finding(
+        rule="stuck_at_chance",
+        severity="fault",
+        what="The training loss stands where it began: nothing is learnt.",
+        evidence=fell + (f", validation at best {best:.1%}" if best is not None else ""),
+        confidence=0.5,
+        advice="See whether it can learn a handful of images at all; classes=N says how many there are, "
+        "by which chance is known.",
+        practice="X6, X1",
     )
 
 

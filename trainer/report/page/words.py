@@ -133,12 +133,16 @@ def commands(facts: RunFacts) -> Sequence[tuple[str, str]]:
         further = [("Go on where it stopped", f"python -m trainer {resume}")]
     elif summary.get("probe"):
         further = []  # its one fit is done
+    again = ("Run it again", f"python -m trainer --config-path {quoted} name=again")
+    if summary.get("status") == "failed" and not (facts.folder.path / "checkpoints").is_dir():
+        mended = next((f" {shlex.join(each.words.split())}" for each in facts.findings if each.words), "")
+        return [(again[0], again[1] + mended)]  # it left no weights to do anything with
     return [
         ("Name pictures with it", f"python -m trainer predict {quoted} PICTURES"),
         ("Measure it, class by class", f"python -m trainer evaluate {quoted}" + _split(facts)),
         ("Hand it to another program", f"python -m trainer export {quoted} format=onnx"),
         *further,
-        ("Run it again", f"python -m trainer --config-path {quoted} name=again"),
+        again,
     ]
 
 
@@ -147,6 +151,8 @@ def _split(facts: RunFacts) -> str:
 
 
 def _unfinished(facts: RunFacts) -> str:
+    if facts.summary.get("status") == "failed" and facts.epochs:
+        return "The run failed before any of its weights were worth keeping."
     if facts.summary.get("status") == "failed":
         return "The run was broken off before an epoch was finished: there is nothing to show of it yet."
     return "The run has not finished an epoch: there is nothing to show of it yet."
