@@ -14,7 +14,7 @@ from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main
 from trainer.commands.preview import preview_of
 from trainer.config import conf_folder
-from trainer.engine.loop import steps_per_epoch
+from trainer.engine.batch import steps_per_epoch
 from trainer.report.preview import Cell, Preview, draw_preview
 
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainer.engine import loop
+from trainer.engine.evaluate import evaluate
 from trainer.engine.health import note
 from trainer.engine.interrupt import Interrupt, Interrupted
-from trainer.engine.loop import Plan, evaluate, fit, train_epoch
+from trainer.engine.loop import Plan, fit, train_epoch
 from trainer.engine.precision import Precision
 from trainer.engine.state import State
 from trainer.errors import DivergedError

@@ -19,7 +19,7 @@ from small_loop import CPU, Fixed, Pair, batches, begin, net, recipe, run
 from torch import nn
 
 from trainer.engine import loop
-from trainer.engine.loop import evaluate
+from trainer.engine.evaluate import evaluate
 from trainer.engine.metrics import Evaluation
 from trainer.engine.precision import Precision
 from trainer.records.folder import RunFolder, write_json

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainer.doctor.history import Layer, Vitals
+from trainer.engine.evaluate import evaluate
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.loop import Plan, evaluate, fit
+from trainer.engine.loop import Plan, fit
 from trainer.engine.state import State
 from trainer.engine.watching import Activations
 from trainer.finetune.freezing import Freezing

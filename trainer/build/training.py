@@ -23,8 +23,9 @@ from trainer.data.fingerprint import fingerprint, part_fingerprint
 from trainer.data.limits import limited
 from trainer.data.listing import listing
 from trainer.data.source import Source
+from trainer.engine.batch import steps_per_epoch
 from trainer.engine.device import about_gpu, choose_device, make_repeatable
-from trainer.engine.loop import Plan, Recipe, steps_per_epoch
+from trainer.engine.loop import Plan, Recipe
 from trainer.engine.memory import keep_freed_memory
 from trainer.engine.precision import Precision, choose_precision
 from trainer.engine.probe import Probe

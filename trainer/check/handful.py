@@ -15,9 +15,10 @@ from trainer.config import Config
 from trainer.doctor.finding import Finding, Severity
 from trainer.doctor.reading import default_rate
 from trainer.doctor.rules.rates import FAR_FROM_USUAL
+from trainer.engine.evaluate import evaluate
 from trainer.engine.health import alarm
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.loop import evaluate, train_epoch
+from trainer.engine.loop import train_epoch
 from trainer.engine.metrics import scores_of
 from trainer.engine.state import State
 from trainer.feed.batches import Batch

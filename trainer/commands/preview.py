@@ -10,7 +10,7 @@ from trainer import rng
 from trainer.build.training import Job, build
 from trainer.config import Config
 from trainer.data.source import images_of_each
-from trainer.engine.loop import steps_per_epoch
+from trainer.engine.batch import steps_per_epoch
 from trainer.preset.settle import settle
 from trainer.report.console import Screen
 from trainer.report.preview import Cell, Preview, draw_preview

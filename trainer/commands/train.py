@@ -10,9 +10,11 @@ from typing import Any
 from trainer.build.parts import build_part
 from trainer.build.training import Job, build
 from trainer.config import Config, essential, without_weights
+from trainer.engine.batch import steps_per_epoch
 from trainer.engine.checkpoint import Checkpoints, SaveError
+from trainer.engine.evaluate import evaluate
 from trainer.engine.interrupt import Interrupt, Interrupted
-from trainer.engine.loop import evaluate, finished, fit, fit_to_save, steps_per_epoch
+from trainer.engine.loop import finished, fit, fit_to_save
 from trainer.engine.metrics import Evaluation
 from trainer.errors import (
     CheckpointError,

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from trainer.engine.average import follow, pairs_of
+from trainer.engine.batch import Batch, Batches, steps_per_epoch
 from trainer.engine.device import ahead
+from trainer.engine.evaluate import evaluate
 from trainer.engine.health import Undo, alarm, is_far_off, is_left_out, note
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.metrics import Evaluating, Evaluation, Scores, scores_of
+from trainer.engine.metrics import Evaluation, Scores, scores_of
 from trainer.engine.precision import Precision
 from trainer.engine.probe import Probe, Probed, probe
 from trainer.engine.state import State
@@ -26,33 +28,6 @@ from trainer.loss.criterion import Criterion, reduce
 from trainer.rng import seed_of
 from trainer.sched.schedule import Plateau, Schedule
 from trainer.system import fault
-
-
-class Batch(Protocol):
-    """images: (B, C, H, W) float, normalised; labels: as the task has them; both on the device.
-
-    targets: what the training loss is told: the labels, or where samples were mixed, soft ones, (B, classes).
-    """
-
-    @property
-    def images(self) -> Tensor: ...
-    @property
-    def labels(self) -> Tensor: ...
-    @property
-    def targets(self) -> Tensor: ...
-
-
-class Batches(Protocol):
-    """The training batches: a function of (epoch, number). per_step: of how many each step of an epoch is made.
-
-    beside: whether a thread may prepare them beside the steps.
-    """
-
-    @property
-    def per_step(self) -> Sequence[int]: ...
-    @property
-    def beside(self) -> bool: ...
-    def epoch(self, epoch: int, start: int = 0) -> Iterable[Batch]: ...
 
 
 @dataclass(frozen=True)
@@ -115,11 +90,6 @@ class Observer(Protocol):
     def epoch(self, report: EpochReport) -> None: ...
     def save(self, state: State, *, is_best: bool) -> None: ...
     def keep(self, state: State, report: EpochReport) -> None: ...
-
-
-def steps_per_epoch(batches: Batches) -> int:
-    """Optimizer steps in an epoch."""
-    return len(batches.per_step)
 
 
 def fit(
@@ -249,30 +219,6 @@ def train_epoch(
             follow(pairs, recipe.ema, state.step, finite)
         state.step += 1
         yield sum(len(batch.labels) for batch in group)
-
-
-@torch.no_grad()
-def answered(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch with the model's logits for it, (B, classes), in evaluation mode."""
-    model.eval()
-    for batch in ahead(batches, next(model.parameters()).device):
-        with precision.autocast():
-            logits = model(batch.images)
-        yield batch, logits
-
-
-@torch.no_grad()
-def scored(answers: Iterable[tuple[Batch, Tensor]], criterion: Criterion, device: torch.device) -> Evaluation:
-    """The scores of batches and logits, summed on the device."""
-    evaluating = Evaluating(criterion, device)
-    for batch, logits in answers:
-        evaluating.add(logits, batch.labels)
-    return evaluating.read()
-
-
-def evaluate(model: nn.Module, batches: Iterable[Batch], criterion: Criterion, precision: Precision) -> Evaluation:
-    """The model's scores over the batches, in evaluation mode."""
-    return scored(answered(model, batches, precision), criterion, next(model.parameters()).device)
 
 
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:

@@ -10,9 +10,11 @@ from typing import Any
 
 from torch import nn
 
+from trainer.engine.batch import Batch, Batches, steps_per_epoch
+from trainer.engine.evaluate import evaluate
 from trainer.engine.health import alarm, is_far_off
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.loop import Batch, Batches, Recipe, evaluate, steps_per_epoch, train_epoch
+from trainer.engine.loop import Recipe, train_epoch
 from trainer.engine.metrics import Evaluation
 from trainer.engine.state import State
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from trainer.build.data import keep
 from trainer.build.parts import build_part
-from trainer.engine.loop import Batch, answered, scored
+from trainer.engine.batch import Batch
+from trainer.engine.evaluate import answered, scored
 from trainer.engine.metrics import Evaluation
 from trainer.feed.batches import EvalBatches
 from trainer.feed.pack import Progress

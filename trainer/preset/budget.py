@@ -7,8 +7,10 @@ from math import ceil
 from statistics import mean
 
 from trainer.build.training import Job, build
+from trainer.engine.batch import steps_per_epoch
+from trainer.engine.evaluate import evaluate
 from trainer.engine.interrupt import Interrupt
-from trainer.engine.loop import evaluate, steps_per_epoch, train_epoch
+from trainer.engine.loop import train_epoch
 from trainer.engine.probe import probe
 from trainer.engine.rate_search import most_steps
 from trainer.errors import ConfigError

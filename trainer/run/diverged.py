@@ -2,8 +2,8 @@
 
 from trainer.build.training import Job
 from trainer.config import Config
+from trainer.engine.batch import steps_per_epoch
 from trainer.engine.checkpoint import Checkpoints
-from trainer.engine.loop import steps_per_epoch
 from trainer.errors import CheckpointError, DivergedError
 from trainer.records.folder import RunFolder
 from trainer.records.kept import discard_kept

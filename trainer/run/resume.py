@@ -5,8 +5,8 @@ from typing import Any
 from trainer.build.training import Job
 from trainer.config import FIXED_ON_RESUME, Config, differences
 from trainer.data.listing import changes
+from trainer.engine.batch import steps_per_epoch
 from trainer.engine.checkpoint import BEST
-from trainer.engine.loop import steps_per_epoch
 from trainer.engine.memories import without_places
 from trainer.errors import CheckpointError, ConfigError, DataError, both_lists, first_line
 from trainer.records.files import read_files
