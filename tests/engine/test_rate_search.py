@@ -54,6 +54,12 @@ def test_a_lower_rate_is_taken_that_has_learnt_nine_tenths_as_much(loss: float, 
     assert result.best.rate == expected and result.lowest.loss == 1.0
 
 
+def test_no_rate_that_diverges_is_taken_where_the_untrained_loss_is_no_number() -> None:
+    losses = {MIDDLE: math.inf, 0.0095: 1.0, 0.03: 1.5}
+    trials = [Trial(rate, 40, loss, 0.5) for rate, loss in losses.items()]
+    assert Search(trials, 10_000, math.inf).best.rate == 0.0095
+
+
 @pytest.mark.parametrize("total_steps", [4000, 12_345, 1_000_000])
 @pytest.mark.parametrize("place", [-9, -4, 0, 3, 9])
 def test_a_search_takes_a_tenth_of_the_runs_steps_at_most(total_steps: int, place: int) -> None:

@@ -61,7 +61,8 @@ class Search:
     @property
     def best(self) -> Trial:
         """The lowest rate that has learnt nearly as much: the longer a training, the lower the rate that suits it."""
-        enough = self.lowest.loss + _FORGONE * max(0.0, self.untrained - self.lowest.loss)
+        fall = self.untrained - self.lowest.loss
+        enough = self.lowest.loss + (_FORGONE * max(0.0, fall) if math.isfinite(fall) else 0.0)
         return next(trial for trial in self.round(self.lengths[-1]) if trial.loss <= enough)
 
     @property
