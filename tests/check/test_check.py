@@ -110,7 +110,7 @@ def test_pictures_that_are_there_twice_are_told_and_drawn_beside_what_is_unreada
     )
     assert ended.code == 7
     picture = tmp_path / "outputs" / "check" / "x.png"
-    for rule in ("unreadable", "same_in_two_classes", "leak"):
+    for rule in ("unreadable, D6", "same_in_two_classes, X4", "leak, D1"):
         assert f"({rule})" in ended.out
     assert "time: an epoch about" in ended.out and f"picture: {picture}" in ended.out
     assert [*(tmp_path / "outputs").rglob("*.*")] == [picture] and [*root.rglob("*")] == before

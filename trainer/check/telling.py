@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from trainer.check.walk import Walk
-from trainer.doctor.finding import Finding
+from trainer.doctor.telling import lines_of
 
 MUST_BE_MENDED = 7
 """The exit code where a finding is a fault."""
@@ -22,21 +22,11 @@ def in_words(walk: Walk) -> Iterator[str]:
         yield f"not looked at: {what}"
     for finding in walk.findings:
         yield ""
-        yield from told(finding)
+        yield from lines_of([finding])
     yield ""
     if walk.picture is not None:
         yield f"picture: {walk.picture}: what is there twice, side by side"
     yield verdict(walk)
-
-
-def told(finding: Finding) -> Iterator[str]:
-    """What it is, what it was seen by, and what mends it."""
-    yield f"{finding.severity}: {finding.what} ({finding.rule})"
-    yield f"  seen by: {finding.evidence}"
-    if finding.words:
-        yield f"  say: {finding.words}"
-    if finding.advice:
-        yield f"  {'or' if finding.words else 'do'}: {finding.advice}"
 
 
 def verdict(walk: Walk) -> str:
