@@ -185,6 +185,11 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
+def three_digits(figures: Sequence[float]) -> str:
+    """0.485 0.456 0.406: one figure a channel."""
+    return " ".join(f"{figure:.3g}" for figure in figures)
+
+
 def falls(values: Sequence[float]) -> float:
     """By what share of where it began the sequence has fallen at its end: 0.1 is a tenth."""
     return (values[0] - values[-1]) / abs(values[0]) if values and values[0] else 0.0
