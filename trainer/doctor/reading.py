@@ -180,12 +180,7 @@ def rate(history: History) -> float | None:
     return float(stated) if isinstance(stated, int | float) else max(rates(history).values(), default=None)
 
 
-def percent(share: float) -> str:
-    """0.953 as 95.3 %."""
-    return f"{share:.1%}"
-
-
-def three_digits(figures: Sequence[float]) -> str:
+def shown(figures: Sequence[float]) -> str:
     """0.485 0.456 0.406: one figure a channel."""
     return " ".join(f"{figure:.3g}" for figure in figures)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from trainer.doctor.finding import Finding
 from trainer.doctor.history import History
-from trainer.doctor.reading import at_chance, chance, enough, held, learnt, said, three_digits
+from trainer.doctor.reading import at_chance, chance, enough, held, learnt, said, shown
 
 LARGE_INPUT = 20.0
 """Standard deviations: what the network sees is within 3 to 10 where the figures fit."""
@@ -36,7 +36,7 @@ def unscaled_input(history: History) -> Finding | None:
         rule="unscaled_input",
         severity="fault" if (learnt(history) or 0.0) < 0.9 else "warning",
         what="The pictures are not scaled: the network sees numbers far larger than it is made for.",
-        evidence=f"with mean {three_digits(mean)} and std {three_digits(std)} a pixel becomes {largest:.0f}",
+        evidence=f"with mean {shown(mean)} and std {shown(std)} a pixel becomes {largest:.0f}",
         confidence=0.93,
         words="data.normalise=mean_std data.mean=null data.std=null",
         practice="X8",

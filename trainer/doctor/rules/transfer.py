@@ -4,7 +4,7 @@ from typing import Any
 
 from trainer.doctor.finding import Finding
 from trainer.doctor.history import History
-from trainer.doctor.reading import first_loss, guessing_loss, learnt, rate, said, three_digits, train_losses, usual_rate
+from trainer.doctor.reading import first_loss, guessing_loss, learnt, rate, said, shown, train_losses, usual_rate
 
 LEAP = 1.5
 """Times ln(classes): above it the first steps have undone what the weights knew."""
@@ -54,8 +54,8 @@ def weights_statistics(history: History) -> Finding | None:
         rule="weights_statistics",
         severity="warning",
         what="The trained weights see pictures of other figures than those that they were trained with.",
-        evidence=f"mean {three_digits(figures[2])}, std {three_digits(figures[3])}; they expect {three_digits(figures[0])} and "
-        f"{three_digits(figures[1])}",
+        evidence=f"mean {shown(figures[2])}, std {shown(figures[3])}; they expect {shown(figures[0])} and "
+        f"{shown(figures[1])}",
         confidence=0.9,
         words="data.normalise=auto data.mean=null data.std=null",
         practice="X8",
