@@ -32,6 +32,7 @@ from trainer.records.folder import literal
 from trainer.registry import entries
 from trainer.settings import Settings
 from trainer.stored import renewed
+from trainer.sweep.launcher import Launcher, launcher_of
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _OURS = (
@@ -130,6 +131,15 @@ def _label(override: Override, value: str) -> str:
     """'lsuv' for a part, 'std=0.01' for an option."""
     _, _, option = override.key_or_group.rpartition(".")
     return _text_of(value) if override.key_or_group in GROUPS else shown(f"{option}={value}")
+
+
+def launcher_in(words: Sequence[str], origin: Origin, count: int) -> Launcher:
+    """The launcher of a sweep of so many runs that the words, or a config, say."""
+    parsed = [OverridesParser.create().parse_override(word) for word in words]
+    said = [_forced(each, _all_of(each)) for each in parsed if not each.is_sweep_override()]
+    with _hydra(origin):
+        composed = hydra_compose(origin.name, [*said, *_besides(origin)], return_hydra_config=True)
+    return launcher_of(composed.hydra, count)
 
 
 def launched(words: Sequence[str], origin: Origin, folder: Path, job: Callable[[DictConfig], Any]) -> Any:
@@ -338,6 +348,8 @@ def _names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:
 def _forced(override: Override, value: str) -> str:
     if override.type is OverrideType.DEL:
         return override.input_line or ""
-    key = override.get_key_element().lstrip("+")
-    is_plain_key = override.key_or_group not in GROUPS and not key.startswith("hydra")
-    return f"{'++' if is_plain_key else ''}{key}={value}"
+    key = override.get_key_element()
+    plain = key.lstrip("+")
+    if plain.startswith("hydra"):  # Hydra's own settings, which the check of ours does not reach: as they are said
+        return f"{key}={value}"
+    return f"{'' if override.key_or_group in GROUPS else '++'}{plain}={value}"

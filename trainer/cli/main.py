@@ -18,6 +18,7 @@ from trainer.cli.compose import (
     compose,
     compose_each,
     launched,
+    launcher_in,
     number_of_jobs,
     value_of,
 )
@@ -159,7 +160,8 @@ def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) ->
     first = compose(overrides, origin, multirun=True)
     _prepare(first)
     launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
-    return run_many(Jobs(typed, number_of_jobs(overrides), first, launch, config_of, shown))
+    count = number_of_jobs(overrides)
+    return run_many(Jobs(typed, count, first, launch, config_of, shown, launcher_in(overrides, origin, count)))
 
 
 def _prepare(config: Config) -> None:

@@ -2,8 +2,9 @@
 
 import os
 import sys
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from trainer.config import Config
 from trainer.errors import StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, write_json
+from trainer.sweep.apart import Command, apart
+from trainer.sweep.board import Board, Ended, seconds_left
+from trainer.sweep.follow import about
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Outcome:
     exit_code: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     """The scores of the best epoch, by name; none where no epoch was validated."""
+    message: str = ""
+    """What was said where it did not finish."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +41,59 @@ class SweepJob:
 
     count: int
     """Runs of the sweep."""
+    finished: Collection[int]
+    """Numbers of the runs that had finished before."""
+    is_here: bool
+    """Whether the process that launches is the one that runs."""
+    monitor: str
     config_of: Callable[[DictConfig, Sequence[str]], Config]
     """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
     as_typed: Callable[[str], str]
     """A word without what Hydra's grammar has made of it."""
-    command: Sequence[str]
+    words: Sequence[str]
     """What the sweep was told, for the records of its runs."""
+    command: Command = field(default_factory=Command)
 
     def __call__(self, composed: DictConfig) -> Outcome:
         """Trains. What goes wrong is told and kept, for other runs are not to blame; a signal ends the sweep."""
+        path = Path(HydraConfig.get().runtime.output_dir)
+        if self.is_here:
+            return self._run(composed, path)
+        with apart(Board(path.parent), self.command):
+            return self._run(composed, path)
+
+    def _run(self, composed: DictConfig, path: Path) -> Outcome:
+        job, folder, board = HydraConfig.get(), RunFolder(Path(os.path.relpath(path))), Board(path.parent)
+        number, said = job.job.num, [self.as_typed(word) for word in job.overrides.task]
+        run, place = f"run {number + 1} of {self.count}", f"{folder.path}: {' '.join(said)}"
+        if not self.is_here and (board.stopped or self.command.is_gone):
+            return Outcome(folder.path, "stopped", StoppedError("", board.stopped or 0).exit_code)
+        board.begin(number)
+        left = seconds_left(board.ended(), self.count, self.finished, at_once=1)
+        print(f"{run}{about(left)}, in {place}", flush=True)
+        began = time.monotonic()
+        outcome = self._trained(composed, job.overrides.task, folder, said)
+        seconds = time.monotonic() - began
+        score = outcome.best.get(self.monitor)
+        told = "" if score is None else f"{self.monitor} {score:.4f}"
+        board.end(Ended(number, outcome.status, seconds, place, told, outcome.message))
+        if self.is_here and outcome.status == "stopped":
+            print(outcome.message, file=sys.stderr)
+            sys.exit(outcome.exit_code)  # Hydra would take an error for this job's own, and start the next
+        if self.is_here and outcome.message:
+            print(visible(f"{run} {outcome.status}: {outcome.message}", keep="\n"), file=sys.stderr)
+        return outcome
+
+    def _trained(self, composed: DictConfig, words: Sequence[str], folder: RunFolder, said: list[str]) -> Outcome:
         from trainer.commands import train
 
-        job = HydraConfig.get()
-        folder = RunFolder(Path(os.path.relpath(job.runtime.output_dir)))
-        said = [self.as_typed(word) for word in job.overrides.task]
-        run = f"run {job.job.num + 1} of {self.count}"
-        print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
         try:
-            train.run_in(folder, self.config_of(composed, job.overrides.task), said, words=self.command)
+            train.run_in(folder, self.config_of(composed, words), said, words=self.words)
         except StoppedError as error:
-            print(error, file=sys.stderr)
-            sys.exit(error.exit_code)  # Hydra would take an error for this job's own, and start the next
+            return Outcome(folder.path, "stopped", error.exit_code, message=str(error))
         except Exception as error:  # also a plugin's own, or no memory left
             if not isinstance(error, TrainerError):
                 traceback.print_exc()
-            print(visible(f"{run} failed: {error}", keep="\n"), file=sys.stderr)
             return _failed(folder, error, said)
         return Outcome(folder.path, "finished", best=folder.read_summary().get("best") or {})
 
@@ -70,4 +104,4 @@ def _failed(folder: RunFolder, error: Exception, said: Sequence[str]) -> Outcome
     how = ending(error)
     if folder.read_summary().get("status") != "finished":
         write_json(folder.summary, {**how, "overrides": said})
-    return Outcome(folder.path, how["status"], how["exit_code"])
+    return Outcome(folder.path, how["status"], how["exit_code"], message=how["message"])

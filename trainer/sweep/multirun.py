@@ -1,8 +1,9 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
-from trainer.errors import ConfigError, OutputError, TrainerError
-from trainer.records.folder import new_folder, read_json, write_json
+from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, first_line
+from trainer.records.folder import RunFolder, new_folder, read_json, write_json
+from trainer.sweep.board import Board
+from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
+from trainer.sweep.launcher import Launcher, shared_threads
 from trainer.sweep.table import print_page, print_table
 
 _SWEEP = "sweep.json"
@@ -45,6 +49,7 @@ class Jobs:
     """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
     as_typed: Callable[[str], str]
     """A word without what Hydra's grammar has made of it."""
+    launcher: Launcher
 
 
 def run_many(jobs: Jobs) -> int:
@@ -56,26 +61,47 @@ def run_many(jobs: Jobs) -> int:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
     folder = _claim(output, jobs)
-    failed = [outcome for outcome in _launched(folder, jobs) if outcome.status != "finished"]
+    way_on = f"say the same with name={folder.relative_to(output)} resume=auto."
+    failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
     print_table(folder, jobs.first.monitor)
     if settings.report:
         print_page(folder, jobs.first.monitor)
     if not failed:
         return 0
-    print(
-        f"{len(failed)} of {jobs.count} runs failed. To run these alone again, say the same with "
-        f"name={folder.relative_to(output)} resume=auto.",
-        file=sys.stderr,
-    )
+    print(f"{len(failed)} of {jobs.count} runs failed. To run these alone again, {way_on}", file=sys.stderr)
     return TrainerError.exit_code
 
 
-def _launched(folder: Path, jobs: Jobs) -> list[Outcome]:
-    """What became of the jobs."""
-    job = SweepJob(jobs.count, jobs.config_of, jobs.as_typed, tuple(sys.argv[1:]))
-    with _composed_once():
-        batches = jobs.launch(folder, job)
+def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
+    """What became of the jobs. Raises StoppedError after a signal, and TrainerError for what hinders a launcher."""
+    board, finished, launcher = Board(folder), _finished(folder), jobs.launcher
+    known = (jobs.count, finished, launcher.is_here, jobs.first.monitor, jobs.config_of, jobs.as_typed)
+    job = SweepJob(*known, words=tuple(sys.argv[1:]))
+    board.clear()
+    if not launcher.is_here:
+        print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
+    told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
+    try:
+        with _composed_once(), shared_threads(launcher), told:
+            batches = jobs.launch(folder, job)
+    except SystemExit:
+        print(f"To go on with the whole sweep, {way_on}", file=sys.stderr)
+        raise
+    except Exception as error:  # of a plugin, or of what it runs on: a process was killed, a cluster is gone
+        if not board.stopped:
+            hindered = f"hydra/launcher={launcher.name}: {first_line(error)}"
+            raise TrainerError(f"{hindered}\nTo go on, {way_on}") from error
+    if number := board.stopped:
+        by = signal.Signals(number).name
+        raise StoppedError(f"Stopped by {by}; each run has saved what it had. To go on, {way_on}", number)
+    board.remove()
     return [each.return_value for batch in batches for each in batch]
+
+
+def _finished(folder: Path) -> frozenset[int]:
+    """The numbers of the runs there that have finished."""
+    runs = {int(path.name): RunFolder(path) for path in folder.iterdir() if path.name.isdecimal()}
+    return frozenset(number for number, run in runs.items() if run.read_summary().get("status") == "finished")
 
 
 @contextmanager
