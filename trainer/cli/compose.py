@@ -6,7 +6,7 @@ misspelt key: the check against the parts' signatures then finds it, together wi
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -28,11 +28,19 @@ from omegaconf.errors import OmegaConfBaseException
 from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, check
 from trainer.errors import ConfigError, did_you_mean, first_line
+from trainer.records.folder import literal
 from trainer.registry import entries
 from trainer.settings import Settings
 from trainer.stored import renewed
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+_OURS = (
+    "hydra.sweep.subdir=${hydra.job.num}",
+    "hydra.output_subdir=null",
+    "hydra/job_logging=disabled",
+    "hydra/hydra_logging=disabled",
+)
+"""What Hydra is told besides of a sweep: its runs leave what any run leaves, and no more."""
 _ALONE = threading.Lock()
 _RUNS = ("_target_", "()", "class", "env_set")
 """Keys by which a config can make Hydra, or Python's logging, call what it names."""
@@ -124,10 +132,18 @@ def _label(override: Override, value: str) -> str:
     return _text_of(value) if override.key_or_group in GROUPS else shown(f"{option}={value}")
 
 
-def forced(word: str) -> str:
-    """The word as it was checked: a plain key is put into the config whether or not it is there."""
-    override = OverridesParser.create().parse_override(word)
-    return _forced(override, "" if override.type is OverrideType.DEL else override.get_value_string())
+def launched(words: Sequence[str], origin: Origin, folder: Path, job: Callable[[DictConfig], Any]) -> Any:
+    """What Hydra's sweeper gives back, after a launcher has run the job for each config that the words make.
+
+    Hydra calls the job with the composed config; each has a folder of its own in this one.
+    """
+    parse = OverridesParser.create().parse_override
+    checked_as = [_forced(word, _all_of(word)) for word in map(parse, words)]
+    said = [*checked_as, *_besides(origin), f"hydra.sweep.dir={quoted(literal(str(folder)))}", *_OURS]
+    with _hydra(origin):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        return hydra.multirun(origin.name, job, said)
 
 
 def number_of_jobs(words: Sequence[str]) -> int:
@@ -184,9 +200,8 @@ def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
 
 
 def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:
-    search = ",".join(quoted(str(each.absolute())) for each in origin.besides)
     try:
-        words = [*words, *([f"hydra.searchpath=[{search}]"] if search else [])]
+        words = [*words, *_besides(origin)]
         composed = hydra_compose(origin.name, words, return_hydra_config=True)
         with open_dict(composed):
             errors += _code_named_in(composed.pop("hydra"))
@@ -198,6 +213,12 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
     except (HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
         errors.append(first_line(error))
     return None
+
+
+def _besides(origin: Origin) -> list[str]:
+    """The word by which Hydra searches the other folders too, where there are any."""
+    search = ",".join(quoted(str(each.absolute())) for each in origin.besides)
+    return [f"hydra.searchpath=[{search}]"] if search else []
 
 
 def _code_named_in(hydra: DictConfig) -> list[str]:
@@ -273,7 +294,12 @@ def _values(override: Override) -> list[str]:
     """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
-    return ["" if override.type is OverrideType.DEL else override.get_value_string()]
+    return [_all_of(override)]
+
+
+def _all_of(override: Override) -> str:
+    """Whatever is said to a key, as written."""
+    return "" if override.type is OverrideType.DEL else override.get_value_string()
 
 
 def _text_of(value: str) -> str:

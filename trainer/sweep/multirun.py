@@ -1,34 +1,31 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
-import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
-from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
-from trainer.records.ending import ending
-from trainer.records.folder import RunFolder, new_folder, read_json, write_json
+from trainer.errors import ConfigError, OutputError, TrainerError
+from trainer.records.folder import new_folder, read_json, write_json
+from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.table import print_page, print_table
 
-_QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
 _SWEEP = "sweep.json"
 
 
-def hand_to_hydra(words: Sequence[str], job: Callable[[DictConfig], None] = lambda _: None) -> None:
-    """Hydra does the rest: --cfg, --info, shell completion, and the launching of the jobs of a multirun."""
+def hand_to_hydra(words: Sequence[str]) -> None:
+    """Hydra does the rest: --cfg, --info, shell completion."""
     before = sys.argv
     sys.argv = ["trainer", *words]
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(lambda _: None)()
     finally:
         sys.argv = before
 
@@ -42,8 +39,8 @@ class Jobs:
     count: int
     first: Config
     """The config of the first job."""
-    words_in: Callable[[Path], list[str]]
-    """All that Hydra is told, by the folder of the multirun."""
+    launch: Callable[[Path, SweepJob], Iterable[Sequence[JobReturn]]]
+    """Has Hydra run the job for each run, in folders within this one. What each gave back, batch by batch."""
     config_of: Callable[[DictConfig, Sequence[str]], Config]
     """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
     as_typed: Callable[[str], str]
@@ -59,15 +56,7 @@ def run_many(jobs: Jobs) -> int:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
     folder = _claim(output, jobs)
-    failed: list[str] = []
-
-    def job(composed: DictConfig) -> None:
-        run = f"run {HydraConfig.get().job.num + 1} of {jobs.count}"
-        if not _run_job(composed, run, jobs):
-            failed.append(run)
-
-    with _composed_once():
-        hand_to_hydra([*jobs.words_in(folder), *_QUIET, "hydra.sweep.subdir=${hydra.job.num}"], job)
+    failed = [outcome for outcome in _launched(folder, jobs) if outcome.status != "finished"]
     print_table(folder, jobs.first.monitor)
     if settings.report:
         print_page(folder, jobs.first.monitor)
@@ -79,6 +68,14 @@ def run_many(jobs: Jobs) -> int:
         file=sys.stderr,
     )
     return TrainerError.exit_code
+
+
+def _launched(folder: Path, jobs: Jobs) -> list[Outcome]:
+    """What became of the jobs."""
+    job = SweepJob(jobs.count, jobs.config_of, jobs.as_typed, tuple(sys.argv[1:]))
+    with _composed_once():
+        batches = jobs.launch(folder, job)
+    return [each.return_value for batch in batches for each in batch]
 
 
 @contextmanager
@@ -105,27 +102,3 @@ def _claim(output: Path, jobs: Jobs) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _SWEEP, {"overrides": said})
     return folder
-
-
-def _run_job(composed: DictConfig, run: str, jobs: Jobs) -> bool:
-    """One run of the sweep; whether it went well. What goes wrong is told and kept, and the next run starts."""
-    from trainer.commands import train
-
-    job = HydraConfig.get()
-    folder = RunFolder(Path(os.path.relpath(job.runtime.output_dir)))
-    said = [jobs.as_typed(word) for word in job.overrides.task]
-    print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
-    try:
-        train.run_in(folder, jobs.config_of(composed, job.overrides.task), said)
-    except StoppedError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)  # Hydra would take an error for this job's own, and start the next
-    except Exception as error:  # also a plugin's own, or no memory left: the other jobs are not to blame
-        if not isinstance(error, TrainerError):
-            traceback.print_exc()
-        print(visible(f"{run} failed: {error}", keep="\n"), file=sys.stderr)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        if folder.read_summary().get("status") != "finished":
-            write_json(folder.summary, {**ending(error), "overrides": said})
-        return False
-    return True
