@@ -20,11 +20,12 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, Transformer, ValueType
+from hydra.core.override_parser.types import Glob, Override, OverrideType, Transformer, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from trainer.cli.named_code import code_named_in
 from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, check
 from trainer.errors import ConfigError, did_you_mean, first_line
@@ -32,6 +33,7 @@ from trainer.records.folder import literal
 from trainer.registry import entries
 from trainer.settings import Settings
 from trainer.stored import renewed
+from trainer.sweep.options import Search, contradictions, searched, unsearchable
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _OURS = (
@@ -42,14 +44,6 @@ _OURS = (
 )
 """What Hydra is told besides of a sweep: its runs leave what any run leaves, and no more."""
 _ALONE = threading.Lock()
-_RUNS = ("_target_", "()", "class", "env_set")
-"""Keys by which a config can make Hydra, or Python's logging, call what it names."""
-_PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
-"""Where Hydra itself takes nothing but plugins that are installed as such."""
-_HYDRAS_OWN = ("logging.StreamHandler", "logging.FileHandler")
-_TELLING = re.compile(r"\$\{([\w.]+|(now|oc\.env):[^${}]*)\}")
-"""What may stand first in a value of Hydra's own settings: another key, which is looked at too, the time, or a word of
-the environment. What else is worked out of a text may be a mapping that names code."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +61,14 @@ class Origin:
         return path.exists() and not re.search(r"^defaults:", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> Config:
+def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False, search: Search | None = None) -> Config:
     """The checked config that the words say; with multirun, that of the first job, after all jobs' values were checked.
 
-    Raises ConfigError with everything that is wrong, one error a line.
+    search: what draws the values of the jobs, from intervals too, whose ends are checked. Raises ConfigError with
+    everything that is wrong, one error a line.
     """
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, multirun, errors)]
+    overrides = [parsed for word in words for parsed in _parse(word, multirun, errors, search)]
     with _hydra(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
         first = [_forced(each, values[0]) for each in overrides if (values := _values(each))]
@@ -81,6 +76,9 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> 
         for position, override in enumerate(overrides):
             for value in _values(override)[1:]:
                 _check([*first[:position], _forced(override, value), *first[position + 1 :]], origin, errors)
+    if search is not None and config is not None:
+        keys = {each.key_or_group for each in overrides if each.is_sweep_override()}
+        errors += contradictions(search, keys, config.monitor)
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
@@ -130,6 +128,42 @@ def _label(override: Override, value: str) -> str:
     """'lsuv' for a part, 'std=0.01' for an option."""
     _, _, option = override.key_or_group.rpartition(".")
     return _text_of(value) if override.key_or_group in GROUPS else shown(f"{option}={value}")
+
+
+def search_in(words: Sequence[str], origin: Origin) -> Search | None:
+    """The search that the words, or a config, ask for; None where it is another sweeper.
+
+    Raises ConfigError with what is wrong with its options. What is wrong with the rest is left to `compose`.
+    """
+    parsed = [each for word in words for each in _parse(word, True, []) if not each.is_sweep_override()]
+    told = [
+        f"++{each.key_or_group}={_all_of(each)}"
+        if each.key_or_group.startswith("hydra.sweeper.")
+        else str(each.input_line)
+        for each in parsed
+        if each.key_or_group in GROUPS or each.is_hydra_override()
+    ]  # an option that is not there is told by name, then
+    try:
+        with _hydra(origin):
+            hydra = hydra_compose(origin.name, [*told, *_besides(origin)], return_hydra_config=True).hydra
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError):
+        return None
+    return searched(hydra)
+
+
+def listed(word: str, origin: Origin) -> str:
+    """The word; a pattern for parts, glob(...), as the choice among those that it stands for."""
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return word
+    pattern: Any = override.value()
+    group = override.key_or_group
+    if not isinstance(pattern, Glob) or group not in GROUPS:
+        return word
+    with _hydra(origin) as loader:
+        names = pattern.filter(_names_in(group, loader, origin))
+    return f"{group}=choice({','.join(names)})" if names else word
 
 
 def launched(words: Sequence[str], origin: Origin, folder: Path, job: Callable[[DictConfig], Any]) -> Any:
@@ -204,7 +238,7 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
         words = [*words, *_besides(origin)]
         composed = hydra_compose(origin.name, words, return_hydra_config=True)
         with open_dict(composed):
-            errors += _code_named_in(composed.pop("hydra"))
+            errors += code_named_in(composed.pop("hydra"))
         return checked(composed, words, origin)
     except ConfigError as error:
         errors += str(error).splitlines()
@@ -221,31 +255,7 @@ def _besides(origin: Origin) -> list[str]:
     return [f"hydra.searchpath=[{search}]"] if search else []
 
 
-def _code_named_in(hydra: DictConfig) -> list[str]:
-    """A refusal of each place in Hydra's own settings that names code to run, which no check of ours reaches."""
-    return [
-        f"{place}: {value!r} would run code that a config names, and is refused. "
-        f"Parts of your own come in by plugins=[their.module]."
-        for place, value in _named("hydra", OmegaConf.to_container(hydra))
-        if _is_hidden(value)
-        or (value and place.rpartition(".")[2] in _RUNS and place not in _PLUGINS and value not in _HYDRAS_OWN)
-    ]
-
-
-def _is_hidden(value: Any) -> bool:
-    """Whether the value is whatever a resolver makes of a text. Behind other words it is words."""
-    return isinstance(value, str) and value.startswith("${") and not _TELLING.match(value)
-
-
-def _named(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key below, by its place, with its value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, each in items:
-        yield f"{place}.{key}", each
-        yield from _named(f"{place}.{key}", each)
-
-
-def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
+def _parse(word: str, multirun: bool, errors: list[str], search: Search | None = None) -> list[Override]:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -254,9 +264,6 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
         return []
     if override.key_or_group in _OURS_TO_SET:
         errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")
-        return []
-    if override.is_sweep_override() and override.value_type is ValueType.GLOB_CHOICE_SWEEP:
-        errors.append(f"{word}: name the values one by one, separated by commas.")
         return []
     if override.is_sweep_override() and not multirun:
         key, values = override.key_or_group, override.get_value_string()
@@ -268,32 +275,43 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
             f"one value say {in_quotes}."
         )
         return []
-    if override.is_sweep_override() and (wrong := _not_listed(override)):
+    if override.is_sweep_override() and (wrong := _not_listed(override, search)):
         errors.append(f"{word}: {wrong}")
         return []
     return [override]
 
 
-def _not_listed(override: Override) -> str:
+def _not_listed(override: Override, search: Search | None) -> str:
     """What is wrong with values that make no list, or another one each time; nothing if nothing is."""
     key = override.key_or_group
-    if not override.is_discrete_sweep():
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
         return (
-            f"an interval wants a sweeper that searches, which is not there yet. Give a list, {key}=A,B,C, or "
+            f"a search looks names up: add hydra/sweeper=optuna. Or name the values one by one: {key}=A,B,C."
+            if search is None
+            else f"there is no {key} of such a name."
+        )
+    if not override.is_discrete_sweep() and search is None:
+        return (
+            f"an interval wants a sweeper that searches: add hydra/sweeper=optuna. Or give a list, {key}=A,B,C, or "
             f"{key}=range(FROM,TO,STEP), or {key}=choice(A,B,C)."
         )
     if getattr(override.value(), "shuffle", False):
         return "shuffle draws another order each time, so that the multirun could not go on. Leave it out."
     try:
-        return "" if _values(override) else "there is no value in it. Its first number is in a range, its last is not."
+        if not _values(override):
+            return "there is no value in it. Its first number is in a range, its last is not."
     except (HydraException, ValueError):
         return "a range cannot go by steps of 0."
+    return "" if search is None else unsearchable(override, search)
 
 
 def _values(override: Override) -> list[str]:
-    """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
+    """Each value that a sweep gives to the key, as written, of an interval its ends; of an ordinary word the one."""
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
+    if override.is_sweep_override():
+        ends: Any = override.value()
+        return [str(ends.start), str(ends.end)]
     return [_all_of(override)]
 
 

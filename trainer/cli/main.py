@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
@@ -18,7 +19,9 @@ from trainer.cli.compose import (
     compose,
     compose_each,
     launched,
+    listed,
     number_of_jobs,
+    search_in,
     value_of,
 )
 from trainer.cli.on_runs import ON_RUNS
@@ -156,10 +159,18 @@ def training_config(words: Sequence[str]) -> Config:
 def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) -> int:
     from trainer.sweep.multirun import Jobs, run_many
 
-    first = compose(overrides, origin, multirun=True)
+    search = search_in(overrides, origin)
+    if search is not None:
+        typed = [listed(word, origin) for word in (*search.words, *typed)]
+        overrides = spelled(typed)
+    first = compose(overrides, origin, multirun=True, search=search)
     _prepare(first)
+    count = number_of_jobs(overrides)
+    if search is not None:
+        search = replace(search, n_trials=search.trials(count))
+        count, overrides = search.runs, [*overrides, f"hydra.sweeper.n_trials={search.n_trials}"]
     launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
-    return run_many(Jobs(typed, number_of_jobs(overrides), first, launch, config_of, shown))
+    return run_many(Jobs(typed, count, first, launch, config_of, shown, search))
 
 
 def _prepare(config: Config) -> None:

@@ -12,9 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from trainer.config import Config
-from trainer.errors import StoppedError, TrainerError, visible
+from trainer.errors import PrunedError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, write_json
+from trainer.sweep.pruning import reporter_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Outcome:
 
     folder: Path
     status: str
-    """finished, failed or stopped, as in summary.json."""
+    """finished, pruned, failed or stopped, as in summary.json."""
     exit_code: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     """The scores of the best epoch, by name; none where no epoch was validated."""
@@ -52,7 +53,11 @@ class SweepJob:
         run = f"run {job.job.num + 1} of {self.count}"
         print(f"{run}, in {folder.path}: {' '.join(said)}", flush=True)
         try:
-            train.run_in(folder, self.config_of(composed, job.overrides.task), said, words=self.command)
+            config = self.config_of(composed, job.overrides.task)
+            train.run_in(folder, config, said, words=self.command, after_epoch=reporter_of(job, config))
+        except PrunedError as error:
+            print(f"{run}: {error}")
+            return _ended(folder, error, said)
         except StoppedError as error:
             print(error, file=sys.stderr)
             sys.exit(error.exit_code)  # Hydra would take an error for this job's own, and start the next
@@ -60,14 +65,14 @@ class SweepJob:
             if not isinstance(error, TrainerError):
                 traceback.print_exc()
             print(visible(f"{run} failed: {error}", keep="\n"), file=sys.stderr)
-            return _failed(folder, error, said)
+            return _ended(folder, error, said)
         return Outcome(folder.path, "finished", best=folder.read_summary().get("best") or {})
 
 
-def _failed(folder: RunFolder, error: Exception, said: Sequence[str]) -> Outcome:
-    """Notes the failure where the run did not come to note it itself. A run that had finished stays finished."""
+def _ended(folder: RunFolder, error: Exception, said: Sequence[str]) -> Outcome:
+    """Notes how it ended where the run did not come to note it itself. A run that had finished stays finished."""
     folder.path.mkdir(parents=True, exist_ok=True)
     how = ending(error)
-    if folder.read_summary().get("status") != "finished":
+    if folder.read_summary().get("status") not in ("finished", "pruned"):
         write_json(folder.summary, {**how, "overrides": said})
     return Outcome(folder.path, how["status"], how["exit_code"])

@@ -15,6 +15,7 @@ from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, TrainerError
 from trainer.records.folder import new_folder, read_json, write_json
 from trainer.sweep.job import Outcome, SweepJob
+from trainer.sweep.options import Search
 from trainer.sweep.table import print_page, print_table
 
 _SWEEP = "sweep.json"
@@ -45,10 +46,15 @@ class Jobs:
     """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
     as_typed: Callable[[str], str]
     """A word without what Hydra's grammar has made of it."""
+    search: Search | None = None
+    """What chooses the values of the runs; None is every combination of them."""
 
 
 def run_many(jobs: Jobs) -> int:
-    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1."""
+    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1.
+
+    A search goes well if it comes to its end with a best trial: those that failed are passed over.
+    """
     settings = jobs.first.settings
     if settings.resume not in (None, "auto"):
         raise ConfigError("resume: a multirun goes on with all its runs: say name=NAME resume=auto.")
@@ -60,6 +66,8 @@ def run_many(jobs: Jobs) -> int:
     print_table(folder, jobs.first.monitor)
     if settings.report:
         print_page(folder, jobs.first.monitor)
+    if jobs.search is not None:
+        return _close(jobs.search, folder, jobs.first.monitor)
     if not failed:
         return 0
     print(
@@ -73,9 +81,27 @@ def run_many(jobs: Jobs) -> int:
 def _launched(folder: Path, jobs: Jobs) -> list[Outcome]:
     """What became of the jobs."""
     job = SweepJob(jobs.count, jobs.config_of, jobs.as_typed, tuple(sys.argv[1:]))
+    if jobs.search is not None:
+        from trainer.sweep.search import be_known_to_hydra
+
+        be_known_to_hydra()
     with _composed_once():
         batches = jobs.launch(folder, job)
     return [each.return_value for batch in batches for each in batch]
+
+
+def _close(search: Search, folder: Path, monitor: str) -> int:
+    """Says what the search came to. 0 if it came to its end, with a best trial, else 1."""
+    from trainer.sweep.study import conclusion, failed_too_often, has_best, open_study
+
+    study = open_study(search, folder, monitor)
+    print(conclusion(study, search, monitor))
+    failed = failed_too_often(study, search)
+    if failed:
+        print(
+            f"More trials failed than hydra.sweeper.max_failure_rate={search.max_failure_rate} allows.", file=sys.stderr
+        )
+    return TrainerError.exit_code if failed or not has_best(study) else 0
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from trainer.config import Config
 from trainer.engine.loop import EpochReport
 from trainer.errors import PrunedError
 from trainer.records.folder import RunFolder
+from trainer.report.witness import AfterEpoch, nothing
 from trainer.sweep.options import searched
 
 if TYPE_CHECKING:
@@ -41,19 +42,20 @@ class Reporter:
             )
 
 
-def reporter_of(hydra: Any, config: Config) -> Reporter | None:
-    """What is to be told the epochs of the run that Hydra has launched; None where that is no first run of a trial.
+def reporter_of(hydra: Any, config: Config) -> AfterEpoch:
+    """What is told the epochs of the run that Hydra has launched: the trial of which it is the only run, or the first.
 
-    Raises PrunedError for a run of another seed where the first was pruned.
+    Raises PrunedError where that is pruned already.
     """
     search = searched(hydra)
     if search is None:
-        return None
+        return nothing
     folder, (number, seed) = Path(hydra.sweep.dir), divmod(hydra.job.num, search.seeds)
+    first = RunFolder(folder / str(hydra.job.num - seed)).read_summary()
+    if first.get("status") == "pruned":
+        raise PrunedError(str(first["message"]))
     if seed:
-        if RunFolder(folder / str(hydra.job.num - seed)).read_summary().get("status") == "pruned":
-            raise PrunedError("Not begun: the run of the first seed was pruned.")
-        return None
+        return nothing
     from optuna.trial import Trial
 
     from trainer.sweep.study import open_study

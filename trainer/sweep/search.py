@@ -17,12 +17,16 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainer.settings import SCORES
 from trainer.sweep.job import Outcome
-from trainer.sweep.options import searched
+from trainer.sweep.options import TARGET, searched
 from trainer.sweep.space import distribution
 from trainer.sweep.study import failed_too_often, open_study, sampler_of
 
-
 _FOLDER = "folder"
+
+
+def be_known_to_hydra() -> None:
+    """From here on hydra/sweeper=optuna is ours, without a package in the place where Hydra looks for plugins."""
+    Plugins.instance().class_name_to_class[TARGET] = OptunaSweeper
 
 
 class OptunaSweeper(Sweeper):
@@ -33,18 +37,19 @@ class OptunaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
-        launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
-        self.config, self.hydra_context, self.launcher = config, hydra_context, launcher
+        self.hydra_context = hydra_context
+        self._launch = Plugins.instance().instantiate_launcher(hydra_context, task_function, config).launch
+        self._grammar = OverridesParser.create(hydra_context.config_loader)
         search = searched(config.hydra)
         assert search is not None and search.n_trials is not None
         self._search, self._n_trials = search, search.n_trials
         self._folder = Path(config.hydra.sweep.dir)
+        self._seed = config.seed
         self._monitor: str = config.monitor or SCORES[config.task.name]
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """What the launcher gave back of the runs that were still to do, lump by lump."""
-        parsed = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(arguments)
-        self._said = {each.key_or_group: each for each in parsed}
+        self._said = {each.key_or_group: each for each in self._grammar.parse_overrides(arguments)}
         self._space = {key: distribution(each) for key, each in self._said.items() if each.is_sweep_override()}
         self._study = open_study(self._search, self._folder, self._monitor)
         returned: list[Sequence[JobReturn]] = []
@@ -59,7 +64,7 @@ class OptunaSweeper(Sweeper):
         under_way = [each for each in trials if each.state == TrialState.RUNNING and self._is_ours(each)]
         if under_way:
             return [self._drawn(each.number, each) for each in under_way]
-        if failed_too_often(trials, self._search):
+        if failed_too_often(self._study, self._search):
             return []
         left = self._n_trials - sum(each.state != TrialState.WAITING for each in trials)
         return [self._drawn(len(trials) + new) for new in range(min(left, self._search.n_jobs))]
@@ -74,14 +79,14 @@ class OptunaSweeper(Sweeper):
         return trial
 
     def _is_ours(self, trial: FrozenTrial) -> bool:
-        """Not another machine's, with which the study is shared. One in the folder itself may have come along with it."""
+        """Whether no other machine has begun it, with which the study may be shared unless it lies in the folder."""
         return self._search.storage is None or trial.user_attrs.get(_FOLDER) == str(self._folder.absolute())
 
     def _launched(self, trials: Sequence[Trial]) -> Sequence[JobReturn]:
         """Runs trials whose numbers follow one another, as those of their jobs must, and tells Optuna their scores."""
         each = self._search.seeds
         words = [words for trial in trials for words in self._words(trial)]
-        returned = self.launcher.launch(words, initial_job_idx=trials[0].number * each)
+        returned = self._launch(words, initial_job_idx=trials[0].number * each)
         for place, trial in enumerate(trials):
             self._tell(trial, [job.return_value for job in returned[place * each :][:each]])
         return returned
@@ -96,7 +101,7 @@ class OptunaSweeper(Sweeper):
             yield said
             return
         for seed in range(self._search.seeds):
-            yield [*said, f"++seed={self.config.seed + seed}"]
+            yield [*said, f"++seed={self._seed + seed}"]
 
     def _tell(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
         """Tells Optuna the mean score of the trial's runs, or that it was pruned or failed."""

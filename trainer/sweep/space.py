@@ -4,7 +4,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import Override, RangeSweep, Transformer
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from trainer.errors import did_you_mean
@@ -18,15 +18,16 @@ def distribution(override: Override) -> BaseDistribution:
     tag(log,interval(...)) draws the logarithm. Raises ValueError where Optuna has no such distribution.
     """
     sweep: Any = override.value()
-    tags = getattr(sweep, "tags", set())
-    for tag in sorted(tags - {_LOG}):
+    tags: set[str] = getattr(sweep, "tags", set())
+    for tag in tags - {_LOG}:
         raise ValueError(f"there is no tag '{tag}'.{did_you_mean(tag, [_LOG])} There is {_LOG}.")
-    if isinstance(sweep, IntervalSweep):
-        whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)  # int(interval(16,64))
-        return (IntDistribution if whole else FloatDistribution)(sweep.start, sweep.end, log=_LOG in tags)
+    if override.is_interval_sweep():
+        low, high = sweep.start, sweep.end
+        are_whole = isinstance(low, int) and isinstance(high, int)  # int(interval(16,64)): else they are 16.0 and 64.0
+        return (IntDistribution if are_whole else FloatDistribution)(low, high, log=_LOG in tags)
     if tags:
         raise ValueError("log is for intervals: tag(log,interval(FROM,TO)).")
-    if isinstance(sweep, RangeSweep):
+    if override.is_range_sweep():
         return _steps(sweep)
     return CategoricalDistribution([str(each) for each in override.sweep_iterator(transformer=Transformer.encode)])
 
@@ -48,8 +49,10 @@ def _steps(sweep: RangeSweep) -> BaseDistribution:
     """The values of a range, which ends before its end, as Python's do."""
     start, stop, step = _exact(sweep.start), _exact(sweep.stop), _exact(sweep.step)
     last = start + (math.ceil((stop - start) / step) - 1) * step
-    kind, number = (IntDistribution, int) if isinstance(sweep.range(), range) else (FloatDistribution, float)
-    return kind(number(min(start, last)), number(max(start, last)), step=number(abs(step)))
+    low, high = sorted((start, last))
+    if isinstance(sweep.range(), range):
+        return IntDistribution(int(low), int(high), step=int(abs(step)))
+    return FloatDistribution(float(low), float(high), step=float(abs(step)))
 
 
 def _exact(number: float | None) -> Decimal:

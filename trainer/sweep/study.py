@@ -1,6 +1,7 @@
 """The study of a search: what Optuna keeps of its trials, for optuna-dashboard and whoever else reads such studies."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
@@ -10,17 +11,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainer.errors import ConfigError, first_line
 from trainer.rng import seed_of
-from trainer.sweep.options import Search
+from trainer.sweep.options import Search, direction_of
 from trainer.sweep.space import every
 
+_STARTUP_TRIALS = 10
+"""What TPE draws at random, before there is enough to learn from: Optuna's own number."""
 _FILE = "study.db"
 _SEEDS = 2**32
 """As many as numpy has."""
-
-
-def direction_of(monitor: str) -> str:
-    """What makes a score better."""
-    return "minimize" if monitor == "val_loss" else "maximize"
 
 
 def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
@@ -34,7 +32,9 @@ def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
     except Exception as error:  # whatever the driver raises: no such server, a wrong password, no package for it
         raise ConfigError(f"hydra.sweeper.storage: the study cannot be opened there: {first_line(error)}") from error
     if study.direction.name.lower() != direction_of(monitor):
-        raise ConfigError(f"hydra.sweeper.study_name: the study '{name}' there is not of {monitor}. Choose another name.")
+        raise ConfigError(
+            f"hydra.sweeper.study_name: the study '{name}' there is not of {monitor}. Choose another name."
+        )
     return study
 
 
@@ -46,10 +46,33 @@ def study_of(folder: Path) -> optuna.Study | None:
     return optuna.load_study(study_name=None, storage=_in(folder))
 
 
-def failed_too_often(trials: Sequence[FrozenTrial], search: Search) -> bool:
+def failed_too_often(study: optuna.Study, search: Search) -> bool:
     """Whether a larger share of all its trials has failed than the search puts up with."""
-    failed = sum(trial.state == TrialState.FAIL for trial in trials)
-    return failed > search.max_failure_rate * (search.n_trials or 0)
+    return len(_ended(study, TrialState.FAIL)) > search.max_failure_rate * (search.n_trials or 0)
+
+
+def has_best(study: optuna.Study) -> bool:
+    """Whether a trial came to its end."""
+    return bool(_ended(study, TrialState.COMPLETE))
+
+
+def _ended(study: optuna.Study, how: TrialState) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(how,))
+
+
+def conclusion(study: optuna.Study, search: Search, monitor: str) -> str:
+    """What the search came to, in one line."""
+    ends = Counter(trial.state for trial in study.get_trials(deepcopy=False))
+    told = {"pruned": ends[TrialState.PRUNED], "failed and passed over": ends[TrialState.FAIL]}
+    others = ", ".join(f"{count} {how}" for how, count in told.items() if count)
+    trials = f"{ends.total()} trials{f' ({others})' if others else ''}"
+    if not ends[TrialState.COMPLETE]:
+        return f"None of {trials} came to its end."
+    best, seeds = study.best_trial, search.seeds
+    first = best.number * seeds
+    runs = f"run {first}" if seeds == 1 else f"runs {first} to {first + seeds - 1}"
+    words = " ".join(f"{key}={value}" for key, value in best.params.items())
+    return f"The best of {trials}: {runs}, {monitor} {best.value:.4f}{' on average' if seeds > 1 else ''}, by {words}"
 
 
 def sampler_of(search: Search, space: Mapping[str, BaseDistribution], number: int) -> BaseSampler:
@@ -61,7 +84,7 @@ def sampler_of(search: Search, space: Mapping[str, BaseDistribution], number: in
     seed = seed_of(sampler.seed, number, "search") % _SEEDS
     if sampler.name == "random":
         return RandomSampler(seed)
-    return TPESampler(n_startup_trials=sampler.n_startup_trials, seed=seed)
+    return TPESampler(n_startup_trials=sampler.n_startup_trials or _STARTUP_TRIALS, seed=seed)
 
 
 def _in(folder: Path) -> str:
