@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
@@ -17,12 +18,11 @@ from trainer.cli.compose import (
     checked,
     compose,
     compose_each,
-    launched,
-    launcher_in,
     number_of_jobs,
     value_of,
 )
 from trainer.cli.on_runs import ON_RUNS
+from trainer.cli.sweeping import launched, launcher_in, listed, search_in, varied_in
 from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
@@ -157,11 +157,20 @@ def training_config(words: Sequence[str]) -> Config:
 def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) -> int:
     from trainer.sweep.multirun import Jobs, run_many
 
-    first = compose(overrides, origin, multirun=True)
+    search = search_in(overrides, origin)
+    if search is not None:
+        typed = [listed(word, origin) for word in (*search.words, *typed)]
+        overrides = spelled(typed)
+    first = compose(overrides, origin, multirun=True, search=search)
     _prepare(first)
-    launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
     count = number_of_jobs(overrides)
-    return run_many(Jobs(typed, count, first, launch, config_of, shown, launcher_in(overrides, origin, count)))
+    if search is not None:
+        search = replace(search, n_trials=search.trials(count))
+        count, overrides = search.runs, [*overrides, f"hydra.sweeper.n_trials={search.n_trials}"]
+    launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
+    launcher = launcher_in(overrides, origin, count)
+    varied = varied_in(overrides)
+    return run_many(Jobs(typed, count, first, launch, config_of, shown, launcher, varied, search))
 
 
 def _prepare(config: Config) -> None:

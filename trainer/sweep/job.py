@@ -19,6 +19,7 @@ from trainer.records.folder import RunFolder, write_json
 from trainer.sweep.apart import Command, apart
 from trainer.sweep.board import Board, Ended, seconds_left
 from trainer.sweep.follow import about
+from trainer.sweep.pruning import reporter_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Outcome:
 
     folder: Path
     status: str
-    """finished, failed or stopped, as in summary.json."""
+    """finished, pruned, failed or stopped, as in summary.json."""
     exit_code: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     """The scores of the best epoch, by name; none where no epoch was validated."""
@@ -46,6 +47,8 @@ class SweepJob:
     is_here: bool
     """Whether the process that launches is the one that runs."""
     monitor: str
+    varied: Collection[str]
+    """The keys that have several values in the sweep."""
     config_of: Callable[[DictConfig, Sequence[str]], Config]
     """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
     as_typed: Callable[[str], str]
@@ -65,43 +68,54 @@ class SweepJob:
     def _run(self, composed: DictConfig, path: Path) -> Outcome:
         job, folder, board = HydraConfig.get(), RunFolder(Path(os.path.relpath(path))), Board(path.parent)
         number, said = job.job.num, [self.as_typed(word) for word in job.overrides.task]
-        run, place = f"run {number + 1} of {self.count}", f"{folder.path}: {' '.join(said)}"
+        run = f"run {number + 1} of {self.count}"
         if not self.is_here and (board.stopped or self.command.is_gone):
             return Outcome(folder.path, "stopped", StoppedError("", board.stopped or 0).exit_code)
         board.begin(number)
         left = seconds_left(board.ended(), self.count, self.finished, at_once=1)
-        print(f"{run}{about(left)}, in {place}", flush=True)
+        print(f"{run}, in {folder.path}{about(left)}: {' '.join(said)}", flush=True)
         began = time.monotonic()
-        outcome = self._trained(composed, job.overrides.task, folder, said)
+        outcome = self._trained(composed, folder, said)
         seconds = time.monotonic() - began
         score = outcome.best.get(self.monitor)
         told = "" if score is None else f"{self.monitor} {score:.4f}"
-        board.end(Ended(number, outcome.status, seconds, place, told, outcome.message))
-        if self.is_here and outcome.status == "stopped":
-            print(outcome.message, file=sys.stderr)
-            sys.exit(outcome.exit_code)  # Hydra would take an error for this job's own, and start the next
-        if self.is_here and outcome.message:
-            print(visible(f"{run} {outcome.status}: {outcome.message}", keep="\n"), file=sys.stderr)
+        own = " ".join(word for word in said if word.partition("=")[0] in self.varied)
+        board.end(Ended(number, outcome.status, seconds, f"{folder.path}: {own}", told, outcome.message))
+        if self.is_here:
+            _tell(run, outcome)
         return outcome
 
-    def _trained(self, composed: DictConfig, words: Sequence[str], folder: RunFolder, said: list[str]) -> Outcome:
+    def _trained(self, composed: DictConfig, folder: RunFolder, said: list[str]) -> Outcome:
         from trainer.commands import train
 
+        job = HydraConfig.get()
         try:
-            train.run_in(folder, self.config_of(composed, words), said, words=self.words)
+            config = self.config_of(composed, job.overrides.task)
+            train.run_in(folder, config, said, words=self.words, after_epoch=reporter_of(job, config))
         except StoppedError as error:
             return Outcome(folder.path, "stopped", error.exit_code, message=str(error))
         except Exception as error:  # also a plugin's own, or no memory left
             if not isinstance(error, TrainerError):
                 traceback.print_exc()
-            return _failed(folder, error, said)
+            return _ended(folder, error, said)
         return Outcome(folder.path, "finished", best=folder.read_summary().get("best") or {})
 
 
-def _failed(folder: RunFolder, error: Exception, said: Sequence[str]) -> Outcome:
-    """Notes the failure where the run did not come to note it itself. A run that had finished stays finished."""
+def _tell(run: str, outcome: Outcome) -> None:
+    """Says what kept a run from its end. After a signal this ends the process."""
+    if outcome.status == "stopped":
+        print(outcome.message, file=sys.stderr)
+        sys.exit(outcome.exit_code)  # Hydra would take an error for this job's own, and start the next
+    if outcome.status == "failed":
+        print(visible(f"{run} failed: {outcome.message}", keep="\n"), file=sys.stderr)
+    elif outcome.message:
+        print(f"{run}: {outcome.message}")
+
+
+def _ended(folder: RunFolder, error: Exception, said: Sequence[str]) -> Outcome:
+    """Notes how it ended where the run did not come to note it itself. A run that had finished stays finished."""
     folder.path.mkdir(parents=True, exist_ok=True)
     how = ending(error)
-    if folder.read_summary().get("status") != "finished":
+    if folder.read_summary().get("status") not in ("finished", "pruned"):
         write_json(folder.summary, {**how, "overrides": said})
     return Outcome(folder.path, how["status"], how["exit_code"], message=how["message"])

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from trainer.sweep.board import Board
 from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.launcher import Launcher, shared_threads
+from trainer.sweep.options import Search
 from trainer.sweep.table import print_page, print_table
 
 _SWEEP = "sweep.json"
@@ -50,10 +51,17 @@ class Jobs:
     as_typed: Callable[[str], str]
     """A word without what Hydra's grammar has made of it."""
     launcher: Launcher
+    varied: Collection[str]
+    """The keys that have several values."""
+    search: Search | None = None
+    """What chooses the values of the runs; None is every combination of them."""
 
 
 def run_many(jobs: Jobs) -> int:
-    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1."""
+    """Runs every job of the sweep, then prints the ranked table. 0 if all jobs went well, else 1.
+
+    A search goes well if it comes to its end with a best trial: those that failed are passed over.
+    """
     settings = jobs.first.settings
     if settings.resume not in (None, "auto"):
         raise ConfigError("resume: a multirun goes on with all its runs: say name=NAME resume=auto.")
@@ -66,6 +74,8 @@ def run_many(jobs: Jobs) -> int:
     print_table(folder, jobs.first.monitor)
     if settings.report:
         print_page(folder, jobs.first.monitor)
+    if jobs.search is not None:
+        return _close(jobs.search, folder, jobs.first.monitor)
     if not failed:
         return 0
     print(f"{len(failed)} of {jobs.count} runs failed. To run these alone again, {way_on}", file=sys.stderr)
@@ -75,9 +85,13 @@ def run_many(jobs: Jobs) -> int:
 def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
     """What became of the jobs. Raises StoppedError after a signal, and TrainerError for what hinders a launcher."""
     board, finished, launcher = Board(folder), _finished(folder), jobs.launcher
-    known = (jobs.count, finished, launcher.is_here, jobs.first.monitor, jobs.config_of, jobs.as_typed)
+    known = (jobs.count, finished, launcher.is_here, jobs.first.monitor, jobs.varied, jobs.config_of, jobs.as_typed)
     job = SweepJob(*known, words=tuple(sys.argv[1:]))
     board.clear()
+    if jobs.search is not None:
+        from trainer.sweep.search import be_known_to_hydra
+
+        be_known_to_hydra()
     if not launcher.is_here:
         print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
     told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
@@ -104,6 +118,20 @@ def _finished(folder: Path) -> frozenset[int]:
     return frozenset(number for number, run in runs.items() if run.read_summary().get("status") == "finished")
 
 
+def _close(search: Search, folder: Path, monitor: str) -> int:
+    """Says what the search came to. 0 if it came to its end, with a best trial, else 1."""
+    from trainer.sweep.study import conclusion, failed_too_often, has_best, open_study
+
+    study = open_study(search, folder, monitor)
+    print(conclusion(study, search, monitor))
+    failed = failed_too_often(study, search)
+    if failed:
+        print(
+            f"More trials failed than hydra.sweeper.max_failure_rate={search.max_failure_rate} allows.", file=sys.stderr
+        )
+    return TrainerError.exit_code if failed or not has_best(study) else 0
+
+
 @contextmanager
 def _composed_once() -> Iterator[None]:
     """While it lasts, Hydra composes a job as it starts it, and not also all jobs before: their values are checked."""
@@ -122,9 +150,14 @@ def _claim(output: Path, jobs: Jobs) -> Path:
     stored = read_json(folder / _SWEEP).get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
-    said = sorted(word for word in jobs.typed if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
+    said = sorted(word for word in jobs.typed if not _is_harmless(word.partition("=")[0].lstrip("+")))
     if stored is not None and [*map(jobs.as_typed, stored)] != [*map(jobs.as_typed, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _SWEEP, {"overrides": said})
     return folder
+
+
+def _is_harmless(key: str) -> bool:
+    """Whether a sweep that goes on may be told another value: who runs the runs changes nothing in them."""
+    return key in HARMLESS_ON_RESUME or key.startswith(("hydra/launcher", "hydra.launcher."))
