@@ -18,7 +18,7 @@ from trainer.records.folder import RunFolder, new_folder, read_json, write_json
 from trainer.sweep.board import Board
 from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
-from trainer.sweep.launcher import Launcher, shared_threads
+from trainer.sweep.launcher import Launcher, shared_threads, started
 from trainer.sweep.options import Search
 from trainer.sweep.table import print_page, print_table
 
@@ -96,7 +96,7 @@ def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
         print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
     told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
     try:
-        with _composed_once(), shared_threads(launcher), told:
+        with _composed_once(), shared_threads(launcher), started(launcher), told:
             batches = jobs.launch(folder, job)
     except SystemExit:
         print(f"To go on with the whole sweep, {way_on}", file=sys.stderr)
