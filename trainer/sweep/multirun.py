@@ -15,7 +15,7 @@ from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, TrainerError
 from trainer.records.folder import new_folder, read_json, write_json
 from trainer.sweep.job import Outcome, SweepJob
-from trainer.sweep.options import Search
+from trainer.sweep.options import HARMLESS, Search
 from trainer.sweep.table import print_page, print_table
 
 _SWEEP = "sweep.json"
@@ -122,7 +122,8 @@ def _claim(output: Path, jobs: Jobs) -> Path:
     stored = read_json(folder / _SWEEP).get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
-    said = sorted(word for word in jobs.typed if word.partition("=")[0].lstrip("+") not in HARMLESS_ON_RESUME)
+    harmless = {*HARMLESS_ON_RESUME, *HARMLESS}
+    said = sorted(word for word in jobs.typed if word.partition("=")[0].lstrip("+") not in harmless)
     if stored is not None and [*map(jobs.as_typed, stored)] != [*map(jobs.as_typed, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from trainer.schema import Count, Fraction, Whole
 
 TARGET = "hydra_plugins.trainer.OptunaSweeper"
 """What Hydra knows the sweeper by. It takes plugins of this package alone."""
-HARMLESS = ("n_trials", "n_jobs", "max_failure_rate")
+HARMLESS = ("hydra.sweeper.n_trials", "hydra.sweeper.n_jobs", "hydra.sweeper.max_failure_rate")
 """What may be another when a search goes on."""
 _KEY = "hydra.sweeper"
 _TRIALS = 20

@@ -106,7 +106,7 @@ class OptunaSweeper(Sweeper):
     def _tell(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
         """Tells Optuna the mean score of the trial's runs, or that it was pruned or failed."""
         statuses = {outcome.status for outcome in outcomes}
-        scores = [outcome.best[self._monitor] for outcome in outcomes if self._monitor in outcome.best]
+        scores = [score for outcome in outcomes if (score := outcome.best.get(self._monitor)) is not None]
         with suppress(RuntimeError):  # at the last of a grid Optuna would stop a loop of its own, and this is ours
             if statuses == {"finished"} and len(scores) == len(outcomes):
                 self._study.tell(trial, fmean(scores))

@@ -44,8 +44,9 @@ def small_print(facts: RunFacts) -> list[str]:
             lines.append(f"{scores.images} images are few: one of them is {1 / scores.images:.1%} of the {what}.")
         lines += wording.meaning(scores)
     summary = facts.summary
-    if summary.get("status") in ("stopped", "failed"):
-        lines.append(f"The run was {'stopped' if summary['status'] == 'stopped' else 'broken off'} before its end.")
+    how = {"stopped": "stopped", "failed": "broken off", "pruned": "pruned by its search,"}.get(summary.get("status"))
+    if how:
+        lines.append(f"The run was {how} before its end.")
     if facts.outdated:
         names = ", ".join(facts.outdated)
         lines.append(f"It was trained on since it was evaluated ({names}): evaluate it again.")
