@@ -3,20 +3,19 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, visible
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, new_folder, read_json, write_json
+from trainer.sweep.combinations import combining
 from trainer.sweep.table import print_page, print_table
 
 _QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
@@ -66,7 +65,7 @@ def run_many(jobs: Jobs) -> int:
         if not _run_job(composed, run, jobs):
             failed.append(run)
 
-    with _composed_once():
+    with combining():
         hand_to_hydra([*jobs.words_in(folder), *_QUIET, "hydra.sweep.subdir=${hydra.job.num}"], job)
     print_table(folder, jobs.first.monitor)
     if settings.report:
@@ -79,17 +78,6 @@ def run_many(jobs: Jobs) -> int:
         file=sys.stderr,
     )
     return TrainerError.exit_code
-
-
-@contextmanager
-def _composed_once() -> Iterator[None]:
-    """While it lasts, Hydra composes a job as it starts it, and not also all jobs before: their values are checked."""
-    before = Sweeper.validate_batch_is_legal
-    Sweeper.validate_batch_is_legal = lambda *_: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
 
 
 def _claim(output: Path, jobs: Jobs) -> Path:
