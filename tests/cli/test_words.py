@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from trainer.cli.words import quoted, shown, spelled
 from trainer.config import Config, conf_folder
 from trainer.errors import ConfigError
 from trainer.records.folder import RunFolder
+from trainer.sweep.combinations import batches
 
 Train = Callable[..., Ended]
 
@@ -43,9 +43,9 @@ def said(*words: str) -> Config:
 
 
 def composed_as_in_a_multirun(word: str) -> list[str]:
-    """Each job's value of a word, as Hydra's sweeper writes the job's words and composing reads them."""
+    """Each job's value of a word, as the sweeper writes the job's words and composing reads them."""
     parse = OverridesParser.create().parse_override
-    jobs = BasicSweeper.split_arguments([parse(each) for each in spelled([word])], None)[0]
+    jobs = batches([parse(each) for each in spelled([word])], None)[0]
     return [str(parse(job[0]).value()) for job in jobs]
 
 

@@ -1,19 +1,18 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.core.utils import JobReturn
-from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, TrainerError
 from trainer.records.folder import new_folder, read_json, write_json
+from trainer.sweep.combinations import combining
 from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.options import HARMLESS, Search
 from trainer.sweep.table import print_page, print_table
@@ -61,6 +60,10 @@ def run_many(jobs: Jobs) -> int:
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
+    if jobs.search is not None and jobs.search.storage is not None:
+        from trainer.sweep.study import open_storage
+
+        open_storage(jobs.search.storage)
     folder = _claim(output, jobs)
     failed = [outcome for outcome in _launched(folder, jobs) if outcome.status != "finished"]
     print_table(folder, jobs.first.monitor)
@@ -85,7 +88,7 @@ def _launched(folder: Path, jobs: Jobs) -> list[Outcome]:
         from trainer.sweep.search import be_known_to_hydra
 
         be_known_to_hydra()
-    with _composed_once():
+    with combining():
         batches = jobs.launch(folder, job)
     return [each.return_value for batch in batches for each in batch]
 
@@ -102,17 +105,6 @@ def _close(search: Search, folder: Path, monitor: str) -> int:
             f"More trials failed than hydra.sweeper.max_failure_rate={search.max_failure_rate} allows.", file=sys.stderr
         )
     return TrainerError.exit_code if failed or not has_best(study) else 0
-
-
-@contextmanager
-def _composed_once() -> Iterator[None]:
-    """While it lasts, Hydra composes a job as it starts it, and not also all jobs before: their values are checked."""
-    before = Sweeper.validate_batch_is_legal
-    Sweeper.validate_batch_is_legal = lambda *_: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
 
 
 def _claim(output: Path, jobs: Jobs) -> Path:
