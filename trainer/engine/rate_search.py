@@ -96,7 +96,7 @@ def search(
     trials: list[Trial] = []
     places: Sequence[int] = _GRID
     rounds = [*zip(_lengths(total_steps), _BEYOND, strict=True)]
-    if patient and (longest := min(_LONGER * rounds[-1][0], total_steps // 2)) > rounds[-1][0]:
+    if patient and (longest := min(_LONGER * rounds[-1][0], total_steps)) > rounds[-1][0]:
         rounds.append((longest, _BEYOND[-1]))
     for number, (steps, spare) in enumerate(rounds, start=1):
         found = {place: attempt(_rate(middle, place), steps) for place in places}
