@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,17 @@ _STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 class MLflow:
-    """A run in MLflow. When it goes on, MLflow is asked what it has, and is told the rest: it can take nothing back."""
+    """A run in MLflow, which can take nothing back: what it has stays, and is not told again."""
 
     def __init__(self, run: Tracked) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it tells its makers of its use, else
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric, Param
-
-        self._metric, self._parameter = Metric, Param
+        client, entities = import_module("mlflow").MlflowClient, import_module("mlflow.entities")
+        self._metric, self._parameter = entities.Metric, entities.Param
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells each table that it makes
         said, stored = os.environ.get("MLFLOW_TRACKING_URI"), f"sqlite:///{run.output / 'mlflow.db'}"
         self.look = f"at {said}" if said else f"mlflow ui --backend-store-uri {shlex.quote(stored)}"
         with _alone(run.output):
-            self._client = MlflowClient(tracking_uri=said or stored)
+            self._client = client(tracking_uri=said or stored)
             project = run.project or os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT
             self._experiment = self._experiment_named(project, None if said else run.output / "mlartifacts")
             self._id = self._run(run.name, run.id, {_PARENT: self._parent(run.group)} if run.group else {})
@@ -45,9 +44,10 @@ class MLflow:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         now = round(1000 * time.time())
-        new = [(name, value) for name, value in values.items() if step > self._last.get(name, -1)]
-        for some in _parts([self._metric(name, value, now, step) for name, value in new], _METRICS):
+        new = {name: value for name, value in values.items() if step > self._last.get(name, -1)}
+        for some in _parts([self._metric(name, value, now, step) for name, value in new.items()], _METRICS):
             self._client.log_batch(self._id, metrics=some)
+        self._last |= dict.fromkeys(new, step)
 
     def end(self, outcome: Outcome) -> None:
         self.log(outcome.step, outcome.scores)

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from importlib import import_module
 
 import numpy as np
 
@@ -15,13 +16,11 @@ class TensorBoard:
     """
 
     def __init__(self, run: Tracked) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer_at = SummaryWriter
+        self._writer_at = import_module("torch.utils.tensorboard").SummaryWriter
         self._folder = str(run.folder / "tensorboard")
         self._config = run.config
         self._last: dict[str, int] = {}
-        self._writer = SummaryWriter(self._folder, purge_step=0)
+        self._writer = self._writer_at(self._folder, purge_step=0)
         self.look = f"tensorboard --logdir {shlex.quote(str(run.group.folder if run.group else run.folder))}"
 
     def log(self, step: int, values: Mapping[str, float]) -> None:

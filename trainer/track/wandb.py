@@ -3,21 +3,20 @@
 import os
 import shlex
 from collections.abc import Mapping
+from importlib import import_module
 
 from trainer.track.tracker import PROJECT, Outcome, Tracked
 
 
 class WandB:
-    """A run in W&B. It takes steps in order alone: of a run that goes on it has kept what it has, and drops the rest.
+    """A run in W&B, which takes steps in order alone: what it has stays, and is not told again.
 
-    Offline it cannot know, and a run that goes on lies there anew, whole.
+    Offline nobody knows what it has, and a run that goes on lies there once more, whole.
     """
 
     def __init__(self, run: Tracked) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its makers' crash reports
-        import wandb
-
-        self._wandb = wandb
+        self._wandb = wandb = import_module("wandb")
         is_known = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
         self._run = wandb.init(
             project=run.project or os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -48,6 +47,7 @@ class WandB:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         if step >= self._next:
             self._run.log(dict(values), step=step)
+            self._next = step  # of the same step there may be more: an epoch ends with a step
 
     def end(self, outcome: Outcome) -> None:
         wandb = self._wandb
