@@ -149,12 +149,12 @@ def test_wandb_keeps_offline_what_the_run_folder_holds(
     for record in _wandb_records(next(folder.glob("*.wandb"))):
         if record.run.run_id:
             about = record.run
-        values = {each.key or "/".join(each.nested_key): json.loads(each.value_json) for each in record.history.item}
+        values = {"/".join(each.nested_key) or each.key: json.loads(each.value_json) for each in record.history.item}
         for name, value in values.items():
             series.setdefault(name, {})[values["_step"]] = value
     assert {name: series[name] for name in written} == written
     assert about.run_group == "outputs" and about.project == "trainer" and not about.host
-    assert "mistakes/1" in series and "report" in series
+    assert "mistakes/1/path" in series and "report/path" in series
 
 
 def _wandb_records(path: Path) -> Iterator[Any]:
@@ -236,7 +236,7 @@ def test_a_tracker_that_hangs_is_left_behind(told: Callable[..., list[str]], mon
     monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 0.2)
     lines = told("track=tensorboard")
     held.set()
-    assert lines == ["track: tensorboard failed (no answer in 0 s) and is told no more. The run folder has all."]
+    assert lines == ["track: tensorboard failed (no answer in 0.2 s) and is told no more. The run folder has all."]
 
 
 def test_a_tracker_that_is_not_installed_is_told_before_the_run_begins(

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -56,6 +56,7 @@ def tracked(folder: RunFolder, config: Config, say: Callable[[str], None]) -> It
         outcome = partial(outcome_of, folder, status, step, with_weights=config.settings.track_weights)
         for teller in tellers:
             teller.tell(lambda tracker: tracker.end(outcome()))
+        _wait(tellers)
         for teller in tellers:
             teller.end()
 
@@ -78,9 +79,15 @@ def _begun(folder: RunFolder, config: Config, say: Callable[[str], None]) -> lis
         config=said(config.plain()),
     )
     tellers = [_Teller(name, run, say) for name in config.settings.trackers]
-    for teller in tellers:
-        teller.wait()
+    _wait(tellers)
     return tellers
+
+
+def _wait(tellers: Sequence["_Teller"]) -> None:
+    """Until each was told all, or patience with all of them is over."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    for teller in tellers:
+        teller.look_back(until)
 
 
 def _name(path: Path, output: Path) -> str:
@@ -120,34 +127,28 @@ class _Teller:
 
     def tell(self, call: Callable[[Tracker], object]) -> None:
         """Hands a call over, unless one has failed."""
-        self._look_back(0.0)
+        self.look_back()
         if not self._failed:
             self._open.append(done := Future[None]())
             self._calls.put((call, done))
 
-    def wait(self) -> None:
-        """Until it was told all."""
-        self._look_back(PATIENCE_SECONDS)
-
-    def end(self) -> None:
-        """Waits until it was told all, and says how to see it."""
-        self.wait()
-        self._calls.put(None)
-        if not self._failed:
-            self._say(f"{self._name}: {self._look}")
-
-    def _look_back(self, patience: float) -> None:
-        """Takes note of the calls that are done, after so many seconds at most. Says it if one has failed."""
-        deadline = time.monotonic() + patience
+    def look_back(self, until: float = 0.0) -> None:
+        """Takes note of the calls that are done until then, by time.monotonic(). Says it if one has failed."""
         try:
-            while not self._failed and self._open and (patience or self._open[0].done()):
-                self._open[0].result(max(0.0, deadline - time.monotonic()))
+            while not self._failed and self._open and (until or self._open[0].done()):
+                self._open[0].result(max(0.0, until - time.monotonic()))
                 self._open.popleft()
         except Exception as error:  # whatever a library raises
             hangs = isinstance(error, TimeoutError) and not self._open[0].done()
-            why = f"no answer in {patience:.0f} s" if hangs else f"{type(error).__name__}: {first_line(error)}"
+            why = f"no answer in {PATIENCE_SECONDS:g} s" if hangs else f"{type(error).__name__}: {first_line(error)}"
             self._failed = True
             self._say(f"track: {self._name} failed ({why}) and is told no more. The run folder has all.")
+
+    def end(self) -> None:
+        """Lets the thread end, and says how to see what it was told."""
+        self._calls.put(None)
+        if not self._failed:
+            self._say(f"{self._name}: {self._look}")
 
     def _work(self, run: Tracked, begun: Future[None]) -> None:
         """The thread: begins, and makes the calls until one fails."""

@@ -16,6 +16,7 @@ class WandB:
 
     def __init__(self, run: Tracked) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its makers' crash reports
+        os.environ.setdefault("WANDB_SILENT", "true")
         self._wandb = wandb = import_module("wandb")
         is_known = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
         self._run = wandb.init(
@@ -32,9 +33,10 @@ class WandB:
                 silent=True,
                 console="off",  # what the run prints lies in train.log
                 finish_timeout=60.0,
+                host="",  # nothing is told of the machine
                 disable_git=True,
                 disable_code=True,
-                x_disable_meta=True,  # nothing is told of the machine
+                x_disable_meta=True,
                 x_disable_machine_info=True,
                 x_disable_stats=True,
                 x_save_requirements=False,
