@@ -2,8 +2,10 @@
 
 import json
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from trainer.records.folder import MULTIRUN, RunFolder
 from trainer.report.page.pictures import Mistake, Pictures, write_pictures
 from trainer.track import tensorboard, tracking
 from trainer.track.told import said
+from trainer.track.tracker import Tracked
 from trainer.track.tracking import tracked
 
 _PIXEL = "data:image/webp;base64,UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoBAAEAAgA0JaQAA3AA/vuUAAA="
@@ -242,10 +245,22 @@ def test_a_tracker_that_hangs_is_left_behind(told: Callable[..., list[str]], mon
 def test_a_tracker_that_is_not_installed_is_told_before_the_run_begins(
     train: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.track.installed.find_spec", lambda name: None if name == "mlflow" else object())
-    ended = train("track=[tensorboard,mlflow]")
+    (tmp_path / "mlflow").mkdir()  # as it is left behind by a tracker
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    ended = train("track=mlflow")
     assert ended.code == 2 and ended.err == "track: mlflow is not installed: pip install 'trainer[mlflow]'\n"
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_that_goes_on_from_another_folder_is_known_where_it_was(
+    run: RunFolder, told: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: list[Tracked] = []
+    monkeypatch.setattr(tensorboard, "begin", lambda run: runs.append(run) or _Raises(""))
+    told("track=tensorboard")
+    told("track=tensorboard", f"output={tmp_path / 'other'}")
+    assert runs[0] == replace(runs[1], config=runs[0].config) and runs[0].output == tmp_path
 
 
 def test_a_misspelt_tracker_is_told_with_the_nearest(train: Callable[..., Ended]) -> None:

@@ -10,9 +10,15 @@ from trainer.schema import TrackerName
 def refuse_missing(names: Sequence[TrackerName]) -> None:
     """Raises ConfigError if a tracker is not installed. That is a wrong word, to be told before a run of hours begins;
     what fails later is not the run's fault."""
-    missing = [name for name in names if find_spec(name) is None]
+    missing = [name for name in names if not _is_there(name)]
     if missing:
         raise ConfigError(
             f"track: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: "
             f"pip install 'trainer[{','.join(missing)}]'"
         )
+
+
+def _is_there(name: TrackerName) -> bool:
+    """A folder without code is none: the trackers leave some of their own names behind."""
+    found = find_spec(name)
+    return found is not None and found.origin is not None

@@ -25,7 +25,7 @@ class Tracked:
     """A run as a tracker is to know it."""
 
     id: str
-    """It lies in the run folder: a run that goes on is the same."""
+    """As the name it lies in the run folder: a run that goes on is the same."""
     name: str
     folder: Path
     output: Path

@@ -67,11 +67,13 @@ def _log(step: int, values: dict[str, float], tracker: Tracker) -> None:
 
 def _begun(folder: RunFolder, config: Config, say: Callable[[str], None]) -> list["_Teller"]:
     """One for each tracker. What a tracker imports is there before the run makes processes of its own."""
-    output = Path(config.settings.output).absolute()
-    path = folder.path.absolute()
+    known = _known(folder, Path(config.settings.output).absolute())
+    path, name = folder.path.absolute(), Path(known["name"])
+    is_in_place = path.parts[-len(name.parts) :] == name.parts
+    output = path.parents[len(name.parts) - 1] if is_in_place else path.parent
     run = Tracked(
-        id=_id(folder),
-        name=_name(path, output),
+        id=known["id"],
+        name=known["name"],
         folder=path,
         output=output,
         group=_group(folder, output),
@@ -102,15 +104,15 @@ def _group(folder: RunFolder, output: Path) -> Group | None:
     return Group(str(read_json(path / MULTIRUN).get("id", path)), _name(path, output), path)
 
 
-def _id(folder: RunFolder) -> str:
-    """By what trackers know the run: of its first time, for good."""
+def _known(folder: RunFolder, output: Path) -> dict[str, str]:
+    """The id and the name by which trackers know the run: those of its first time, for good."""
     try:
-        known = read_json(folder.track).get("id")
+        known = read_json(folder.track)
     except CheckpointError:  # a damaged file costs the run its place in the trackers, and no more
-        known = None
-    name = str(known or secrets.token_hex(6))
-    write_json(folder.track, {"id": name})
-    return name
+        known = {}
+    new = {"id": secrets.token_hex(6), "name": _name(folder.path.absolute(), output)}
+    write_json(folder.track, stored := {key: str(known.get(key, value)) for key, value in new.items()})
+    return stored
 
 
 class _Teller:
