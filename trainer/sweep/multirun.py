@@ -1,5 +1,6 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -14,15 +15,13 @@ from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, first_line
-from trainer.records.folder import RunFolder, new_folder, read_json, write_json
+from trainer.records.folder import MULTIRUN, RunFolder, new_folder, read_json, write_json
 from trainer.sweep.board import Board
 from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.launcher import Launcher, shared_threads
 from trainer.sweep.options import Search
 from trainer.sweep.table import print_page, print_table
-
-_SWEEP = "sweep.json"
 
 
 def hand_to_hydra(words: Sequence[str]) -> None:
@@ -147,14 +146,15 @@ def _claim(output: Path, jobs: Jobs) -> Path:
     """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
     settings = jobs.first.settings
     folder = output / settings.name if settings.name else new_folder(output, None).path
-    stored = read_json(folder / _SWEEP).get("overrides")
+    before = read_json(folder / MULTIRUN)
+    stored = before.get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
     said = sorted(word for word in jobs.typed if not _is_harmless(word.partition("=")[0].lstrip("+")))
     if stored is not None and [*map(jobs.as_typed, stored)] != [*map(jobs.as_typed, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / _SWEEP, {"overrides": said})
+    write_json(folder / MULTIRUN, {"overrides": said, "id": before.get("id", secrets.token_hex(6))})
     return folder
 
 
