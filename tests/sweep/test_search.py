@@ -141,6 +141,13 @@ def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(
     ]
 
 
+def test_a_trial_that_was_stopped_goes_on_first(search: Callable[..., Study], launcher: Launcher) -> None:
+    launcher.before = lambda begun: "stopped" if begun == 2 else "finished"
+    assert states(search(LR, n_trials=5, n_jobs=2)) == "CR"
+    assert states(search(LR, n_trials=5, n_jobs=2)) == "CCCCC"
+    assert launcher.begun == ["0", "1", "1", "2", "3", "4"]
+
+
 def test_a_grid_has_every_combination_once(search: Callable[..., Study], launcher: Launcher) -> None:
     for _ in range(2):  # the second finds nothing left
         study = search("optim.lr=0.01,0.1", "epochs=range(1,4)", n_trials=6, sampler="grid")

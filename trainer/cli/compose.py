@@ -6,7 +6,7 @@ misspelt key: the check against the parts' signatures then finds it, together wi
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, OverrideType, ValueType
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -27,20 +27,13 @@ from trainer.cli.named_code import code_named_in
 from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, check
 from trainer.errors import ConfigError, did_you_mean, first_line
-from trainer.records.folder import literal
 from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.sweep.combinations import Choice, combinations, covering, values_of
-from trainer.sweep.options import Search, contradictions, searched, unsearchable, wants_whole_numbers
+from trainer.sweep.launcher import EXTRAS, LAUNCHERS
+from trainer.sweep.options import Search, contradictions, unsearchable, wants_whole_numbers
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
-_OURS = (
-    "hydra.sweep.subdir=${hydra.job.num}",
-    "hydra.output_subdir=null",
-    "hydra/job_logging=disabled",
-    "hydra/hydra_logging=disabled",
-)
-"""What Hydra is told besides of a sweep: its runs leave what any run leaves, and no more."""
 _ALONE = threading.Lock()
 
 
@@ -66,8 +59,8 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False, sea
     everything that is wrong, one error a line.
     """
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, multirun, errors, search)]
-    with _hydra(origin) as loader:
+    overrides = [parsed for word in words for parsed in overrides_in(word, multirun, errors, search)]
+    with hydra_at(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
         by_key = {each.key_or_group: each for each in overrides}
         config, *_ = [_check(_words(choice, by_key), origin, errors) for choice in covering(overrides)]
@@ -87,9 +80,9 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
     have it: of init=zeros,normal init.std=0.01,0.1 come three. Raises ConfigError with everything that is wrong.
     """
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
+    overrides = [parsed for word in words for parsed in overrides_in(word, True, errors)]
     found: dict[str, Config | None] = {}
-    with _hydra(origin) as loader:
+    with hydra_at(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
         for each in overrides:
             if each.is_sweep_override() and each.key_or_group.split(".")[0] not in rooms:
@@ -109,61 +102,13 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
 
 def _words(choice: Choice, by_key: Mapping[str, Override]) -> list[str]:
     """The words that say a combination of values."""
-    return [_forced(by_key[key], value) for key, value in choice.items()]
+    return [forced(by_key[key], value) for key, value in choice.items()]
 
 
 def _label(override: Override, value: str) -> str:
     """'lsuv' for a part, 'std=0.01' for an option."""
     _, _, option = override.key_or_group.rpartition(".")
     return _text_of(value) if override.key_or_group in GROUPS else shown(f"{option}={value}")
-
-
-def search_in(words: Sequence[str], origin: Origin) -> Search | None:
-    """The search that the words, or a config, ask for; None where it is another sweeper.
-
-    Raises ConfigError with what is wrong with its options. What is wrong with the rest is left to `compose`.
-    """
-    parsed = [each for word in words for each in _parse(word, True, []) if not each.is_sweep_override()]
-    told = [
-        f"{'++' if each.key_or_group.startswith('hydra.sweeper.') else ''}{_forced(each, _all_of(each))}"
-        for each in parsed
-        if each.key_or_group in GROUPS or each.is_hydra_override()
-    ]  # an option that is not there is told by name, then
-    try:
-        with _hydra(origin):
-            hydra = hydra_compose(origin.name, [*told, *_besides(origin)], return_hydra_config=True).hydra
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError):
-        return None
-    return searched(hydra)
-
-
-def listed(word: str, origin: Origin) -> str:
-    """The word; a pattern for parts, glob(...), as the choice among those that it stands for."""
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException:
-        return word
-    pattern: Any = override.value()
-    group = override.key_or_group
-    if not isinstance(pattern, Glob) or group not in GROUPS:
-        return word
-    with _hydra(origin) as loader:
-        names = pattern.filter(_names_in(group, loader, origin))
-    return f"{group}=choice({','.join(names)})" if names else word
-
-
-def launched(words: Sequence[str], origin: Origin, folder: Path, job: Callable[[DictConfig], Any]) -> Any:
-    """What Hydra's sweeper gives back, after a launcher has run the job for each config that the words make.
-
-    Hydra calls the job with the composed config; each has a folder of its own in this one.
-    """
-    parse = OverridesParser.create().parse_override
-    checked_as = [_forced(word, _all_of(word)) for word in map(parse, words)]
-    said = [*checked_as, *_besides(origin), f"hydra.sweep.dir={quoted(literal(str(folder)))}", *_OURS]
-    with _hydra(origin):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        return hydra.multirun(origin.name, job, said)
 
 
 def number_of_jobs(words: Sequence[str]) -> int:
@@ -182,8 +127,8 @@ def value_of(key: str, words: Sequence[str]) -> str | None:
 def check_choices(words: Sequence[str], origin: Origin) -> None:
     """Raises ConfigError with every part that is chosen and is not there, whatever else may be missing."""
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
-    with _hydra(origin) as loader:
+    overrides = [parsed for word in words for parsed in overrides_in(word, True, errors)]
+    with hydra_at(origin) as loader:
         _valid(overrides, loader, origin, errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -207,7 +152,7 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
+def hydra_at(origin: Origin) -> Iterator[ConfigLoader]:
     with _ALONE:  # Hydra has one state a process, of which a notebook may have made use of its own
         hydra = GlobalHydra.instance()
         before = hydra.hydra
@@ -221,10 +166,10 @@ def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
 
 def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:
     try:
-        words = [*words, *_besides(origin)]
+        words = [*words, *besides(origin)]
         composed = hydra_compose(origin.name, words, return_hydra_config=True)
         with open_dict(composed):
-            errors += code_named_in(composed.pop("hydra"))
+            errors += code_named_in(composed.pop("hydra"), words)
         return checked(composed, words, origin)
     except ConfigError as error:
         errors += str(error).splitlines()
@@ -235,13 +180,13 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
     return None
 
 
-def _besides(origin: Origin) -> list[str]:
+def besides(origin: Origin) -> list[str]:
     """The word by which Hydra searches the other folders too, where there are any."""
     search = ",".join(quoted(str(each.absolute())) for each in origin.besides)
     return [f"hydra.searchpath=[{search}]"] if search else []
 
 
-def _parse(word: str, multirun: bool, errors: list[str], search: Search | None = None) -> list[Override]:
+def overrides_in(word: str, multirun: bool, errors: list[str], search: Search | None = None) -> list[Override]:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -291,7 +236,7 @@ def _not_listed(override: Override, search: Search | None) -> str:
     return "" if search is None else unsearchable(override, search)
 
 
-def _all_of(override: Override) -> str:
+def all_of(override: Override) -> str:
     """Whatever is said to a key, as written."""
     return "" if override.type is OverrideType.DEL else override.get_value_string()
 
@@ -304,19 +249,26 @@ def _text_of(value: str) -> str:
 def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
     """The overrides without wrong choices of a part, and without what is said to such a part."""
     wrong = {each.key_or_group for each in overrides if not _is_valid_choice(each, loader, origin, errors)}
-    return [each for each in overrides if each.key_or_group.split(".")[0] not in wrong]
+    return [each for each in overrides if _group_of(each.key_or_group) not in wrong]
+
+
+def _group_of(key: str) -> str:
+    """The group whose choice decides what may be said to the key."""
+    return "hydra/launcher" if key.startswith("hydra.launcher.") else key.partition(".")[0]
 
 
 def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, errors: list[str]) -> bool:
     """Whether a choice of part names one that is there. Words that choose no part are valid here."""
     group = override.key_or_group
+    if group == "hydra/launcher":
+        return _is_valid_launcher(override, names_in(group, loader, origin), errors)
     is_hydras = group.startswith("hydra/")
     if not (is_hydras or group in GROUPS) or override.type is OverrideType.DEL:
         return True
     if origin.is_stored and not is_hydras:
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
-    names = _names_in(group, loader, origin)
+    names = names_in(group, loader, origin)
     wrong = [name for value in values_of(override) if (name := _text_of(value)) not in names]
     for value in wrong:
         errors.append(
@@ -325,14 +277,36 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
     return not wrong
 
 
-def _names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:
+def _is_valid_launcher(override: Override, installed: Sequence[str], errors: list[str]) -> bool:
+    """Whether the launcher that is chosen is there."""
+    names = [_text_of(value) for value in values_of(override)]
+    if len(names) > 1:
+        errors.append(f"{override.input_line}: one launcher runs the whole sweep. Give one.")
+    elif names[0] in EXTRAS and names[0] not in installed:
+        errors.append(
+            f"hydra/launcher={names[0]}: its packages are not installed. Install them: "
+            f"pip install 'trainer[{EXTRAS[names[0]]}]'. Without a launcher the runs go one after the other."
+        )
+    elif names[0] not in installed:
+        errors.append(
+            f"hydra/launcher: there is no launcher '{names[0]}'.{did_you_mean(names[0], LAUNCHERS)} "
+            f"There is {', '.join(LAUNCHERS)}."
+        )
+    else:
+        return True
+    return False
+
+
+def names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:
     besides = [path.stem for folder in origin.besides for path in folder.glob(f"{group}/*.yaml")]
     return sorted({*loader.get_group_options(group), *besides})
 
 
-def _forced(override: Override, value: str) -> str:
+def forced(override: Override, value: str) -> str:
     if override.type is OverrideType.DEL:
         return override.input_line or ""
-    key = override.get_key_element().lstrip("+")
-    is_plain_key = override.key_or_group not in GROUPS and not key.startswith("hydra")
-    return f"{'++' if is_plain_key else ''}{key}={value}"
+    key = override.get_key_element()
+    plain = key.lstrip("+")
+    if plain.startswith("hydra"):  # Hydra's own settings, which the check of ours does not reach: as they are said
+        return f"{key}={value}"
+    return f"{'' if override.key_or_group in GROUPS else '++'}{plain}={value}"

@@ -18,13 +18,11 @@ from trainer.cli.compose import (
     checked,
     compose,
     compose_each,
-    launched,
-    listed,
     number_of_jobs,
-    search_in,
     value_of,
 )
 from trainer.cli.on_runs import ON_RUNS
+from trainer.cli.sweeping import launched, launcher_in, listed, search_in, varied_in
 from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
@@ -33,6 +31,7 @@ from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
+from trainer.track.installed import refuse_missing
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -170,12 +169,16 @@ def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) ->
         search = replace(search, n_trials=search.trials(count))
         count, overrides = search.runs, [*overrides, f"hydra.sweeper.n_trials={search.n_trials}"]
     launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
-    return run_many(Jobs(typed, count, first, launch, config_of, shown, search))
+    launcher = launcher_in(overrides, origin, count)
+    varied = varied_in(overrides)
+    return run_many(Jobs(typed, count, first, launch, config_of, shown, launcher, varied, search))
 
 
 def _prepare(config: Config) -> None:
-    """Lets a compiler work while torch is imported, where a training may use what it makes."""
+    """Lets a compiler work while torch is imported, where a training may use what it makes. Raises ConfigError if what
+    it asks for is not installed."""
     settings = config.settings
+    refuse_missing(settings.trackers)
     may = settings.kernels == "auto" and settings.channels_last and not settings.compile
     if may and settings.device in ("auto", "cpu") and settings.precision in ("auto", "fp32"):
         begin_compiling()

@@ -1,7 +1,10 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
+import secrets
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +13,15 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
-from trainer.errors import ConfigError, OutputError, TrainerError
-from trainer.records.folder import new_folder, read_json, write_json
+from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, first_line
+from trainer.records.folder import MULTIRUN, RunFolder, new_folder, read_json, write_json
+from trainer.sweep.board import Board
 from trainer.sweep.combinations import combining
+from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
+from trainer.sweep.launcher import Launcher, shared_threads
 from trainer.sweep.options import HARMLESS, Search
 from trainer.sweep.table import print_page, print_table
-
-_SWEEP = "sweep.json"
 
 
 def hand_to_hydra(words: Sequence[str]) -> None:
@@ -45,6 +49,9 @@ class Jobs:
     """The checked config that Hydra has composed of a job's words. Raises ConfigError."""
     as_typed: Callable[[str], str]
     """A word without what Hydra's grammar has made of it."""
+    launcher: Launcher
+    varied: Collection[str]
+    """The keys that have several values."""
     search: Search | None = None
     """What chooses the values of the runs; None is every combination of them."""
 
@@ -65,7 +72,8 @@ def run_many(jobs: Jobs) -> int:
 
         open_storage(jobs.search.storage)
     folder = _claim(output, jobs)
-    failed = [outcome for outcome in _launched(folder, jobs) if outcome.status != "finished"]
+    way_on = f"say the same with name={folder.relative_to(output)} resume=auto."
+    failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
     print_table(folder, jobs.first.monitor)
     if settings.report:
         print_page(folder, jobs.first.monitor)
@@ -73,24 +81,46 @@ def run_many(jobs: Jobs) -> int:
         return _close(jobs.search, folder, jobs.first.monitor)
     if not failed:
         return 0
-    print(
-        f"{len(failed)} of {jobs.count} runs failed. To run these alone again, say the same with "
-        f"name={folder.relative_to(output)} resume=auto.",
-        file=sys.stderr,
-    )
+    print(f"{len(failed)} of {jobs.count} runs failed. To run these alone again, {way_on}", file=sys.stderr)
     return TrainerError.exit_code
 
 
-def _launched(folder: Path, jobs: Jobs) -> list[Outcome]:
-    """What became of the jobs."""
-    job = SweepJob(jobs.count, jobs.config_of, jobs.as_typed, tuple(sys.argv[1:]))
+def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
+    """What became of the jobs. Raises StoppedError after a signal, and TrainerError for what hinders a launcher."""
+    board, finished, launcher = Board(folder), _finished(folder), jobs.launcher
+    known = (jobs.count, finished, launcher.is_here, jobs.first.monitor, jobs.varied, jobs.config_of, jobs.as_typed)
+    job = SweepJob(*known, words=tuple(sys.argv[1:]))
+    board.clear()
     if jobs.search is not None:
         from trainer.sweep.search import be_known_to_hydra
 
         be_known_to_hydra()
-    with combining():
-        batches = jobs.launch(folder, job)
+    if not launcher.is_here:
+        print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
+    told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
+    try:
+        with combining(), shared_threads(launcher), told:
+            batches = jobs.launch(folder, job)
+    except SystemExit:
+        print(f"To go on with the whole sweep, {way_on}", file=sys.stderr)
+        raise
+    except TrainerError:
+        raise
+    except Exception as error:  # of a plugin, or of what it runs on: a process was killed, a cluster is gone
+        if not board.stopped:
+            hindered = f"hydra/launcher={launcher.name}: {first_line(error)}"
+            raise TrainerError(f"{hindered}\nTo go on, {way_on}") from error
+    if number := board.stopped:
+        by = signal.Signals(number).name
+        raise StoppedError(f"Stopped by {by}; each run has saved what it had. To go on, {way_on}", number)
+    board.remove()
     return [each.return_value for batch in batches for each in batch]
+
+
+def _finished(folder: Path) -> frozenset[int]:
+    """The numbers of the runs there that have finished."""
+    runs = {int(path.name): RunFolder(path) for path in folder.iterdir() if path.name.isdecimal()}
+    return frozenset(number for number, run in runs.items() if run.read_summary().get("status") == "finished")
 
 
 def _close(search: Search, folder: Path, monitor: str) -> int:
@@ -111,13 +141,18 @@ def _claim(output: Path, jobs: Jobs) -> Path:
     """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
     settings = jobs.first.settings
     folder = output / settings.name if settings.name else new_folder(output, None).path
-    stored = read_json(folder / _SWEEP).get("overrides")
+    before = read_json(folder / MULTIRUN)
+    stored = before.get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
-    harmless = {*HARMLESS_ON_RESUME, *HARMLESS}
-    said = sorted(word for word in jobs.typed if word.partition("=")[0].lstrip("+") not in harmless)
+    said = sorted(word for word in jobs.typed if not _is_harmless(word.partition("=")[0].lstrip("+")))
     if stored is not None and [*map(jobs.as_typed, stored)] != [*map(jobs.as_typed, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / _SWEEP, {"overrides": said})
+    write_json(folder / MULTIRUN, {"overrides": said, "id": before.get("id", secrets.token_hex(6))})
     return folder
+
+
+def _is_harmless(key: str) -> bool:
+    """Whether a sweep that goes on may be told another value: who runs the runs changes nothing in them."""
+    return key in {*HARMLESS_ON_RESUME, *HARMLESS} or key.startswith(("hydra/launcher", "hydra.launcher."))

@@ -110,7 +110,7 @@ def _offer() -> None:
     store = ConfigStore.instance().store
     store("optuna", {"defaults": [{"sampler": "tpe"}, "_self_"], "_target_": TARGET, **options}, "hydra/sweeper")
     for name in schema.choices(get_type_hints(Sampler)["name"]):
-        store(name, asdict(Sampler(name)), "hydra/sweeper/sampler")
+        store(name, {**asdict(Sampler()), "name": name}, "hydra/sweeper/sampler")
 
 
 def direction_of(monitor: str) -> Literal["maximize", "minimize"]:

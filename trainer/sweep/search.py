@@ -60,6 +60,8 @@ class OptunaSweeper(Sweeper):
         while coming := self._coming():
             for trials in _consecutive(coming):
                 returned.append(self._launched(trials))
+                if any(job.return_value.status == "stopped" for job in returned[-1]):
+                    return returned
         return returned
 
     def _enqueue(self, grid: list[Choice]) -> None:
@@ -125,8 +127,10 @@ class OptunaSweeper(Sweeper):
         return {key: values[0] for key, values in self._offered.items() if key not in self._space} | drawn
 
     def _tell(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
-        """Tells Optuna the mean score of the trial's runs, or that it was pruned or failed."""
+        """Tells Optuna the mean score of the trial's runs, or that it was pruned or failed; of one stopped, nothing."""
         statuses = {outcome.status for outcome in outcomes}
+        if "stopped" in statuses:
+            return
         scores = [score for outcome in outcomes if (score := outcome.best.get(self._monitor)) is not None]
         if len(scores) == len(outcomes) and statuses == {"finished"}:
             self._study.tell(trial, fmean(scores))
