@@ -1,6 +1,7 @@
 """The study of a search: what Optuna keeps of its trials, for optuna-dashboard and whoever else reads such studies."""
 
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import optuna
@@ -31,8 +32,9 @@ def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
     return study
 
 
+@lru_cache(maxsize=1)
 def open_storage(url: str) -> BaseStorage:
-    """Where studies are kept. Raises ConfigError where it cannot be had."""
+    """Where studies are kept, opened once for all runs of a process. Raises ConfigError where it cannot be had."""
     try:
         return get_storage(url)
     except Exception as error:  # whatever the driver raises: no such server, a wrong password, no package for it
@@ -44,7 +46,7 @@ def study_of(folder: Path) -> optuna.Study | None:
     if not (folder / _FILE).exists():
         return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.load_study(study_name=None, storage=_in(folder))
+    return optuna.load_study(study_name=None, storage=open_storage(_in(folder)))
 
 
 def failed_too_often(study: optuna.Study, search: Search) -> bool:
