@@ -31,6 +31,7 @@ from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
+from trainer.track.installed import refuse_missing
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -174,8 +175,10 @@ def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) ->
 
 
 def _prepare(config: Config) -> None:
-    """Lets a compiler work while torch is imported, where a training may use what it makes."""
+    """Lets a compiler work while torch is imported, where a training may use what it makes. Raises ConfigError if what
+    it asks for is not installed."""
     settings = config.settings
+    refuse_missing(settings.trackers)
     may = settings.kernels == "auto" and settings.channels_last and not settings.compile
     if may and settings.device in ("auto", "cpu") and settings.precision in ("auto", "fp32"):
         begin_compiling()

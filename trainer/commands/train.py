@@ -32,7 +32,7 @@ from trainer.inference.judges import judge_of
 from trainer.preset.settle import settled_in
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
-from trainer.records.metrics import MetricsFile
+from trainer.records.metrics import Listener, MetricsFile
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
 from trainer.report.curves import draw_curves
@@ -47,6 +47,7 @@ from trainer.run.resume import go_on, refuse_changes
 from trainer.settings import Settings
 from trainer.system import fault
 from trainer.task.task import Task, Verdicts
+from trainer.track.tracking import tracked
 
 
 def run(config: Config) -> int:
@@ -136,6 +137,20 @@ def _run(
             screen.say(_finished(folder, config, ends))
             return
         begin(folder, config, job, screen, *changes)
+    with tracked(folder, config, screen.say) as listener:
+        _to_its_end(folder, config, job, overrides, screen, listener, after_epoch)
+
+
+def _to_its_end(
+    folder: RunFolder,
+    config: Config,
+    job: Job,
+    overrides: list[str],
+    screen: Screen,
+    listener: Listener,
+    after_epoch: AfterEpoch,
+) -> None:
+    """From the first step to the summary and the page."""
     task: Task = build_part(config, "task")
     judge, classes = judge_of(task), job.about["classes"]
 
@@ -144,7 +159,7 @@ def _run(
 
     conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, figures)
     try:
-        test = _train(folder, config, job, screen, after_epoch)
+        test = _train(folder, config, job, screen, listener, after_epoch)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
             summary = conclude(error=error, verdicts=_best_verdicts(folder, task))
@@ -183,7 +198,9 @@ def _best_verdicts(folder: RunFolder, task: Task) -> Verdicts | None:
     return task.verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
-def _train(folder: RunFolder, config: Config, job: Job, screen: Screen, after_epoch: AfterEpoch) -> Evaluation | None:
+def _train(
+    folder: RunFolder, config: Config, job: Job, screen: Screen, listener: Listener, after_epoch: AfterEpoch
+) -> Evaluation | None:
     """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, PrunedError
     likewise, and the loop's own errors."""
     about = {
@@ -199,7 +216,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen, after_ep
     with Interrupt() as interrupt:
         while True:
             try:
-                return _attempt(folder, config, job, checkpoints, screen, interrupt, after_epoch)
+                return _attempt(folder, config, job, checkpoints, screen, listener, after_epoch, interrupt)
             except DivergedError as error:
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
@@ -212,8 +229,9 @@ def _attempt(
     job: Job,
     checkpoints: Checkpoints,
     screen: Screen,
-    interrupt: Interrupt,
+    listener: Listener,
     after_epoch: AfterEpoch,
+    interrupt: Interrupt,
 ) -> Evaluation | None:
     """The run from where its state stands, and the test scores."""
     pace = Pace(
@@ -222,7 +240,7 @@ def _attempt(
         first_step=job.state.step,
         images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
-    with MetricsFile(folder.metrics) as metrics:
+    with MetricsFile(folder.metrics, listener) as metrics:
         witness = Witness(pace, job.recipe.criterion.task, checkpoints, metrics, screen, after_epoch)
         try:
             if config.settings.on_nonfinite == "rollback" and not job.state.step:

@@ -1,28 +1,27 @@
 """Many runs from one command: Hydra makes the jobs and launches them, each is caught when it fails, a table closes."""
 
+import secrets
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.core.utils import JobReturn
-from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, first_line
-from trainer.records.folder import RunFolder, new_folder, read_json, write_json
+from trainer.records.folder import MULTIRUN, RunFolder, new_folder, read_json, write_json
 from trainer.sweep.board import Board
+from trainer.sweep.combinations import combining
 from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.launcher import Launcher, shared_threads, started
-from trainer.sweep.options import Search
+from trainer.sweep.options import HARMLESS, Search
 from trainer.sweep.table import print_page, print_table
-
-_SWEEP = "sweep.json"
 
 
 def hand_to_hydra(words: Sequence[str]) -> None:
@@ -68,6 +67,10 @@ def run_many(jobs: Jobs) -> int:
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
+    if jobs.search is not None and jobs.search.storage is not None:
+        from trainer.sweep.study import open_storage
+
+        open_storage(jobs.search.storage)
     folder = _claim(output, jobs)
     way_on = f"say the same with name={folder.relative_to(output)} resume=auto."
     failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
@@ -96,10 +99,12 @@ def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
         print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
     told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
     try:
-        with _composed_once(), shared_threads(launcher), started(launcher), told:
+        with combining(), shared_threads(launcher), started(launcher), told:
             batches = jobs.launch(folder, job)
     except SystemExit:
         print(f"To go on with the whole sweep, {way_on}", file=sys.stderr)
+        raise
+    except TrainerError:
         raise
     except Exception as error:  # of a plugin, or of what it runs on: a process was killed, a cluster is gone
         if not board.stopped:
@@ -132,32 +137,22 @@ def _close(search: Search, folder: Path, monitor: str) -> int:
     return TrainerError.exit_code if failed or not has_best(study) else 0
 
 
-@contextmanager
-def _composed_once() -> Iterator[None]:
-    """While it lasts, Hydra composes a job as it starts it, and not also all jobs before: their values are checked."""
-    before = Sweeper.validate_batch_is_legal
-    Sweeper.validate_batch_is_legal = lambda *_: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
-
-
 def _claim(output: Path, jobs: Jobs) -> Path:
     """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
     settings = jobs.first.settings
     folder = output / settings.name if settings.name else new_folder(output, None).path
-    stored = read_json(folder / _SWEEP).get("overrides")
+    before = read_json(folder / MULTIRUN)
+    stored = before.get("overrides")
     if stored is not None and settings.resume is None:
         raise OutputError(f"{folder} already holds a multirun. Go on with it by resume=auto, or choose another name.")
     said = sorted(word for word in jobs.typed if not _is_harmless(word.partition("=")[0].lstrip("+")))
     if stored is not None and [*map(jobs.as_typed, stored)] != [*map(jobs.as_typed, said)]:
         raise ConfigError(f"{folder} was begun with other words: {' '.join(stored)}. Say the same, or another name.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / _SWEEP, {"overrides": said})
+    write_json(folder / MULTIRUN, {"overrides": said, "id": before.get("id", secrets.token_hex(6))})
     return folder
 
 
 def _is_harmless(key: str) -> bool:
     """Whether a sweep that goes on may be told another value: who runs the runs changes nothing in them."""
-    return key in HARMLESS_ON_RESUME or key.startswith(("hydra/launcher", "hydra.launcher."))
+    return key in {*HARMLESS_ON_RESUME, *HARMLESS} or key.startswith(("hydra/launcher", "hydra.launcher."))

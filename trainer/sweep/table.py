@@ -24,6 +24,7 @@ _WIDE = 240
 """Characters: a log file has no width of its own."""
 _SIDE_BY_SIDE = 8
 """Runs of a multirun that its page shows: as many as have a colour of their own."""
+_ENDINGS = {"finished": "done", "pruned": "pruned"}
 _REPEATED = ("data.fold", "seed")
 """What is varied to repeat a run, not to change it."""
 
@@ -138,7 +139,7 @@ def _row(rank: int, run: dict[str, Any], scores: Sequence[str], keys: list[str])
         "run": run["run"],
         **{key: f"{best[key]:.4f}" if best.get(key) is not None else "-" for key in scores},
         **{key: run["said"].get(key, "") for key in keys},
-        "status": "done" if run.get("status") == "finished" else "FAILED",
+        "status": _ENDINGS.get(run.get("status", ""), "FAILED"),
         "best_epoch": str(best.get("epoch", "-")),
         "seconds": f"{run['seconds']:.1f}" if "seconds" in run else "-",
     }
