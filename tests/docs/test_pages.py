@@ -53,6 +53,8 @@ SEVERAL = 8
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_what_it_is_and_why_it_is_not_run(page: Path) -> None:
+    indented = re.findall(r"^ {4,}(?:\$ )?python -m .*", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert not indented, "commands stand between fences, where they are looked at"
     for block in blocks_of(page):
         assert block.language in LANGUAGES, f"{block.place}: say which of {sorted(LANGUAGES)} it is"
         assert block.not_run is None or len(block.not_run) > 10, f"{block.place}: say why it is not run"
