@@ -242,6 +242,19 @@ def test_a_tracker_that_hangs_is_left_behind(told: Callable[..., list[str]], mon
     assert lines == ["track: tensorboard failed (no answer in 0.2 s) and is told no more. The run folder has all."]
 
 
+def test_a_damaged_file_costs_the_trackers_and_not_the_run(run: RunFolder, told: Callable[..., list[str]]) -> None:
+    (run.path.parent / MULTIRUN).write_text("{")
+    (line,) = told("track=tensorboard")
+    assert line.startswith(f"track: no tracker is told: {run.path.parent / MULTIRUN} is missing or damaged.")
+
+
+def test_what_tensorboard_has_no_place_for_is_told(train: Callable[..., Ended]) -> None:
+    assert (
+        "track_weights: TensorBoard's files have no place for it."
+        in train("track=tensorboard", "track_weights=true").err
+    )
+
+
 def test_a_tracker_that_is_not_installed_is_told_before_the_run_begins(
     train: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

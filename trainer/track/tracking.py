@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 from trainer.config import Config
-from trainer.errors import CheckpointError, StoppedError, first_line
+from trainer.errors import CheckpointError, StoppedError, TrainerError, first_line
 from trainer.records.folder import MULTIRUN, RunFolder, read_json, write_json
 from trainer.records.lines import read_metrics
 from trainer.records.metrics import Listener
@@ -33,7 +33,11 @@ def tracked(folder: RunFolder, config: Config, say: Callable[[str], None]) -> It
     They are told first what the file holds already, so that one that is added when a run goes on has all of it.
     say: is told of failures, and at the end how to see the run.
     """
-    tellers = _begun(folder, config, say) if config.settings.trackers else []
+    tellers = list[_Teller]()
+    try:
+        tellers += _begun(folder, config, say) if config.settings.trackers else ()
+    except TrainerError as error:
+        say(f"track: no tracker is told: {error}")
     step, status = 0, "failed"
 
     def listen(line: dict[str, Any]) -> None:
