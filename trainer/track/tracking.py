@@ -14,7 +14,8 @@ from threading import Thread
 from typing import Any
 
 from trainer.config import Config
-from trainer.errors import CheckpointError, StoppedError, TrainerError, first_line
+from trainer.errors import CheckpointError, TrainerError, first_line
+from trainer.records.ending import ending
 from trainer.records.folder import MULTIRUN, RunFolder, read_json, write_json
 from trainer.records.lines import read_metrics
 from trainer.records.metrics import Listener
@@ -52,9 +53,9 @@ def tracked(folder: RunFolder, config: Config, say: Callable[[str], None]) -> It
         listen(line)
     try:
         yield listen
-        status = "finished"
-    except StoppedError:
-        status = "stopped"
+        status = ending(None)["status"]
+    except Exception as error:
+        status = ending(error)["status"]
         raise
     finally:
         outcome = partial(outcome_of, folder, status, step, with_weights=config.settings.track_weights)
