@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainer.records.folder import MULTIRUN, RunFolder
 from trainer.report.page.pictures import Mistake, Pictures, write_pictures
 from trainer.track import tensorboard, tracking
 from trainer.track.told import said
-from trainer.track.tracker import Tracked
+from trainer.track.tracker import Outcome, Tracked
 from trainer.track.tracking import tracked
 
 _PIXEL = "data:image/webp;base64,UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoBAAEAAgA0JaQAA3AA/vuUAAA="
@@ -146,6 +147,7 @@ def test_wandb_keeps_offline_what_the_run_folder_holds(
     for name in ("HOME", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
     (end,) = told("track=wandb", "track_weights=true")
+    import_module("wandb").teardown()  # the process that writes its file has ended
     folder = Path(end.removeprefix("wandb: wandb sync "))
     assert folder.parent == run.path / "wandb"
     series: dict[str, dict[int, float]] = {}
@@ -298,3 +300,14 @@ def test_secrets_of_a_config_are_not_told() -> None:
         "seed": 3,
         "plugins": '["a"]',
     }
+
+
+@pytest.mark.parametrize(("root", "is_told"), [("/pictures", True), ("https://me:pw@host/pictures", False)])
+def test_what_holds_a_config_with_secrets_is_not_told(
+    root: str, is_told: bool, told: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[Outcome] = []
+    monkeypatch.setattr(_Raises, "end", lambda _, outcome: ends.append(outcome))
+    monkeypatch.setattr(tensorboard, "begin", lambda _: _Raises(""))
+    told("track=[tensorboard]", "data=folder", f"data.root={root}")
+    assert bool(ends[0].page) == is_told

@@ -20,7 +20,7 @@ from trainer.records.folder import MULTIRUN, RunFolder, read_json, write_json
 from trainer.records.lines import read_metrics
 from trainer.records.metrics import Listener
 from trainer.schema import TrackerName
-from trainer.track.told import numbers, outcome_of, said
+from trainer.track.told import holds_secrets, numbers, outcome_of, said
 from trainer.track.tracker import Group, Tracked, Tracker
 
 PATIENCE_SECONDS = 120.0
@@ -58,7 +58,9 @@ def tracked(folder: RunFolder, config: Config, say: Callable[[str], None]) -> It
         status = ending(error)["status"]
         raise
     finally:
-        outcome = partial(outcome_of, folder, status, step, with_weights=config.settings.track_weights)
+        may = not holds_secrets(config.plain())
+        weights = may and config.settings.track_weights
+        outcome = partial(outcome_of, folder, status, step, with_page=may, with_weights=weights)
         for teller in tellers:
             teller.tell(lambda tracker: tracker.end(outcome()))
         _wait(tellers)
