@@ -184,5 +184,7 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
             if progress:
                 progress("Reading images", start + len(block), len(samples))
     if failures:
-        advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
+        advice = (
+            "Mend or remove them; data=folder, table, hf and webdataset leave them out if you say data.on_error=skip"
+        )
         raise DataError(f"{unreadable_in_words(failures, len(samples))}\n{advice}")
