@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainer.data.decode import Frame, decode
 from trainer.data.formats import Packed
-from trainer.data.marks import marks, sample
+from trainer.data.marks import Marks, marks, sample
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,19 @@ class PackedSamples:
     def _place(self) -> bytes:
         """Of where each picture lies, and of the files that they lie in, as they are now."""
         extents, files = self.extents, self.extents.files
-        about = repr([(str(path.absolute()), path.stat().st_size, marks(path.stat())) for path in files])
-        digest = hashlib.sha256(about.encode(errors="surrogateescape") + sample(files))
+        digest = hashlib.sha256(repr(list(map(_about, files))).encode(errors="surrogateescape") + sample(files))
         for column in (extents.file, extents.offset, extents.size):
             digest.update(column.tobytes())
         return digest.digest()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _about(path: Path) -> tuple[str, int, Marks | None]:
+    """What tells the file from another one in its place."""
+    try:
+        about = path.stat()
+    except OSError:
+        return str(path.absolute()), 0, None  # the decoding will tell what is wrong
+    return str(path.absolute()), about.st_size, marks(about)

@@ -20,7 +20,7 @@ from trainer.data.keep import Keep
 from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import parts_of, without_part
 from trainer.data.several import Several
-from trainer.data.shards import FOLDER, Asked, contents, index_of
+from trainer.data.shards import FOLDER, Asked, Split, contents, index_of
 from trainer.data.source import Source
 from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
@@ -85,14 +85,23 @@ def webdataset(
     for part, of_part in _parts(base, shards).items():
         rows = [index_of(shard, asked, split, keep.folder / FOLDER) for shard in of_part]
         parts[part] = _bundle(base, of_part, rows, named, labels == "several")
-        if part == "train" and not parts[part].is_labelled:
-            raise DataError(
-                f"{of_part[0]}: no sample of the training part has a label. A sample is {contents(of_part[0], split)}. "
-                "Say which says it: data.label=ENDING, or json.FIELD"
-            )
+        _check_found(parts[part], of_part[0], split, part)
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(parts, look, wishes, keep, known=named)
+
+
+def _check_found(bundle: Bundle, shard: Path, split: Split, part: str) -> None:
+    """Raises DataError where a part has no picture at all, or training no label: then something else was to be said."""
+    for what, how, is_missing in (
+        ("picture", "data.image=ENDING", not bundle.extents.size.any()),
+        ("label", "data.label=ENDING, or json.FIELD", part == "train" and not bundle.is_labelled),
+    ):
+        if is_missing:
+            raise DataError(
+                f"{shard}: no sample of the {part} part has a {what}. The first one is {contents(shard, split)}. Say "
+                f"which it is: {how}"
+            )
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,8 @@ def _shards(root: str, package: ModuleType) -> list[Path]:
     shards = [shard for path in named for shard in _matching(path)]
     missing = [shard for shard in shards if not os.access(shard, os.R_OK)]
     if missing:
-        there = f"{len(shards) - len(missing)} of {len(shards)} shards are there, and" if len(shards) > 1 else "it is"
-        raise DataError(f"data.root: {there} not {names(map(str, missing))} (looked from {Path.cwd()}).")
+        count = f"{len(missing)} of {len(shards)} shards are" if len(shards) > 1 else "the shard is"
+        raise DataError(f"data.root: {count} not there: {names(map(str, missing))} (looked from {Path.cwd()}).")
     if odd := _packed_otherwise(shards):
         raise DataError(f"data.root: {shards[0]} is no plain tar.{odd}")
     return shards
