@@ -176,3 +176,27 @@ def test_a_run_killed_amid_parquet_goes_on_bit_identical(spawn: Command, tmp_pat
     assert ended.code == 0 and "Goes on after step 6, in epoch 2." in ended.out
     outputs = tmp_path / "outputs"
     assert fingerprint(outputs / "killed") == fingerprint(outputs / "unbroken")
+
+
+def test_parquet_that_comes_by_gives_what_it_gives_from_the_disk(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened
+) -> None:
+    root = as_parquet(tmp_path / "set", pictures)
+    here, passing = opened(root=str(root), val="none"), opened(root=str(root), val="none", streaming=True)
+    assert passing.classes == CLASSES
+    assert by_content(passing.train, CLASSES) == by_content(here.train, CLASSES)
+    assert not (tmp_path / "cache" / "arrow" / "parquet").exists() and passing.train.keys[3] == "train/00000/0000003"
+
+
+def test_a_run_killed_amid_a_stream_of_parquet_goes_on_bit_identical(
+    spawn: Command, tmp_path: Path, pictures: list[Drawn]
+) -> None:
+    root = as_parquet(tmp_path / "set", pictures)
+    words = ("data=hf", f"data.root={root}", "data.streaming=true", "data.buffer=8", "save_every=2", *RUN, *HERE)
+    words += (f"data.cache_dir={tmp_path / 'cache'}",)
+    assert spawn(*words, "workers=0", "name=unbroken", tiny=False).code == 0
+    assert spawn(*words, "workers=1", "name=killed", tiny=False, fault="kill@step=7").code == -9
+    ended = spawn(*words, "workers=0", "name=killed", "resume=auto", tiny=False)
+    assert ended.code == 0 and "Goes on after step 6, in epoch 2." in ended.out
+    outputs = tmp_path / "outputs"
+    assert fingerprint(outputs / "killed") == fingerprint(outputs / "unbroken")

@@ -99,7 +99,7 @@ def test_of_several_pictures_in_a_sample_one_must_be_said(
 ) -> None:
     content = pictures[0].content
     as_shards(tmp_path / "set", [{"left.png": content, "right.png": content, "cls": label} for label in (0, 1)])
-    with pytest.raises(DataError, match=r"0000\.left\.png and 0000\.right\.png.*data\.image=left\.png"):
+    with pytest.raises(DataError, match=r"0000\.left\.png and .*0000\.right\.png.*data\.image=left\.png"):
         opened(root=str(tmp_path / "set"))
     assert opened(root=str(tmp_path / "set"), image="right.png", val="none").train.keys[1].endswith(".right.png")
 
@@ -203,23 +203,68 @@ def test_without_the_package_the_extra_is_named(
         opened(root=str(tmp_path))
 
 
-@pytest.mark.parametrize(("before", "after"), [("workers=0", "workers=1"), ("workers=1", "workers=0")])
-def test_a_run_killed_amid_shards_goes_on_bit_identical(
-    spawn: Command, tmp_path: Path, pictures: list[Drawn], before: str, after: str
+def test_a_run_killed_amid_shards_goes_on_bit_identical(spawn: Command, tmp_path: Path, pictures: list[Drawn]) -> None:
+    root, kept = as_shards(tmp_path / "set", numbered(pictures)), f"data.cache_dir={tmp_path / 'cache'}"
+    words = ("data=webdataset", f"data.root={root}", "data.cache=none", "save_every=2", *RUN, *HERE, kept)
+    assert spawn(*words, "workers=0", "name=unbroken", tiny=False).code == 0
+    assert spawn(*words, "workers=1", "name=killed", tiny=False, fault="kill@step=7").code == -9
+    ended = spawn(*words, "workers=0", "name=killed", "resume=auto", tiny=False)
+    assert ended.code == 0 and "Goes on after step 6, in epoch 2." in ended.out
+    outputs = tmp_path / "outputs"
+    assert fingerprint(outputs / "killed") == fingerprint(outputs / "unbroken")
+
+
+@pytest.mark.parametrize("how", ["{}/train-{{000..002}}.tar", "pipe:cat {}/train-{{000..002}}.tar"])
+def test_shards_that_come_by_give_what_they_give_as_files(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened, how: str
 ) -> None:
     root = as_shards(tmp_path / "set", numbered(pictures))
-    words = (
-        "data=webdataset",
-        f"data.root={root}",
-        "data.cache=none",
-        "save_every=2",
-        *RUN,
-        *HERE,
-        f"data.cache_dir={tmp_path / 'cache'}",
-    )
-    assert spawn(*words, before, "name=unbroken", tiny=False).code == 0
-    assert spawn(*words, before, "name=killed", tiny=False, fault="kill@step=7").code == -9
-    ended = spawn(*words, after, "name=killed", "resume=auto", tiny=False)
+    here = opened(root=str(root), val="none", classes=list(CLASSES))
+    passing = opened(root=how.format(root), val="none", classes=list(CLASSES), streaming=True)
+    assert by_content(passing.train, CLASSES) == by_content(here.train, CLASSES)
+    assert list(passing.train.keys) == list(here.train.keys) and passing.train.digest() == here.train.digest()
+
+
+def test_a_stream_is_read_through_once_before_the_runs(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
+    root, log = as_shards(tmp_path / "set", numbered(pictures)), tmp_path / "log"
+    command = f"pipe:echo . >> {log}; cat {root}/train-{{000..002}}.tar"
+    for _ in range(2):
+        opened(root=command, val="none", streaming=True)
+        assert len(log.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        ("https://example.invalid/train-{000..009}.tar", "train-000.tar is no file here: say data.streaming=true"),
+        ("pipe:cat {}/nowhere.tar", "pipe:cat .*/nowhere.tar: the stream breaks off"),
+        ("pipe:head -c 3000 {}/train-000.tar", "train-000.tar: the stream breaks off"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_is_refused_in_one_line(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened, root: str, said: str
+) -> None:
+    folder = as_shards(tmp_path / "set", numbered(pictures))
+    with pytest.raises(DataError, match=said) as caught:
+        opened(root=root.replace("{}", str(folder)), streaming=root.startswith("pipe"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["cache=disk", "denoise=median", "on_error=skip"])
+def test_what_wants_pictures_in_any_order_cannot_act_with_a_stream(tmp_path: Path, train: Command, option: str) -> None:
+    ended = train("data=webdataset", f"data.root={tmp_path}", "data.streaming=true", f"data.{option}", tiny=False)
+    assert ended.code == 2 and "cannot act with data.streaming=true" in ended.err
+
+
+def test_a_run_killed_amid_a_stream_goes_on_bit_identical_whatever_the_workers(
+    spawn: Command, tmp_path: Path, pictures: list[Drawn]
+) -> None:
+    root = f"data.root={as_shards(tmp_path / 'set', numbered(pictures))}/train-{{000..002}}.tar"
+    words = ("data=webdataset", root, "data.streaming=true", "data.buffer=8", "save_every=2", *RUN, *HERE)
+    words += (f"data.cache_dir={tmp_path / 'cache'}",)
+    assert spawn(*words, "workers=0", "name=unbroken", tiny=False).code == 0
+    assert spawn(*words, "workers=2", "name=killed", tiny=False, fault="kill@step=7").code == -9
+    ended = spawn(*words, "workers=1", "name=killed", "resume=auto", tiny=False)
     assert ended.code == 0 and "Goes on after step 6, in epoch 2." in ended.out
     outputs = tmp_path / "outputs"
     assert fingerprint(outputs / "killed") == fingerprint(outputs / "unbroken")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,28 @@ class Extents:
             raise OSError(f"{size - len(content):,} of its {size:,} bytes are not there")
         return content
 
+    def picture(self, index: int, name: str) -> Packed:
+        """One of them, as it is stored, by its name in messages."""
+        return Packed(name, partial(self.read, index))
+
     def take(self, rows: NDArray[np.int64]) -> "Extents":
         """Those of some of the pictures."""
         return replace(self, file=self.file[rows], offset=self.offset[rows], size=self.size[rows])
+
+
+@dataclass(frozen=True)
+class Names(Sequence[str]):
+    """Names of pictures in shards, put together when asked for: as strings, millions would fill the memory."""
+
+    shards: Sequence[str]
+    shard: NDArray[np.int32]
+    names: NDArray[np.bytes_]
+
+    def __getitem__(self, index: Any) -> Any:
+        return f"{self.shards[self.shard[index]]}/{self.names[index].decode()}"
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 @dataclass(frozen=True)
@@ -65,7 +85,7 @@ class PackedSamples:
 
     def picture(self, index: int) -> Packed:
         """One of them, as it is stored."""
-        return Packed(f"{self.root}/{self.keys[index]}", partial(self.extents.read, index))
+        return self.extents.picture(index, f"{self.root}/{self.keys[index]}")
 
     def image(self, index: int) -> Tensor:
         return decode(self.picture(index), self.frame)
@@ -80,7 +100,7 @@ class PackedSamples:
     def _place(self) -> bytes:
         """Of where each picture lies, and of the files that they lie in, as they are now."""
         extents, files = self.extents, self.extents.files
-        digest = hashlib.sha256(repr(list(map(_about, files))).encode(errors="surrogateescape") + sample(files))
+        digest = hashlib.sha256(repr(list(map(about, files))).encode(errors="surrogateescape") + sample(files))
         for column in (extents.file, extents.offset, extents.size):
             digest.update(column.tobytes())
         return digest.digest()
@@ -89,10 +109,10 @@ class PackedSamples:
         return len(self.labels)
 
 
-def _about(path: Path) -> tuple[str, int, Marks | None]:
-    """What tells the file from another one in its place."""
+def about(path: Path) -> tuple[str, int, Marks | None]:
+    """What tells the file from another one in its place; None where there is none."""
     try:
-        about = path.stat()
+        found = path.stat()
     except OSError:
-        return str(path.absolute()), 0, None  # the decoding will tell what is wrong
-    return str(path.absolute()), about.st_size, marks(about)
+        return str(path.absolute()), 0, None
+    return str(path.absolute()), found.st_size, marks(found)

@@ -9,18 +9,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from trainer.data.arrow import extents_of
+from trainer.data.arrow import FOLDER, extents_of
 from trainer.data.assemble import Wishes
+from trainer.data.extents import Extents, about
 from trainer.data.files import Label, Look, names
 from trainer.data.keep import Keep
 from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import most_plain, parts_of
+from trainer.data.row_streams import PassingRows
 from trainer.data.several import Several
+from trainer.data.shards import FOLDER as SHARDS
 from trainer.data.source import Source
 from trainer.errors import ConfigError, DataError, did_you_mean, first_line
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
+    Count,
     Denoise,
     Fit,
     Folds,
@@ -34,8 +38,6 @@ from trainer.schema import (
     Whole,
 )
 
-FOLDER = "arrow"
-"""Of the cache folder: what the package makes of Parquet files lies there."""
 _PARTS = ("train", "val", "test")
 _ON_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _IMAGES = ("image", "img", "picture", "jpg", "png")
@@ -52,6 +54,8 @@ def hf(
     image: str | None = None,
     label: str | None = None,
     labels: Literal["one", "several"] | None = None,
+    streaming: bool = False,
+    buffer: Count = 1000,
     size: Pixels | None = None,
     prepare: Pixels | None = None,
     resize: Resize = "bilinear",
@@ -79,17 +83,22 @@ def hf(
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
     base = Path(root).expanduser()
-    splits = _opened(package, root, subset, revision, keep.folder / FOLDER)
+    splits = _opened(package, root, subset, revision, None if streaming else keep.folder / FOLDER)
     chosen, notes = _parts(root, splits, parts)
     features = splits[chosen["train"] if "train" in chosen else next(iter(chosen.values()))].features
     picture = _column(root, features, "image", image, _images(package, features), _IMAGES)
     told = _column(root, features, "label", label, _labels(package, features), _LABELS)
-    bundles = {
-        part: _bundle(base, split, splits[split], picture, told, labels == "several") for part, split in chosen.items()
-    }
+    known = _known(features[told])
+    files = [about(path) for path in sorted(base.rglob("*")) or [base]] if base.exists() else []
+    way = PassingRows(package, picture, told, (root, subset, revision, files), keep.folder / SHARDS, buffer)
+    bundles: dict[str, Bundle] = {}
+    for part, split in chosen.items():
+        rows = splits[split]
+        keys, cells, extents = way.found(split, rows) if streaming else _located(base, split, rows, picture, told)
+        bundles[part] = Bundle(base, keys, _labels_in(cells, known, labels == "several"), extents)
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
-    return packed_source(bundles, look, wishes, keep, known=_known(features[told]), notes=notes)
+    return packed_source(bundles, look, wishes, keep, known=known, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,10 @@ class Rows(Sequence[str]):
         return self.total
 
 
-def _opened(package: ModuleType, root: str, subset: str | None, revision: str | None, cache: Path) -> Mapping[str, Any]:
-    """The splits by their names. Raises DataError if they cannot be read."""
+def _opened(
+    package: ModuleType, root: str, subset: str | None, revision: str | None, cache: Path | None
+) -> Mapping[str, Any]:
+    """The splits by their names; cache: where Parquet becomes Arrow, None: it is streamed. Raises DataError."""
     base = Path(root).expanduser()
     if not base.exists() and "*" not in root and not _ON_HUB.fullmatch(root):
         raise DataError(
@@ -119,17 +130,18 @@ def _opened(package: ModuleType, root: str, subset: str | None, revision: str | 
     if not sys.stderr.isatty():
         package.disable_progress_bars()
     package.logging.set_verbosity(package.logging.CRITICAL)  # what is wrong is told in our words
+    how = {"streaming": True} if cache is None else {"cache_dir": str(cache), "keep_in_memory": False}
     try:
         if (base / "dataset_dict.json").is_file() or (base / "state.json").is_file():
+            if cache is None:
+                raise DataError("what save_to_disk wrote is read in any order anyway: leave data.streaming out")
             found = package.load_from_disk(str(base))
         elif base.is_dir() or not (base.exists() or "*" in root):
             place = str(base.absolute()) if base.is_dir() else root
             once = package.DownloadConfig(max_retries=1)
-            found = package.load_dataset(
-                place, subset, revision=revision, cache_dir=str(cache), download_config=once, keep_in_memory=False
-            )
+            found = package.load_dataset(place, subset, revision=revision, download_config=once, **how)
         else:
-            found = package.load_dataset("parquet", data_files=str(base), cache_dir=str(cache), keep_in_memory=False)
+            found = package.load_dataset("parquet", data_files=str(base), **how)
     except Exception as error:  # each format raises whatever its files lead it to
         where = "" if base.exists() or "*" in root else " is no folder or file here, and the hub does not give it"
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
@@ -199,29 +211,27 @@ def _column(
     return found[0]
 
 
-def _bundle(base: Path, split: str, rows: Any, image: str, label: str, several: bool) -> Bundle:
-    """The rows of one split."""
+def _located(base: Path, split: str, rows: Any, image: str, label: str) -> tuple[Sequence[str], list[Any], Extents]:
+    """The names of a split's rows, their labels, and where their pictures lie."""
     extents, paths = extents_of([Path(each["filename"]) for each in rows.cache_files], image)
-    inside = paths and all(Path(path).is_relative_to(base.absolute()) for path in paths)
-    keys = (
-        [str(Path(path).relative_to(base.absolute())) for path in paths] if paths and inside else Rows(split, len(rows))
-    )
-    feature = rows.features[label]
-    known = _known(feature)
-    table = rows.select_columns([label]).with_format("arrow")[:]
-    told = table.column(0).to_pylist()
-    if not several and any(isinstance(each, list) for each in told):
-        raise ConfigError(
-            f"data.label={label}: the column holds lists. Several labels a picture are learnt with task=multi."
-        )
+    told = rows.select_columns([label]).with_format("arrow")[:].column(0).to_pylist()
+    if paths and all(Path(path).is_relative_to(base.absolute()) for path in paths):
+        return [str(Path(path).relative_to(base.absolute())) for path in paths], told, extents
+    return Rows(split, len(rows)), told, extents
+
+
+def _labels_in(cells: Sequence[Any], known: Sequence[str] | None, several: bool) -> list[Label]:
+    """What the cells of labels say."""
+    if not several and any(isinstance(each, list) for each in cells):
+        raise ConfigError("data.label: the column holds lists. Several labels a picture are learnt with task=multi.")
     label_of: dict[Any, Label] = {}
     labels: list[Label] = []
-    for each in told:
+    for each in cells:
         value = tuple(each) if isinstance(each, list) else each
         if value not in label_of:
             label_of[value] = _label(value, known, several)
         labels.append(label_of[value])
-    return Bundle(base, keys, labels, extents)
+    return labels
 
 
 def _known(feature: Any) -> list[str] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from trainer.data.assemble import Wishes, assemble
 from trainer.data.decode import Frame
 from trainer.data.extents import Extents, PackedSamples
 from trainer.data.files import Label, Look, label_tensor, median_short_side, names, size_note, sizes, undecodable
+from trainer.data.formats import Packed
 from trainer.data.keep import Keep
 from trainer.data.numbers import refuse_numbers
+from trainer.data.passing import Passing, PassingSamples
 from trainer.data.several import Several, several_in_words
 from trainer.data.source import Samples, Source
 from trainer.data.unreadable import unreadable_in_words
@@ -25,7 +28,7 @@ class Bundle:
     root: Path
     keys: Sequence[str]
     labels: Sequence[Label]
-    extents: Extents
+    extents: Extents | Passing
     groups: Sequence[str] | None = None
 
     @property
@@ -47,10 +50,24 @@ class Bundle:
         kept = rows.tolist()
         groups = None if self.groups is None else [self.groups[row] for row in kept]
         keys, labels = [self.keys[row] for row in kept], [self.labels[row] for row in kept]
+        assert isinstance(self.extents, Extents)  # what passes by is not tried before
         return Bundle(self.root, keys, labels, self.extents.take(rows), groups)
 
-    def samples(self, classes: Sequence[str], frame: Frame) -> PackedSamples:
+    def picture(self, number: int) -> Packed:
+        """One of them, as it is stored."""
+        assert isinstance(self.extents, Extents)  # what passes by is not asked for by its number
+        return self.extents.picture(number, f"{self.root}/{self.keys[number]}")
+
+    def median_side(self) -> int:
+        """The median short side. Raises DataError if there are no pictures."""
+        if isinstance(self.extents, Passing) and self.extents.side.any():
+            return int(median_low(self.extents.side[self.extents.side > 0].tolist()))
+        return median_short_side(len(self.keys), self.picture)
+
+    def samples(self, classes: Sequence[str], frame: Frame) -> PackedSamples | PassingSamples:
         """As they are trained on."""
+        if isinstance(self.extents, Passing):
+            return PassingSamples(self.root, self.keys, label_tensor(self.labels, classes), self.extents, frame)
         return PackedSamples(self.root, self.keys, label_tensor(self.labels, classes), self.extents, frame, self.groups)
 
 
@@ -85,8 +102,7 @@ def packed_source(
         classes = _classes(bundles, known, 1 if wishes.val == "none" else 2, said)
         if several := [label for label in bundles["train"].labels if isinstance(label, Several)]:
             said.append(several_in_words(several))
-        count, samples = len(bundles["train"].keys), bundles["train"].samples(classes, Frame())
-        median = median_short_side(count, samples.picture)
+        median = bundles["train"].median_side()
         seen, kept = sizes(median, look.size, look.prepare)
         frame = Frame(kept, look.grey, look.resize, look.fit, look.crop_share or 1.0)
         made: dict[str, Samples] = {part: bundle.samples(classes, frame) for part, bundle in bundles.items()}
@@ -115,8 +131,7 @@ def _lost(bundle: Bundle, look: Look) -> dict[int, str]:
         if label is None
     }
     if look.on_error == "skip":
-        picture = bundle.samples((), Frame()).picture
-        return {**undecodable(len(bundle.keys), picture, look.grey), **unlabelled}
+        return {**undecodable(len(bundle.keys), bundle.picture, look.grey), **unlabelled}
     if unlabelled:
         first, count = next(iter(unlabelled.values())), f"{len(unlabelled):,} of {len(bundle.keys):,} pictures"
         raise DataError(f"{first} So it is with {count}. Fill it in, or leave them out: data.on_error=skip")

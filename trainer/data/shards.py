@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.archive import Budget, tar_entries
+from trainer.data.extents import Extents
 from trainer.data.files import readable
 from trainer.data.formats import SUFFIXES
 from trainer.data.marks import marks, sample
@@ -55,11 +56,38 @@ class _Member(NamedTuple):
     size: int
 
 
+Rows = NDArray[Any]
+"""What was found in a shard, a row for each sample; its columns name and label are what the picture is called, and its
+label as JSON (empty: none)."""
 _Sample = dict[str, _Member]
 """The files of a sample, by their endings."""
 
 
-def index_of(shard: Path, asked: Asked, split: Split, cache: Path) -> NDArray[Any]:
+@dataclass(frozen=True)
+class ShardsOnDisk:
+    """How shards are read that are files here. cache: where what was found in them is kept."""
+
+    split: Split
+    asked: Asked
+    cache: Path
+
+    def found(self, shards: Sequence[str]) -> tuple[list[Rows], Extents]:
+        """For each shard its rows, and where the pictures of all of them lie. Raises DataError as index_of does."""
+        files = [Path(shard) for shard in shards]
+        rows = [index_of(file, self.asked, self.split, self.cache) for file in files]
+        shard = np.repeat(np.arange(len(files), dtype=np.int32), [len(each) for each in rows])
+        offset, size = (np.concatenate([each[column] for each in rows]) for column in ("offset", "size"))
+        return rows, Extents(files, shard, offset, size)
+
+    def contents(self, shard: str) -> str:
+        """What the first sample is made of, in words: 'jpg, json (caption, class)'."""
+        path = Path(shard)
+        with path.open("rb") as file:
+            found = next(_samples(file, Budget(path, path.stat().st_size), self.split))
+            return fields_of(found, lambda ending: _content(path, file, found[ending]))
+
+
+def index_of(shard: Path, asked: Asked, split: Split, cache: Path) -> Rows:
     """A row for each sample: offset and size of its picture (0, 0: none), name, and label as JSON (empty: none).
 
     Kept in cache; a shard that is another one is read through anew. Raises DataError if it is not there, broken or cut
@@ -80,24 +108,25 @@ def index_of(shard: Path, asked: Asked, split: Split, cache: Path) -> NDArray[An
     return found
 
 
-def contents(shard: Path, split: Split) -> str:
-    """What the first sample is made of, in words: 'jpg, json (caption, class)'."""
-    with shard.open("rb") as file:
-        found = next(_samples(file, Budget(shard, shard.stat().st_size), split))
-        told = json.loads(_content(shard, file, found["json"])) if "json" in found else None
+def fields_of(endings: Collection[str], read: Callable[[str], bytes]) -> str:
+    """The files of a sample in words, with the fields of its json. read: the file of an ending."""
+    told = json.loads(read("json")) if "json" in endings else None
     fields = f" ({', '.join(told)})" if isinstance(told, dict) else ""
-    return ", ".join(f"{ending}{fields}" if ending == "json" else ending for ending in sorted(found))
+    return ", ".join(f"{ending}{fields}" if ending == "json" else ending for ending in sorted(endings))
 
 
-def _index(shard: Path, num_bytes: int, asked: Asked, split: Split) -> NDArray[Any]:
+def _index(shard: Path, num_bytes: int, asked: Asked, split: Split) -> Rows:
     if is_lfs_pointer(shard):
         raise DataError(f"{shard}: {LFS_POINTER}.")
     rows: list[tuple[int, int, bytes, bytes]] = []
     try:
         with shard.open("rb") as file:
             for found in _samples(file, Budget(shard, num_bytes), split):
-                picture = _picture(shard, found, asked)
-                label = _label(shard, file, found, asked)
+                names = {ending: f"{shard}/{member.name}" for ending, member in found.items()}
+                ending = picture_in(names, asked)
+                first = next(iter(found.values()))
+                picture = found[ending] if ending else _Member(first.name, 0, 0)
+                label = label_in(names, lambda each, of=found: _content(shard, file, of[each]), asked)  # type: ignore[misc]
                 rows.append((picture.offset, picture.size, readable(picture.name).encode(), label.encode()))
     except (DataError, OSError):
         raise
@@ -130,39 +159,38 @@ def _samples(file: BinaryIO, budget: Budget, split: Split) -> Iterator[_Sample]:
         yield found
 
 
-def _picture(shard: Path, found: _Sample, asked: Asked) -> _Member:
-    """That of a sample; of one that has none, a member of no bytes."""
-    pictures = [
+def picture_in(names: Mapping[str, str], asked: Asked) -> str | None:
+    """The ending of a sample's picture. names: of its files, by their endings. Raises DataError if it has several."""
+    found = [
         ending
-        for ending in found
+        for ending in names
         if (ending == asked.image if asked.image else f".{ending.split('.')[-1]}" in SUFFIXES)
     ]
-    if len(pictures) > 1:
+    if len(found) > 1:
         raise DataError(
-            f"{shard}: a sample has several pictures, {' and '.join(found[each].name for each in pictures)}. Say which "
-            f"is meant: data.image={pictures[0]}"
+            f"A sample has several pictures, {' and '.join(names[each] for each in found)}. Say which is meant: "
+            f"data.image={found[0]}"
         )
-    first = next(iter(found.values()))
-    return found[pictures[0]] if pictures else _Member(first.name, 0, 0)
+    return found[0] if found else None
 
 
-def _label(shard: Path, file: BinaryIO, found: _Sample, asked: Asked) -> str:
-    """That of a sample as JSON, a name or a list of names; empty where it has none."""
-    said = asked.label or ("cls" if "cls" in found else "json")
+def label_in(names: Mapping[str, str], read: Callable[[str], bytes], asked: Asked) -> str:
+    """A sample's label as JSON, a name or a list of names; empty where it has none. read: the file of an ending."""
+    said = asked.label or ("cls" if "cls" in names else "json")
     ending, field = ("json", said[5:]) if said.split(".")[0] == "json" else (said, "")
-    if ending not in found:
+    if ending not in names:
         return ""
-    where, content = f"{shard}/{found[ending].name}", _content(shard, file, found[ending])
     try:
-        text = content.decode().strip()
+        text = read(ending).decode().strip()
         told = json.loads(text) if ending == "json" else text or None
     except ValueError as error:
-        raise DataError(f"{where}: it cannot be read as {'JSON' if ending == 'json' else 'text'} ({error}).") from error
+        how = "JSON" if ending == "json" else "text"
+        raise DataError(f"{names[ending]}: it cannot be read as {how} ({error}).") from error
     if isinstance(told, dict):
         told = next((told[name] for name in ([field] if field else _FIELDS) if name in told), None)
     if isinstance(told, dict) or (isinstance(told, list) and any(isinstance(each, list | dict) for each in told)):
         raise DataError(
-            f"{where}: a label is a name, a number or a list of these. Say which field: data.label=json.FIELD"
+            f"{names[ending]}: a label is a name, a number or a list of these. Say which field: data.label=json.FIELD"
         )
     if told is None:
         return ""

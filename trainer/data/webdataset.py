@@ -3,29 +3,32 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer.data.assemble import Wishes
-from trainer.data.extents import Extents
+from trainer.data.extents import Extents, Names
 from trainer.data.files import Label, Look, names
 from trainer.data.keep import Keep
 from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import parts_of, without_part
+from trainer.data.passing import Passing
 from trainer.data.several import Several
-from trainer.data.shards import FOLDER, Asked, Split, contents, index_of
+from trainer.data.shards import FOLDER, Asked, Rows, ShardsOnDisk
 from trainer.data.source import Source
+from trainer.data.tar_streams import PassingShards
 from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
 from trainer.schema import (
     Cache,
+    Count,
     Denoise,
     Fit,
     Folds,
@@ -40,6 +43,7 @@ from trainer.schema import (
 )
 
 _CLASSES = "classes.txt"
+_DISTANT = re.compile(r"[\w+]+://|pipe:")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 
 
@@ -51,6 +55,8 @@ def webdataset(
     label: str | None = None,
     labels: Literal["one", "several"] | None = None,
     classes: list[str] | str | None = None,
+    streaming: bool = False,
+    buffer: Count = 1000,
     size: Pixels | None = None,
     prepare: Pixels | None = None,
     resize: Resize = "bilinear",
@@ -77,21 +83,24 @@ def webdataset(
     short, and as packed.packed_source does.
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
-    shards = _shards(root, package)
-    base = Path(os.path.commonpath([shard.parent for shard in shards]))
-    asked, split = Asked(image, label), package.tariterators.base_plus_ext
-    named = _names(base, classes)
+    shards = _expanded(root, package) if streaming else _shards(root, package)
+    asked, kept = Asked(image, label), keep.folder / FOLDER
+    way: ShardsOnDisk | PassingShards = ShardsOnDisk(package.tariterators.base_plus_ext, asked, kept)
+    if streaming:
+        way = PassingShards(package, asked, kept, buffer)
+    base = _around(shards)
+    named = _names(Path(base), classes)
     parts: dict[str, Bundle] = {}
     for part, of_part in _parts(base, shards).items():
-        rows = [index_of(shard, asked, split, keep.folder / FOLDER) for shard in of_part]
-        parts[part] = _bundle(base, of_part, rows, named, labels == "several")
-        _check_found(parts[part], of_part[0], split, part)
+        rows, extents = way.found(of_part)
+        parts[part] = _bundle(base, of_part, rows, extents, named, labels == "several")
+        _check_found(parts[part], part, partial(way.contents, of_part[0]), of_part[0])
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(parts, look, wishes, keep, known=named)
 
 
-def _check_found(bundle: Bundle, shard: Path, split: Split, part: str) -> None:
+def _check_found(bundle: Bundle, part: str, contents: Callable[[], str], shard: str) -> None:
     """Raises DataError where a part has no picture at all, or training no label: then something else was to be said."""
     for what, how, is_missing in (
         ("picture", "data.image=ENDING", not bundle.extents.size.any()),
@@ -99,43 +108,47 @@ def _check_found(bundle: Bundle, shard: Path, split: Split, part: str) -> None:
     ):
         if is_missing:
             raise DataError(
-                f"{shard}: no sample of the {part} part has a {what}. The first one is {contents(shard, split)}. Say "
-                f"which it is: {how}"
+                f"{shard}: no sample of the {part} part has a {what}. The first one is {contents()}. Say which it is: "
+                f"{how}"
             )
 
 
-@dataclass(frozen=True)
-class Names(Sequence[str]):
-    """Names of pictures in shards, put together when they are asked for: as strings, millions would fill the memory."""
-
-    shards: Sequence[str]
-    shard: NDArray[np.int32]
-    names: NDArray[np.bytes_]
-
-    def __getitem__(self, index: Any) -> Any:
-        return f"{self.shards[self.shard[index]]}/{self.names[index].decode()}"
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-def _shards(root: str, package: ModuleType) -> list[Path]:
+def _shards(root: str, package: ModuleType) -> list[str]:
     """The shards that root means, in order. Raises DataError if there are none, or if one is not there."""
     base = Path(root).expanduser()
     if base.is_dir():
         found = [path for path in sorted(base.rglob("*.tar")) if not path.name.startswith(".")]
         if not found:
             raise DataError(f"data.root: no shards (*.tar) lie below {base}.{_packed_otherwise(base.iterdir())}")
-        return found
-    named = [Path(each).expanduser() for each in package.shardlists.expand_urls(root)]
-    shards = [shard for path in named for shard in _matching(path)]
-    missing = [shard for shard in shards if not os.access(shard, os.R_OK)]
+        return list(map(str, found))
+    places = _expanded(root, package)
+    if distant := [place for place in places if _DISTANT.match(place)]:
+        raise DataError(f"data.root: {distant[0]} is no file here: say data.streaming=true.")
+    shards = [shard for place in places for shard in _matching(Path(place).expanduser())]
+    missing = [str(shard) for shard in shards if not os.access(shard, os.R_OK)]
     if missing:
         count = f"{len(missing)} of {len(shards)} shards are" if len(shards) > 1 else "the shard is"
-        raise DataError(f"data.root: {count} not there: {names(map(str, missing))} (looked from {Path.cwd()}).")
+        raise DataError(f"data.root: {count} not there: {names(missing)} (looked from {Path.cwd()}).")
     if odd := _packed_otherwise(shards):
         raise DataError(f"data.root: {shards[0]} is no plain tar.{odd}")
-    return shards
+    return list(map(str, shards))
+
+
+def _expanded(root: str, package: ModuleType) -> list[str]:
+    """The names that a pattern with braces means, as the package reads it."""
+    found: list[str] = package.shardlists.expand_urls(root)
+    return found
+
+
+def _around(shards: Sequence[str]) -> str:
+    """The folder, or the address, that all of them lie below."""
+    levels = zip(*(shard.split("/")[:-1] for shard in shards), strict=False)
+    return "/".join(level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels))
+
+
+def _below(base: str, shard: str) -> str:
+    """The name of a shard below that."""
+    return shard.removeprefix(base).lstrip("/")
 
 
 def _matching(path: Path) -> list[Path]:
@@ -155,12 +168,13 @@ def _packed_otherwise(paths: Iterable[Path]) -> str:
     )
 
 
-def _parts(base: Path, shards: Sequence[Path]) -> dict[str, list[Path]]:
+def _parts(base: str, shards: Sequence[str]) -> dict[str, list[str]]:
     """The shards of each part, by what their names say, or else the names of the folders that they lie in."""
-    said = [_part_said([re.sub(r"[\W_]*\d+$", "", shard.stem) for shard in shards])]
-    said.append(_part_said([shard.parent.name if shard.parent != base else "" for shard in shards]))
-    parts: dict[str, list[Path]] = {}
-    for shard, of_name, of_folder in zip(shards, *said, strict=True):
+    paths = [PurePosixPath(_below(base, shard)) for shard in shards]
+    of_names = _part_said([re.sub(r"[\W_]*\d+$", "", path.name.partition(".")[0]) for path in paths])
+    of_folders = _part_said([path.parent.name for path in paths])
+    parts: dict[str, list[str]] = {}
+    for shard, of_name, of_folder in zip(shards, of_names, of_folders, strict=True):
         parts.setdefault(of_name or of_folder or "train", []).append(shard)
     return parts
 
@@ -188,19 +202,23 @@ def _names(base: Path, classes: list[str] | str | None) -> list[str] | None:
 
 
 def _bundle(
-    base: Path, shards: Sequence[Path], rows: Sequence[NDArray[Any]], named: Sequence[str] | None, several: bool
+    base: str,
+    shards: Sequence[str],
+    rows: Sequence[Rows],
+    extents: Extents | Passing,
+    named: Sequence[str] | None,
+    several: bool,
 ) -> Bundle:
     """The samples of one part."""
     shard = np.repeat(np.arange(len(shards), dtype=np.int32), [len(each) for each in rows])
-    offset, size, name = (np.concatenate([each[column] for each in rows]) for column in ("offset", "size", "name"))
-    keys = Names([str(path.relative_to(base)) for path in shards], shard, name)
+    keys = Names([_below(base, each) for each in shards], shard, np.concatenate([each["name"] for each in rows]))
     label_of: dict[bytes, Label] = {}
     labels: list[Label] = []
     for text in (text for each in rows for text in each["label"].tolist()):
         if text not in label_of:
             label_of[text] = _label(text, named, several, f"{base}/{keys[len(labels)]}")
         labels.append(label_of[text])
-    return Bundle(base, keys, labels, Extents(shards, shard, offset, size))
+    return Bundle(Path(base), keys, labels, extents)
 
 
 def _label(text: bytes, named: Sequence[str] | None, several: bool, where: str) -> Label:
