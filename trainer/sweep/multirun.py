@@ -16,7 +16,8 @@ from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError,
 from trainer.records.ending import ending
 from trainer.records.folder import RunFolder, new_folder, read_json, write_json
 from trainer.sweep.combinations import combining
-from trainer.sweep.table import print_page, print_table
+from trainer.sweep.page import print_page
+from trainer.sweep.table import print_table
 
 _QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null")
 _SWEEP = "sweep.json"
