@@ -1,6 +1,5 @@
 """The pictures that a config names: decoded, kept, and ready to be gathered into batches."""
 
-import os
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +13,7 @@ from trainer.feed.on_device import on_device
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
 from trainer.schema import Cache
+from trainer.system.threads import cores
 from trainer.task.task import Task
 
 
@@ -67,7 +67,7 @@ def keep(
     stores, note = open_stores(
         parts,
         source.keep,
-        workers=_cores() if settings.workers == "auto" else settings.workers,
+        workers=cores() if settings.workers == "auto" else settings.workers,
         title=f"{data.name} {place}".strip(),
         progress=progress,
     )
@@ -87,8 +87,3 @@ def carry(stores: Stores, cache: Cache, device: torch.device, *, one_by_one: boo
     wanted = "ram" if one_by_one else cache
     (train, val), note = on_device([stores.train, stores.val], wanted, device, free_memory(device))
     return replace(stores, train=train, val=val, notes=(*stores.notes, *filter(None, [note])))
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

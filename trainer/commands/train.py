@@ -22,6 +22,7 @@ from trainer.errors import (
     DataError,
     DivergedError,
     OutputError,
+    PrunedError,
     StoppedError,
     TrainerError,
     first_line,
@@ -31,12 +32,12 @@ from trainer.inference.judges import judge_of
 from trainer.preset.settle import settled_in
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
-from trainer.records.metrics import MetricsFile
+from trainer.records.metrics import Listener, MetricsFile
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
 from trainer.report.curves import draw_curves
 from trainer.report.sentences import beyond_probe, closing
-from trainer.report.witness import Pace, Witness
+from trainer.report.witness import AfterEpoch, Pace, Witness, nothing
 from trainer.run.begin import begin
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.judged import judged, verdict
@@ -46,6 +47,7 @@ from trainer.run.resume import go_on, refuse_changes
 from trainer.settings import Settings
 from trainer.system import fault
 from trainer.task.task import Task, Verdicts
+from trainer.track.tracking import tracked
 
 
 def run(config: Config) -> int:
@@ -73,11 +75,13 @@ def run_in(
     overrides: list[str] | None = None,
     checkpoint: str | None = None,
     words: Sequence[str] | None = None,
+    after_epoch: AfterEpoch = nothing,
 ) -> int:
     """Trains in this folder, and goes on if it holds a run already.
 
     overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one. words:
-    what the run was told; None is the command line.
+    what the run was told; None is the command line. after_epoch: is told each epoch, and may end
+    the run by PrunedError.
     """
     with folder.locked(), Screen() as screen:
         settled = settled_in(folder, config, screen.counting)
@@ -91,7 +95,7 @@ def run_in(
         if ends and not (ends == ["early_stop"] and config.settings.resume_allow):
             print(_finished(folder, config, ends))
             return 0
-        _run(folder, config, overrides or [], saved, screen, partial(begin, words=words, settled=settled))
+        _run(folder, config, overrides or [], saved, screen, partial(begin, words=words, settled=settled), after_epoch)
         return 0
 
 
@@ -119,6 +123,7 @@ def _run(
     saved: dict[str, Any] | None,
     screen: Screen,
     begin: Callable[..., None],
+    after_epoch: AfterEpoch,
 ) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
@@ -132,6 +137,20 @@ def _run(
             screen.say(_finished(folder, config, ends))
             return
         begin(folder, config, job, screen, *changes)
+    with tracked(folder, config, screen.say) as listener:
+        _to_its_end(folder, config, job, overrides, screen, listener, after_epoch)
+
+
+def _to_its_end(
+    folder: RunFolder,
+    config: Config,
+    job: Job,
+    overrides: list[str],
+    screen: Screen,
+    listener: Listener,
+    after_epoch: AfterEpoch,
+) -> None:
+    """From the first step to the summary and the page."""
     task: Task = build_part(config, "task")
     judge, classes = judge_of(task), job.about["classes"]
 
@@ -140,7 +159,7 @@ def _run(
 
     conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, figures)
     try:
-        test = _train(folder, config, job, screen)
+        test = _train(folder, config, job, screen, listener, after_epoch)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
             summary = conclude(error=error, verdicts=_best_verdicts(folder, task))
@@ -179,9 +198,11 @@ def _best_verdicts(folder: RunFolder, task: Task) -> Verdicts | None:
     return task.verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
-def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:
-    """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, and the loop's
-    own errors."""
+def _train(
+    folder: RunFolder, config: Config, job: Job, screen: Screen, listener: Listener, after_epoch: AfterEpoch
+) -> Evaluation | None:
+    """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, PrunedError
+    likewise, and the loop's own errors."""
     about = {
         "versions": environment()["versions"],
         "classes": job.about["classes"],
@@ -195,7 +216,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evalu
     with Interrupt() as interrupt:
         while True:
             try:
-                return _attempt(folder, config, job, checkpoints, screen, interrupt)
+                return _attempt(folder, config, job, checkpoints, screen, listener, after_epoch, interrupt)
             except DivergedError as error:
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
@@ -203,7 +224,14 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evalu
 
 
 def _attempt(
-    folder: RunFolder, config: Config, job: Job, checkpoints: Checkpoints, screen: Screen, interrupt: Interrupt
+    folder: RunFolder,
+    config: Config,
+    job: Job,
+    checkpoints: Checkpoints,
+    screen: Screen,
+    listener: Listener,
+    after_epoch: AfterEpoch,
+    interrupt: Interrupt,
 ) -> Evaluation | None:
     """The run from where its state stands, and the test scores."""
     pace = Pace(
@@ -212,8 +240,8 @@ def _attempt(
         first_step=job.state.step,
         images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
-    with MetricsFile(folder.metrics) as metrics:
-        witness = Witness(pace, job.recipe.criterion.task, checkpoints, metrics, screen)
+    with MetricsFile(folder.metrics, listener) as metrics:
+        witness = Witness(pace, job.recipe.criterion.task, checkpoints, metrics, screen, after_epoch)
         try:
             if config.settings.on_nonfinite == "rollback" and not job.state.step:
                 witness.save_what_is_not_saved(job.state)  # to go back to
@@ -227,6 +255,11 @@ def _attempt(
             raise _stopped(signal, folder, job, checkpoints, witness) from None
         except DivergedError:
             raise  # it need not be the end
+        except PrunedError as error:
+            if fit_to_save(job.state, job.recipe):
+                witness.save(job.state, is_best=job.state.best_epoch == job.state.epoch)
+            metrics.append("event", job.state.step, job.state.epoch, event="pruned", message=str(error))
+            raise
         except TrainerError as error:
             metrics.append("event", job.state.step, job.state.epoch, event="failed", message=str(error))
             raise

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, Transformer
@@ -19,29 +20,39 @@ def combinations(overrides: Sequence[Override]) -> list[Choice]:
 
     An option is said to those of several parts that have it: of aug=none,light aug.flip=0,0.5 come three.
     """
-    offered = _offered(overrides)
+    offered = offered_by(overrides)
     every = (dict(zip(offered, values, strict=True)) for values in product(*offered.values()))
     return _once(_said(choice, offered) for choice in every)
 
 
 def covering(overrides: Sequence[Override]) -> list[Choice]:
     """Combinations that have each value once at least, the others being the first that go with it."""
-    offered = _offered(overrides)
+    offered = offered_by(overrides)
     first = {key: values[0] for key, values in offered.items()}
     single = ((key, value) for key, values in offered.items() for value in values)
     each = ({**first, key: value, **_part_for(key, first, offered)} for key, value in single)
     return _once(_said(choice, offered) for choice in (first, *each))
 
 
+def offered_by(overrides: Sequence[Override]) -> dict[str, list[str]]:
+    """The values that are said for each key."""
+    return {each.key_or_group: values_of(each) for each in overrides}
+
+
+def applies(key: str, choice: Choice, offered: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the option of this key is said to the part that is chosen."""
+    owners = _owners(key, offered)
+    return not owners or _chosen(key, choice) in owners
+
+
 def values_of(override: Override) -> list[str]:
-    """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
+    """Each value that a sweep gives to the key, as written, of an interval its ends; of an ordinary word the one."""
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
+    if override.is_sweep_override():
+        interval: Any = override.value()
+        return [str(interval.start), str(interval.end)]
     return ["" if override.type is OverrideType.DEL else override.get_value_string()]
-
-
-def _offered(overrides: Sequence[Override]) -> dict[str, list[str]]:
-    return {each.key_or_group: values_of(each) for each in overrides}
 
 
 def _once(choices: Iterator[Choice]) -> list[Choice]:
@@ -50,8 +61,7 @@ def _once(choices: Iterator[Choice]) -> list[Choice]:
 
 def _said(choice: Choice, offered: Mapping[str, Sequence[str]]) -> Choice:
     """The choice without the options that the chosen parts lack and others on offer have."""
-    owners = {key: _owners(key, offered) for key in choice}
-    return {key: value for key, value in choice.items() if not owners[key] or _chosen(key, choice) in owners[key]}
+    return {key: value for key, value in choice.items() if applies(key, choice, offered)}
 
 
 def _part_for(key: str, first: Choice, offered: Mapping[str, Sequence[str]]) -> Choice:
