@@ -206,11 +206,11 @@ def test_a_number_in_a_yaml_file_is_no_text_and_quotes_are_asked_for(
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("optim.lr=interval(1e-4,1e-2)", "an interval wants a sweeper that searches, which is not there yet"),
+        ("optim.lr=interval(1e-4,1e-2)", "an interval wants a sweeper that searches: add hydra/sweeper=optuna"),
         ("optim.lr=tag(a,interval(1e-4,1e-2))", "an interval wants a sweeper that searches"),
         ("optim.lr=shuffle(0.1,0.2)", "shuffle draws another order each time"),
         ("epochs=shuffle(range(1,4))", "shuffle draws another order each time"),
-        ("model=glob(*)", "name the values one by one"),
+        ("model=glob(*)", "a search looks names up: add hydra/sweeper=optuna"),
         ("epochs=range(4,1)", "there is no value in it"),
         ("epochs=range(1,4,0)", "a range cannot go by steps of 0"),
         ("optim.lr=range(0.1,0.4,0.0)", "a range cannot go by steps of 0"),

@@ -31,7 +31,7 @@ from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.sweep.combinations import Choice, combinations, covering, values_of
 from trainer.sweep.launcher import EXTRAS, LAUNCHERS
-from trainer.sweep.options import Search, contradictions, unsearchable
+from trainer.sweep.options import Search, contradictions, unsearchable, wants_whole_numbers
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _ALONE = threading.Lock()
@@ -64,9 +64,10 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False, sea
         overrides = _valid(overrides, loader, origin, errors)
         by_key = {each.key_or_group: each for each in overrides}
         config, *_ = [_check(_words(choice, by_key), origin, errors) for choice in covering(overrides)]
+    errors = [error + wants_whole_numbers(error, overrides) for error in errors]
     if search is not None and config is not None:
         keys = {each.key_or_group for each in overrides if each.is_sweep_override()}
-        errors += contradictions(search, keys, config.monitor)
+        errors += contradictions(search, keys, config.monitor) if keys or not errors else []
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
@@ -261,9 +262,10 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
     group = override.key_or_group
     if group == "hydra/launcher":
         return _is_valid_launcher(override, names_in(group, loader, origin), errors)
-    if group not in GROUPS or override.type is OverrideType.DEL:
+    is_hydras = group.startswith("hydra/")
+    if not (is_hydras or group in GROUPS) or override.type is OverrideType.DEL:
         return True
-    if origin.is_stored:
+    if origin.is_stored and not is_hydras:
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
     names = names_in(group, loader, origin)

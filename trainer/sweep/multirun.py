@@ -19,8 +19,8 @@ from trainer.sweep.board import Board
 from trainer.sweep.combinations import combining
 from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
-from trainer.sweep.launcher import Launcher, shared_threads
-from trainer.sweep.options import Search
+from trainer.sweep.launcher import Launcher, shared_threads, started
+from trainer.sweep.options import HARMLESS, Search
 from trainer.sweep.page import print_page
 from trainer.sweep.table import print_table
 
@@ -68,6 +68,10 @@ def run_many(jobs: Jobs) -> int:
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
+    if jobs.search is not None and jobs.search.storage is not None:
+        from trainer.sweep.study import open_storage
+
+        open_storage(jobs.search.storage)
     folder = _claim(output, jobs)
     way_on = f"say the same with name={folder.relative_to(output)} resume=auto."
     failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
@@ -96,10 +100,12 @@ def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
         print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
     told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
     try:
-        with combining(), shared_threads(launcher), told:
+        with combining(), shared_threads(launcher), started(launcher), told:
             batches = jobs.launch(folder, job)
     except SystemExit:
         print(f"To go on with the whole sweep, {way_on}", file=sys.stderr)
+        raise
+    except TrainerError:
         raise
     except Exception as error:  # of a plugin, or of what it runs on: a process was killed, a cluster is gone
         if not board.stopped:
@@ -150,4 +156,4 @@ def _claim(output: Path, jobs: Jobs) -> Path:
 
 def _is_harmless(key: str) -> bool:
     """Whether a sweep that goes on may be told another value: who runs the runs changes nothing in them."""
-    return key in HARMLESS_ON_RESUME or key.startswith(("hydra/launcher", "hydra.launcher."))
+    return key in {*HARMLESS_ON_RESUME, *HARMLESS} or key.startswith(("hydra/launcher", "hydra.launcher."))
