@@ -19,7 +19,8 @@ def importance_in_words(found: Standings) -> str:
     except ImportError:
         return NO_OPTUNA
     told = ", ".join(f"{share:.0%} by {key}" for key, share in shares.items())
-    return f"The differences in {found.groups[0].monitor} are explained to {told}." if told else ""
+    group = found.groups[0] if told else None
+    return f"Over {len(group.results)} runs differences in {group.monitor} are explained to {told}." if group else ""
 
 
 def importance(found: Standings) -> dict[str, float]:
@@ -52,6 +53,8 @@ def _explained(columns: dict[str, list[str]], scores: Sequence[float]) -> dict[s
             study.add_trial(optuna.create_trial(params=params, distributions=kinds, value=score))
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         return optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except RuntimeError:  # hardly a score is another: its trees find nothing to tell apart
+        return {}
     finally:
         optuna.logging.set_verbosity(verbosity)
 

@@ -19,7 +19,7 @@ from trainer.report.page.wordings import wording_of
 from trainer.report.page.write import write_page
 from trainer.sweep.best import again
 from trainer.sweep.importance import NO_OPTUNA, importance
-from trainer.sweep.results import Group, Result, Standings, standings
+from trainer.sweep.results import Group, Result, Standings, short, standings
 from trainer.sweep.spread import best_of, repeated_over, scores_like
 from trainer.sweep.table import LOSSES, rows, spread_rows
 
@@ -70,15 +70,19 @@ def _shown(folder: Path, found: Standings) -> dict[str, Any]:
         "parallel": _parallel(found, group, styles),
         "shares": list(shares.items()),
         "no_shares": no_shares,
-        "spread": spread_rows(found),
+        "spread": _short(spread_rows(found)),
         "over": repeated_over(found),
-        "runs": rows(found),
+        "runs": _short(rows(found)),
         "numbers": (*_NUMBERS, *(each.monitor for each in found.groups)),
         "links": {each.run: _link(folder, each) for each in found.results},
         "side_by_side": bool(beside),
         "commands": _commands(folder, found),
         **beside,
     }
+
+
+def _short(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [{key: short(cell) for key, cell in row.items()} for row in rows]
 
 
 def _outcome(found: Standings) -> str:
@@ -123,7 +127,7 @@ def _charts(folder: Path, group: Group, styles: Mapping[str, str]) -> list[Chart
 def _parallel(found: Standings, group: Group, styles: Mapping[str, str]) -> Parallel | None:
     """Of the parameters that the runs of the group differ in; None where they differ in none."""
     results = group.results
-    columns = [Column(key, [each.said.get(key, "") for each in results]) for key in found.keys]
+    columns = [Column(key, [short(each.said.get(key, "")) for each in results]) for key in found.keys]
     columns = [column for column in columns if len({*column.values}) > 1]
     if not columns or len(results) < 2:
         return None

@@ -14,6 +14,7 @@ from trainer.settings import SCORES
 REPETITIONS = ("data.fold", "seed")
 """What is varied to repeat a run, not to change it."""
 _STATUSES = {"finished": "done", "failed": "FAILED", "": "unfinished"}
+_LONG = 8
 _NO_PARAMETERS = ("resume", "name", "output")
 
 
@@ -84,9 +85,18 @@ class Standings:
         return [key for key in self.keys if key not in REPETITIONS]
 
     def told(self, result: Result, keys: Sequence[str] | None = None) -> str:
-        """What sets a run apart, as it was said."""
+        """What sets a run apart, in short."""
         chosen = self.keys if keys is None else keys
-        return " ".join(f"{key}={result.said[key]}" for key in chosen if key in result.said) or f"run {result.run}"
+        words = [f"{key}={short(result.said[key])}" for key in chosen if key in result.said]
+        return " ".join(words) or f"run {result.run}"
+
+
+def short(value: str) -> str:
+    """A fraction with four digits that count, where it has many more; whatever else is said stays as it is."""
+    try:
+        return value if len(value) <= _LONG or value.lstrip("-").isdecimal() else f"{float(value):.4g}"
+    except ValueError:
+        return value
 
 
 def standings(folder: Path, monitor: str) -> Standings:

@@ -16,7 +16,7 @@ from trainer.records.folder import replace_text
 from trainer.settings import SCORES
 from trainer.sweep.best import BEST, again, write_best
 from trainer.sweep.importance import importance_in_words
-from trainer.sweep.results import Result, Standings, standings
+from trainer.sweep.results import Result, Standings, short, standings
 from trainer.sweep.spread import best_of, repeated_over, scores_like, spreads
 
 LOSSES = ("val_loss", "val_objective")
@@ -98,12 +98,12 @@ def _tell_best(folder: Path, found: Standings) -> None:
 
 
 def _show(rows: Sequence[Mapping[str, str]], title: str, path: Path) -> None:
-    """Prints a table, and writes it as CSV."""
+    """Prints a table, in short, and writes it as CSV."""
     header = list(rows[0]) if rows else []
     table = Table(*header, title=title)
     for row in rows:
         style = {"done": None, "FAILED": "red"}.get(row.get("status", "done"), "dim")
-        table.add_row(*(Text(row[key]) for key in header), style=style)
+        table.add_row(*(Text(short(row[key])) for key in header), style=style)
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
