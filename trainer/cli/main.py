@@ -17,6 +17,7 @@ from trainer.cli.words import quoted, shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
+from trainer.parallel.place import place_of
 from trainer.records.folder import literal, run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
@@ -73,7 +74,8 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(visible(str(error), keep="\n"), file=sys.stderr)
+        if place_of().is_first and not error.is_told:  # of several processes the others would say the same
+            print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
 
 
@@ -85,6 +87,11 @@ def _dispatch(words: list[str]) -> int:
         print(f"trainer {__version__}")
         return 0
     verb = _take_verb(words)
+    if not place_of().is_alone:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its advice would come once from each process
+    if not place_of().is_alone and (verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}):
+        what = f"{verb}: it is" if verb != DEFAULT_VERB else "-m: its runs are each"
+        raise ConfigError(f"{what} the work of one process, and torchrun has started several. Leave torchrun out.")
     if verb in ON_RUNS:
         if {"--help", "-h"} & {*words}:
             print(verbs.usage(verb, VERBS[verb]))
