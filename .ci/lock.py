@@ -29,7 +29,8 @@ EXTRAS: dict[str, list[str]] = SAID["project"]["optional-dependencies"]
 def asked_for() -> list[Requirement]:
     """What pyproject.toml names: to build, to run, and for every extra."""
     lists = [SAID["build-system"]["requires"], SAID["project"]["dependencies"], *EXTRAS.values()]
-    return [Requirement(line) for lines in lists for line in lines]
+    named = [Requirement(line) for lines in lists for line in lines]
+    return [each for each in named if each.name != SAID["project"]["name"]]  # dev names our own extras
 
 
 def everywhere(requirement: Requirement, extras: set[str]) -> bool:

@@ -111,7 +111,8 @@ def _row(bench: Bench) -> str:
     best = max(grid, key=lambda rate: grid[rate])
     start = f"| {bench.name} | {bench.optim} | {best:.2g}: {grid[best]:.1f} %"
     if found is None:
-        return f"{start} | none | | |"
+        stays = CASES[bench.name].middles[bench.optim]
+        return f"{start} | none; {stays:g} stays: {grid[stays]:.1f} % | {grid[best] - grid[stays]:.1f} | |"
     rate, cost = found
     tried = next((each for each in grid if rate / SAME < each < rate * SAME), rate)
     reached = grid[tried] if tried in grid else bench.accuracy(rate)

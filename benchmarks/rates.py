@@ -19,15 +19,23 @@ class Ratio:
     greatest: float
 
 
-def in_turn(ours: Callable[[], int], theirs: Callable[[], int], rounds: int = 7, turns: int = 1) -> Ratio:
+def in_turn(
+    ours: Callable[[], int],
+    theirs: Callable[[], int],
+    rounds: int = 7,
+    turns: int = 1,
+    clock: Callable[[], float] | None = None,
+) -> Ratio:
     """Runs both once to warm up, then in turn, every other time in the other order; a round is `turns` calls of each.
 
     The more and the shorter the turns of a round are, the less a drift of the machine's speed tells in its ratio.
-    Each call returns the number of images it has dealt with.
+    Each call returns the number of images it has dealt with. clock: seconds, by default those that pass;
+    time.process_time counts those of a core, which change less with what else runs. Only for work that does not wait.
     """
     ours()
     theirs()
-    pairs = [_rates(ours, theirs, range(each * turns, (each + 1) * turns)) for each in range(rounds)]
+    now = clock or time.perf_counter
+    pairs = [_rates(ours, theirs, range(each * turns, (each + 1) * turns), now) for each in range(rounds)]
     ratios = [mine / other for mine, other in pairs]
     return Ratio(
         statistics.median(mine for mine, _ in pairs),
@@ -38,9 +46,11 @@ def in_turn(ours: Callable[[], int], theirs: Callable[[], int], rounds: int = 7,
     )
 
 
-def _rates(ours: Callable[[], int], theirs: Callable[[], int], turns: range) -> tuple[float, float]:
+def _rates(
+    ours: Callable[[], int], theirs: Callable[[], int], turns: range, now: Callable[[], float]
+) -> tuple[float, float]:
     """Images per second of both over these turns; ours begins the odd ones."""
-    mine, other = _Clock(ours), _Clock(theirs)
+    mine, other = _Clock(ours, now), _Clock(theirs, now)
     for turn in turns:
         for clock in (mine, other) if turn % 2 else (other, mine):
             clock.run()
@@ -56,16 +66,17 @@ def finish() -> None:
 class _Clock:
     """Counts the images of its work, and the seconds that it takes."""
 
-    def __init__(self, work: Callable[[], int]) -> None:
+    def __init__(self, work: Callable[[], int], now: Callable[[], float]) -> None:
         self.work = work
+        self.now = now
         self.images = 0
         self.seconds = 0.0
 
     def run(self) -> None:
-        begun = time.perf_counter()
+        begun = self.now()
         self.images += self.work()
         finish()
-        self.seconds += time.perf_counter() - begun
+        self.seconds += self.now() - begun
 
     @property
     def rate(self) -> float:

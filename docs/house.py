@@ -21,7 +21,7 @@ FLOORS = (
     ("sweep",),
     ("commands",),
     ("run", "check"),
-    ("inference", "preset"),
+    ("inference", "preset", "track"),
     ("build",),
     ("report",),
     ("doctor",),

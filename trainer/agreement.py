@@ -25,6 +25,12 @@ def of_settings(settings: Settings, *, epochs_are_known: bool) -> list[str]:
             f"early_stop: {settings.early_stop} epochs without progress cannot happen in epochs={settings.epochs}. "
             f"Lower it, or raise epochs."
         )
+    if settings.trackers == ["tensorboard"] and (settings.track_weights or settings.track_project):
+        key = "track_weights" if settings.track_weights else "track_project"
+        lines.append(
+            f"{key}: TensorBoard's files have no place for it. Leave it out, or name a tracker beside that has one: "
+            f"track=[tensorboard,mlflow]."
+        )
     return lines + beyond_device(settings, settings.device)
 
 

@@ -67,6 +67,12 @@ class StoppedError(TrainerError):
         self.exit_code = 128 + signal_number
 
 
+class PrunedError(TrainerError):
+    """A search has ended the run early, since others do better. It ended well: all is saved."""
+
+    exit_code = 0
+
+
 @contextmanager
 def told(losses: Sequence[str], *kinds: type[TrainerError]) -> Iterator[None]:
     """Adds to an error of these kinds what of the data was left out before: it may well be the reason."""

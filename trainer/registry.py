@@ -47,11 +47,11 @@ class Registry:
 
     def __init__(self, room: str) -> None:
         self.room = room
-        self._builders: dict[str, Callable[..., Any]] = {}
+        self._builders: dict[tuple[str, str], Callable[..., Any]] = {}
 
     def register(self, builder: Builder) -> Builder:
         """Decorator: the function becomes the part of its own name."""
-        self._builders[builder.__name__] = builder
+        self._builders[builder.__module__, builder.__name__] = builder
         return builder
 
     def builder(self, name: str, plugins: Sequence[str] = ()) -> Callable[..., Any]:
@@ -63,7 +63,7 @@ class Registry:
             if module not in plugins:
                 raise
             raise ConfigError(f"plugins: '{module}' cannot be imported: {error}.") from error
-        return self._builders[name]
+        return self._builders[module, name]  # of one run's plugin: another run in this process may have its own
 
 
 TASKS = Registry("task")

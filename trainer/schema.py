@@ -77,6 +77,9 @@ Normalised = Literal["none", "mean", "mean_image", "mean_std", "imagenet", "give
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["crop", "squish", "pad"]
 
+# What else keeps and shows runs.
+TrackerName = Literal["tensorboard", "mlflow", "wandb", "trackio"]
+
 # How often a trained run looks at a picture, for its answer.
 Tta = Literal["none", "flip", "crops"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trainer.schema import BelowOne, Budget, Count, Positive, Whole
+from trainer.schema import BelowOne, Budget, Count, Positive, TrackerName, Whole
 
 SCORES = {"single": "val_accuracy", "multi": "val_map"}
 """The score of each task, by which epochs are selected and runs ranked where monitor says nothing."""
@@ -43,7 +43,16 @@ class Settings:
     early_stop: Count | None = None
     monitor: Literal["val_accuracy", "val_map", "val_loss"] | None = None
     report: bool = True
+    track: Literal["none"] | TrackerName | list[TrackerName] = "none"
+    track_project: str | None = None
+    track_weights: bool = False
     plugins: list[str] = field(default_factory=list)
+
+    @property
+    def trackers(self) -> list[TrackerName]:
+        """The trackers that are told, each once."""
+        names = self.track if isinstance(self.track, list) else [self.track]
+        return list(dict.fromkeys(name for name in names if name != "none"))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """make doctor: labelled runs are trained, and how often the doctor names what was planted in them is told.
 
-`python -m benchmarks.doctor [RUNS] [half=tuning] [processes=2] [page=true]`. RUNS is the folder that the runs are kept
-in, by default outputs/doctor: what lies there under the same words is not trained again, so that a rule can be changed
-and all be judged anew in seconds. FASHION_MNIST and CIFAR10_MINI may name folders of more data. page=true writes what
-comes out into docs/doctor.md.
+`python -m benchmarks.doctor [RUNS] [half=tuning] [processes=2] [check=true] [page=true]`. RUNS is the folder that the
+runs are kept in, by default outputs/doctor: what lies there under the same words is not trained again, so that a rule
+can be changed and all be judged anew in seconds. FASHION_MNIST and CIFAR10_MINI may name folders of more data.
+check=true asks `check` about sound runs as well, ten seconds each. page=true writes what comes out into docs/doctor.md.
 """
 
 import os
@@ -30,7 +30,8 @@ def main(*words: str) -> None:
         print(f"{number}: {name}", flush=True)
     print(f"{len(cases)} runs are there, after {time.monotonic() - began:.0f} s.")
     for half in halves:
-        verdicts = [verdict_on(case, runs) for case in planned(half)]
+        checks_sound = said.get("check") == "true"
+        verdicts = [verdict_on(case, runs, checks_sound=checks_sound) for case in planned(half)]
         print(f"\n# {half}\n", in_table(verdicts), "", *in_lines(verdicts), sep="\n")
         if half == "held out" and said.get("page") == "true":
             PAGE.write_text(filled(PAGE.read_text(), parts_of(verdicts)))

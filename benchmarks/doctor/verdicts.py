@@ -54,12 +54,15 @@ class Verdict:
         return self.case.fault is not None and bool({*(self.checked or ())} & {*self.case.fault.before})
 
 
-def verdict_on(case: Case, runs: Path) -> Verdict:
-    """What is said of a run that is there; and by `check`, where the records of a run do not show what it can find."""
+def verdict_on(case: Case, runs: Path, *, checks_sound: bool = False) -> Verdict:
+    """What is said of a run that is there; and by `check`, where the records of a run do not show what it can find.
+
+    checks_sound: whether `check` is asked about a sound run, too.
+    """
     history = history_of(RunFolder(runs / case.name))
     verdict = Verdict(case, tuple(diagnose(history)), history.epochs[-1].val_score if history.epochs else None)
-    can_be_found = case.fault is not None and case.fault.before
-    return replace(verdict, checked=_checked(case, runs)) if can_be_found and not verdict.is_first else verdict
+    is_asked = checks_sound if case.fault is None else case.fault.before and not verdict.is_first
+    return replace(verdict, checked=_checked(case, runs)) if is_asked else verdict
 
 
 def in_table(verdicts: Sequence[Verdict]) -> str:
@@ -72,7 +75,9 @@ def in_table(verdicts: Sequence[Verdict]) -> str:
     sound = [verdict for verdict in verdicts if verdict.case.fault is None]
     named = _share(sum(verdict.is_told or verdict.is_checked for verdict in planted), len(planted))
     accused = _share(sum(bool(verdict.accused_of) for verdict in sound), len(sound))
-    summary = f"Named by one verb or the other: {named}. Sound runs that are accused of something: {accused}."
+    summary = f"Named by one verb or the other: {named}. Sound runs that are accused of something: {accused}"
+    asked = [verdict for verdict in sound if verdict.checked is not None]
+    summary += f", and by `check`: {_share(sum(bool(each.checked) for each in asked), len(asked))}." if asked else "."
     return f"{table(HEADS, [*rows, _row('**all**', planted)])}\n\n{summary}"
 
 
@@ -88,6 +93,8 @@ def in_lines(verdicts: Iterable[Verdict]) -> list[str]:
             lines.append(f"- {run}, is {how}, but {_some(verdict.told)}{end}")
         elif case.fault is None and verdict.accused_of:
             lines.append(f"- sound, {run}, is accused of {_some(verdict.accused_of)}")
+        if case.fault is None and verdict.checked:
+            lines.append(f"- sound, {run}, is accused by `check` of {_some(verdict.checked)}")
     return lines
 
 

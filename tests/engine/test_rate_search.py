@@ -85,6 +85,27 @@ def test_where_the_first_round_has_learnt_nothing_the_rates_in_the_middle_go_on(
     assert [trial.rate for trial in result.round(result.lengths[-1])] == pytest.approx([0.00095, 0.003, 0.0095, 0.03])
 
 
+def slow(learns_after: int) -> Callable[[float, int], Trial]:
+    """Nothing is learnt in trainings of fewer steps."""
+
+    def attempt(rate: float, steps: int) -> Trial:
+        return bowl(0.0095)(rate, steps) if steps >= learns_after else Trial(rate, steps, UNTRAINED, 0.1)
+
+    return attempt
+
+
+def test_where_two_rounds_have_learnt_nothing_there_is_a_longer_one() -> None:
+    result = found(slow(100), 300)
+    assert result.lengths == [10, 40, 160] and result.learns
+    assert result.best.rate == pytest.approx(0.0095)
+    assert found(slow(100), 120).lengths == [10, 40, 120]  # no longer than the run
+
+
+def test_a_search_that_is_not_patient_ends_after_two_rounds() -> None:
+    result = search(MIDDLE, 300, UNTRAINED, slow(100), patient=False)
+    assert result.lengths == [10, 40] and not result.learns and result.steps <= most_steps(300)
+
+
 def test_nothing_is_learnt_where_no_loss_falls_below_the_untrained() -> None:
     assert not found(lambda rate, steps: Trial(rate, steps, UNTRAINED, 0.1)).learns
 

@@ -26,7 +26,7 @@ def test_an_initialisation_sees_every_class_of_a_set_that_lies_class_by_class(
     def look(model: nn.Module, batch: Tensor) -> None:
         seen.append(batch)
 
-    monkeypatch.setitem(INITS._builders, keep.keep.__name__, look)
+    monkeypatch.setitem(INITS._builders, (keep.__name__, keep.keep.__name__), look)
     words = ("data=folder", f"data.root={tmp_path / 'set'}", "model.widths=[4,8]", "batch_size=16", "epochs=1")
     ended = train(*words, "data.cache=ram", "report=false", "device=cpu", tiny=False)
     assert ended.code == 0, ended.err

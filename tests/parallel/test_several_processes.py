@@ -5,14 +5,14 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from several import ended, started
+from several import ended, environment, started
 from shared import TINY, Ended, fingerprint, lines_of
 
-from trainer.cli.main import script
+from trainer.cli.main import main, script
 
 Train = Callable[..., Ended]
 Several = Callable[..., list[Ended]]
@@ -39,6 +39,47 @@ def several(tmp_path: Path) -> Several:
         return [Ended(code, out, _OF_TORCH.sub("", err)) for code, (out, err) in zip(codes, said, strict=True)]
 
     return command
+
+
+REFUSED = {
+    "finetune=probe": "finetune: probe takes no steps that processes could share.",
+    "budget=10min": "budget: it goes by the time of the steps of one process.",
+    "-m seed=1,2": "-m: torchrun has started several processes, and this is for one. Leave it out.",
+}
+
+
+@pytest.fixture
+def as_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torchrun tells the first of two processes."""
+    for key, value in {**environment(0, 2, 0), "TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(key, value)
+
+
+@pytest.mark.usefixtures("as_one_of_two")
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_one_process_alone_can_do_is_refused_before_several_begin(
+    train: Train, finished: Path, words: str
+) -> None:
+    weights = f"model.weights={finished / 'checkpoints' / 'best.pt'}"
+    done = train(*words.split(), *([weights] if "probe" in words else []))
+    assert done.code == 2 and done.err.startswith(REFUSED[words]) and done.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("as_one_of_two")
+def test_only_the_first_process_tells_what_all_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "outputs/x"]) == 2 and "evaluate: torchrun has started" in capsys.readouterr().err
+    monkeypatch.setenv("RANK", "1")
+    assert main(["evaluate", "outputs/x"]) == 2 and capsys.readouterr().err == ""
+
+
+def test_a_batch_of_fewer_images_than_processes_is_refused_once(several: Several) -> None:
+    first, *others = several("batch_size=2", "limit_train=10", size=3)
+    assert [first.code, *(each.code for each in others)] == [2, 2, 2]
+    said = "".join(each.err for each in (first, *others))
+    assert said.startswith("batch_size: it is of all processes together, and the smallest batch has 2 images for 3")
+    assert said.count("\n") == 1
 
 
 def assert_same_curves(one: Path, other: Path) -> None:

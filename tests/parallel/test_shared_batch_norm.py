@@ -26,7 +26,9 @@ def passed(norm: nn.Module, images: Tensor, wanted: Tensor) -> list[Tensor]:
     return [*found, *norm.buffers()]
 
 
-@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"affine": False}, {"track_running_stats": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": None}, {"affine": False}, {"track_running_stats": False}], ids=str
+)
 def test_it_gives_what_batch_norm_gives_of_the_whole_batch(options: dict[str, bool], tmp_path: Path) -> None:
     torch.manual_seed(0)
     images, wanted = 3 + 2 * torch.randn(IMAGES, 4, 5, 6), torch.randn(IMAGES, 4, 5, 6)

@@ -1,6 +1,7 @@
 """What of a batch is whose: together the processes have every sample once, and each as one process would have it."""
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def training(source: Source, place: Place, *, mixes: bool) -> list[Batch]:
 @pytest.mark.parametrize("count", [7, 8, 20])
 def test_the_shares_of_a_batch_are_all_of_it_and_differ_by_one_row_at_most(size: int, count: int) -> None:
     shares = [list(range(count))[place.share(count)] for place in places(size)]
-    assert sum(shares, []) == list(range(count))
+    assert [*chain(*shares)] == [*range(count)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
@@ -50,7 +51,7 @@ def test_the_shares_of_a_batch_are_all_of_it_and_differ_by_one_row_at_most(size:
 @pytest.mark.parametrize("count", [1, 4, 10])
 def test_even_shares_are_as_long_on_all_ranks_and_begin_with_every_row_once(size: int, count: int) -> None:
     shares = [place.even_share(count) for place in places(size)]
-    assert sum(shares, [])[:count] == list(range(count))
+    assert [*chain(*shares)][:count] == [*range(count)]
     assert len({len(share) for share in shares}) == 1
 
 
@@ -90,5 +91,5 @@ def test_a_process_is_alone_where_nothing_says_that_it_is_one_of_several() -> No
 def test_half_of_what_torchrun_says_is_refused() -> None:
     said = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
     assert place_of(said) == Place(1, 2, 1, 2) == replace(ONE, rank=1, size=2, local_rank=1, local_size=2)
-    with pytest.raises(ConfigError, match="LOCAL_RANK.*Start them with torchrun"):
+    with pytest.raises(ConfigError, match=r"LOCAL_RANK.*Start them with torchrun"):
         place_of({key: value for key, value in said.items() if key != "LOCAL_RANK"})

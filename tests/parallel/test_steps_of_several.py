@@ -1,6 +1,6 @@
 """Steps that several processes take together, beside the same steps of one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,12 @@ CLOSE = 2e-6
 """Eight steps of float32: some roundings of 2 ** -24, which grow a little as they are learnt from."""
 
 
-@dataclass(frozen=True)
 class Share(Pair):
     """What a process has of a batch of seven."""
 
-    indices: Tensor = torch.arange(7)  # type: ignore[assignment]
+    @property
+    def indices(self) -> Tensor:
+        return torch.arange(7)
 
 
 class Weighted(Plain):

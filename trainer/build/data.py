@@ -12,8 +12,9 @@ from trainer.errors import ConfigError
 from trainer.feed.on_device import on_device
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
-from trainer.parallel.place import ONE, Place, cores_of
+from trainer.parallel.place import ONE, Place
 from trainer.schema import Cache
+from trainer.system.threads import cores
 from trainer.task.task import Task
 
 
@@ -67,7 +68,7 @@ def keep(
     stores, note = open_stores(
         parts,
         source.keep,
-        workers=cores_of(place) if settings.workers == "auto" else settings.workers,
+        workers=cores() if settings.workers == "auto" else settings.workers,
         title=f"{data.name} {root}".strip(),
         progress=progress,
         shared=place.local_size > 1,

@@ -25,23 +25,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from trainer.cli.named_code import code_named_in
 from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, check
 from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.registry import entries
 from trainer.settings import Settings
 from trainer.stored import renewed
+from trainer.sweep.launcher import EXTRAS, LAUNCHERS
+from trainer.sweep.options import Search, contradictions, unsearchable
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _ALONE = threading.Lock()
-_RUNS = ("_target_", "()", "class", "env_set")
-"""Keys by which a config can make Hydra, or Python's logging, call what it names."""
-_PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
-"""Where Hydra itself takes nothing but plugins that are installed as such."""
-_HYDRAS_OWN = ("logging.StreamHandler", "logging.FileHandler")
-_TELLING = re.compile(r"\$\{([\w.]+|(now|oc\.env):[^${}]*)\}")
-"""What may stand first in a value of Hydra's own settings: another key, which is looked at too, the time, or a word of
-the environment. What else is worked out of a text may be a mapping that names code."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +54,24 @@ class Origin:
         return path.exists() and not re.search(r"^defaults:", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False) -> Config:
+def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False, search: Search | None = None) -> Config:
     """The checked config that the words say; with multirun, that of the first job, after all jobs' values were checked.
 
-    Raises ConfigError with everything that is wrong, one error a line.
+    search: what draws the values of the jobs, from intervals too, whose ends are checked. Raises ConfigError with
+    everything that is wrong, one error a line.
     """
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, multirun, errors)]
-    with _hydra(origin) as loader:
+    overrides = [parsed for word in words for parsed in overrides_in(word, multirun, errors, search)]
+    with hydra_at(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
-        first = [_forced(each, values[0]) for each in overrides if (values := _values(each))]
+        first = [forced(each, values[0]) for each in overrides if (values := _values(each))]
         config = _check(first, origin, errors)
         for position, override in enumerate(overrides):
             for value in _values(override)[1:]:
-                _check([*first[:position], _forced(override, value), *first[position + 1 :]], origin, errors)
+                _check([*first[:position], forced(override, value), *first[position + 1 :]], origin, errors)
+    if search is not None and config is not None:
+        keys = {each.key_or_group for each in overrides if each.is_sweep_override()}
+        errors += contradictions(search, keys, config.monitor)
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
@@ -85,9 +84,9 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
     have it: of init=zeros,normal init.std=0.01,0.1 come three. Raises ConfigError with everything that is wrong.
     """
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
+    overrides = [parsed for word in words for parsed in overrides_in(word, True, errors)]
     found: dict[str, Config | None] = {}
-    with _hydra(origin) as loader:
+    with hydra_at(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
         for each in overrides:
             if each.is_sweep_override() and each.key_or_group.split(".")[0] not in rooms:
@@ -101,7 +100,7 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
             several = [(each, value) for each, value in said if each.is_sweep_override()]
             label = " ".join(_label(each, value) for each, value in several)
             if label not in found:
-                found[label] = _check([_forced(each, value) for each, value in said], origin, errors)
+                found[label] = _check([forced(each, value) for each, value in said], origin, errors)
     configs = {label: config for label, config in found.items() if config}
     if errors:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
@@ -124,12 +123,6 @@ def _label(override: Override, value: str) -> str:
     return _text_of(value) if override.key_or_group in GROUPS else shown(f"{option}={value}")
 
 
-def forced(word: str) -> str:
-    """The word as it was checked: a plain key is put into the config whether or not it is there."""
-    override = OverridesParser.create().parse_override(word)
-    return _forced(override, "" if override.type is OverrideType.DEL else override.get_value_string())
-
-
 def number_of_jobs(words: Sequence[str]) -> int:
     """How many runs a multirun of these words has: one for each combination of the values said."""
     parse = OverridesParser.create().parse_override
@@ -146,8 +139,8 @@ def value_of(key: str, words: Sequence[str]) -> str | None:
 def check_choices(words: Sequence[str], origin: Origin) -> None:
     """Raises ConfigError with every part that is chosen and is not there, whatever else may be missing."""
     errors: list[str] = []
-    overrides = [parsed for word in words for parsed in _parse(word, True, errors)]
-    with _hydra(origin) as loader:
+    overrides = [parsed for word in words for parsed in overrides_in(word, True, errors)]
+    with hydra_at(origin) as loader:
         _valid(overrides, loader, origin, errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -171,7 +164,7 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
+def hydra_at(origin: Origin) -> Iterator[ConfigLoader]:
     with _ALONE:  # Hydra has one state a process, of which a notebook may have made use of its own
         hydra = GlobalHydra.instance()
         before = hydra.hydra
@@ -184,12 +177,11 @@ def _hydra(origin: Origin) -> Iterator[ConfigLoader]:
 
 
 def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | None:
-    search = ",".join(quoted(str(each.absolute())) for each in origin.besides)
     try:
-        words = [*words, *([f"hydra.searchpath=[{search}]"] if search else [])]
+        words = [*words, *besides(origin)]
         composed = hydra_compose(origin.name, words, return_hydra_config=True)
         with open_dict(composed):
-            errors += _code_named_in(composed.pop("hydra"))
+            errors += code_named_in(composed.pop("hydra"), words)
         return checked(composed, words, origin)
     except ConfigError as error:
         errors += str(error).splitlines()
@@ -200,31 +192,13 @@ def _check(words: Sequence[str], origin: Origin, errors: list[str]) -> Config | 
     return None
 
 
-def _code_named_in(hydra: DictConfig) -> list[str]:
-    """A refusal of each place in Hydra's own settings that names code to run, which no check of ours reaches."""
-    return [
-        f"{place}: {value!r} would run code that a config names, and is refused. "
-        f"Parts of your own come in by plugins=[their.module]."
-        for place, value in _named("hydra", OmegaConf.to_container(hydra))
-        if _is_hidden(value)
-        or (value and place.rpartition(".")[2] in _RUNS and place not in _PLUGINS and value not in _HYDRAS_OWN)
-    ]
+def besides(origin: Origin) -> list[str]:
+    """The word by which Hydra searches the other folders too, where there are any."""
+    search = ",".join(quoted(str(each.absolute())) for each in origin.besides)
+    return [f"hydra.searchpath=[{search}]"] if search else []
 
 
-def _is_hidden(value: Any) -> bool:
-    """Whether the value is whatever a resolver makes of a text. Behind other words it is words."""
-    return isinstance(value, str) and value.startswith("${") and not _TELLING.match(value)
-
-
-def _named(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key below, by its place, with its value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, each in items:
-        yield f"{place}.{key}", each
-        yield from _named(f"{place}.{key}", each)
-
-
-def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
+def overrides_in(word: str, multirun: bool, errors: list[str], search: Search | None = None) -> list[Override]:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -233,9 +207,6 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
         return []
     if override.key_or_group in _OURS_TO_SET:
         errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")
-        return []
-    if override.is_sweep_override() and override.value_type is ValueType.GLOB_CHOICE_SWEEP:
-        errors.append(f"{word}: name the values one by one, separated by commas.")
         return []
     if override.is_sweep_override() and not multirun:
         key, values = override.key_or_group, override.get_value_string()
@@ -247,33 +218,49 @@ def _parse(word: str, multirun: bool, errors: list[str]) -> list[Override]:
             f"one value say {in_quotes}."
         )
         return []
-    if override.is_sweep_override() and (wrong := _not_listed(override)):
+    if override.is_sweep_override() and (wrong := _not_listed(override, search)):
         errors.append(f"{word}: {wrong}")
         return []
     return [override]
 
 
-def _not_listed(override: Override) -> str:
+def _not_listed(override: Override, search: Search | None) -> str:
     """What is wrong with values that make no list, or another one each time; nothing if nothing is."""
     key = override.key_or_group
-    if not override.is_discrete_sweep():
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
         return (
-            f"an interval wants a sweeper that searches, which is not there yet. Give a list, {key}=A,B,C, or "
+            f"a search looks names up: add hydra/sweeper=optuna. Or name the values one by one: {key}=A,B,C."
+            if search is None
+            else f"there is no {key} of such a name."
+        )
+    if not override.is_discrete_sweep() and search is None:
+        return (
+            f"an interval wants a sweeper that searches: add hydra/sweeper=optuna. Or give a list, {key}=A,B,C, or "
             f"{key}=range(FROM,TO,STEP), or {key}=choice(A,B,C)."
         )
     if getattr(override.value(), "shuffle", False):
         return "shuffle draws another order each time, so that the multirun could not go on. Leave it out."
     try:
-        return "" if _values(override) else "there is no value in it. Its first number is in a range, its last is not."
+        if not _values(override):
+            return "there is no value in it. Its first number is in a range, its last is not."
     except (HydraException, ValueError):
         return "a range cannot go by steps of 0."
+    return "" if search is None else unsearchable(override, search)
 
 
 def _values(override: Override) -> list[str]:
-    """Each value that a sweep gives to the key, as written; the one value of an ordinary override."""
+    """Each value that a sweep gives to the key, as written, of an interval its ends; of an ordinary word the one."""
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
-    return ["" if override.type is OverrideType.DEL else override.get_value_string()]
+    if override.is_sweep_override():
+        ends: Any = override.value()
+        return [str(ends.start), str(ends.end)]
+    return [all_of(override)]
+
+
+def all_of(override: Override) -> str:
+    """Whatever is said to a key, as written."""
+    return "" if override.type is OverrideType.DEL else override.get_value_string()
 
 
 def _text_of(value: str) -> str:
@@ -284,18 +271,25 @@ def _text_of(value: str) -> str:
 def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
     """The overrides without wrong choices of a part, and without what is said to such a part."""
     wrong = {each.key_or_group for each in overrides if not _is_valid_choice(each, loader, origin, errors)}
-    return [each for each in overrides if each.key_or_group.split(".")[0] not in wrong]
+    return [each for each in overrides if _group_of(each.key_or_group) not in wrong]
+
+
+def _group_of(key: str) -> str:
+    """The group whose choice decides what may be said to the key."""
+    return "hydra/launcher" if key.startswith("hydra.launcher.") else key.partition(".")[0]
 
 
 def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, errors: list[str]) -> bool:
     """Whether a choice of part names one that is there. Words that choose no part are valid here."""
     group = override.key_or_group
+    if group == "hydra/launcher":
+        return _is_valid_launcher(override, names_in(group, loader, origin), errors)
     if group not in GROUPS or override.type is OverrideType.DEL:
         return True
     if origin.is_stored:
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
-    names = _names_in(group, loader, origin)
+    names = names_in(group, loader, origin)
     wrong = [name for value in _values(override) if (name := _text_of(value)) not in names]
     for value in wrong:
         errors.append(
@@ -304,14 +298,36 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
     return not wrong
 
 
-def _names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:
+def _is_valid_launcher(override: Override, installed: Sequence[str], errors: list[str]) -> bool:
+    """Whether the launcher that is chosen is there."""
+    names = [_text_of(value) for value in _values(override)]
+    if len(names) > 1:
+        errors.append(f"{override.input_line}: one launcher runs the whole sweep. Give one.")
+    elif names[0] in EXTRAS and names[0] not in installed:
+        errors.append(
+            f"hydra/launcher={names[0]}: its packages are not installed. Install them: "
+            f"pip install 'trainer[{EXTRAS[names[0]]}]'. Without a launcher the runs go one after the other."
+        )
+    elif names[0] not in installed:
+        errors.append(
+            f"hydra/launcher: there is no launcher '{names[0]}'.{did_you_mean(names[0], LAUNCHERS)} "
+            f"There is {', '.join(LAUNCHERS)}."
+        )
+    else:
+        return True
+    return False
+
+
+def names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:
     besides = [path.stem for folder in origin.besides for path in folder.glob(f"{group}/*.yaml")]
     return sorted({*loader.get_group_options(group), *besides})
 
 
-def _forced(override: Override, value: str) -> str:
+def forced(override: Override, value: str) -> str:
     if override.type is OverrideType.DEL:
         return override.input_line or ""
-    key = override.get_key_element().lstrip("+")
-    is_plain_key = override.key_or_group not in GROUPS and not key.startswith("hydra")
-    return f"{'++' if is_plain_key else ''}{key}={value}"
+    key = override.get_key_element()
+    plain = key.lstrip("+")
+    if plain.startswith("hydra"):  # Hydra's own settings, which the check of ours does not reach: as they are said
+        return f"{key}={value}"
+    return f"{'' if override.key_or_group in GROUPS else '++'}{plain}={value}"

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
@@ -11,17 +12,27 @@ from pathlib import Path
 
 from trainer import __version__
 from trainer.cli import help, verbs
-from trainer.cli.compose import Origin, check_choices, checked, compose, compose_each, forced, number_of_jobs, value_of
+from trainer.cli.compose import (
+    Origin,
+    check_choices,
+    checked,
+    compose,
+    compose_each,
+    number_of_jobs,
+    value_of,
+)
 from trainer.cli.on_runs import ON_RUNS
-from trainer.cli.words import quoted, shown, spelled
+from trainer.cli.sweeping import launched, launcher_in, listed, search_in, varied_in
+from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
-from trainer.parallel.place import place_of
-from trainer.records.folder import literal, run_at
+from trainer.parallel.place import place_of, share_the_machine
+from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
 from trainer.system.threads import wait_without_spinning
+from trainer.track.installed import refuse_missing
 
 VERBS = {
     "train": "Train a classifier (what happens when no verb is given).",
@@ -87,11 +98,11 @@ def _dispatch(words: list[str]) -> int:
         print(f"trainer {__version__}")
         return 0
     verb = _take_verb(words)
-    if not place_of().is_alone:
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its advice would come once from each process
-    if not place_of().is_alone and (verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}):
-        what = f"{verb}: it is" if verb != DEFAULT_VERB else "-m: its runs are each"
-        raise ConfigError(f"{what} the work of one process, and torchrun has started several. Leave torchrun out.")
+    if not (place := place_of()).is_alone:
+        share_the_machine(place)
+        if verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}:
+            what = verb if verb != DEFAULT_VERB else "-m"
+            raise ConfigError(f"{what}: torchrun has started several processes, and this is for one. Leave it out.")
     if verb in ON_RUNS:
         if {"--help", "-h"} & {*words}:
             print(verbs.usage(verb, VERBS[verb]))
@@ -133,7 +144,7 @@ def _dispatch(words: list[str]) -> int:
     if arguments.multirun and verb != DEFAULT_VERB:
         raise ConfigError(f"{verb}: -m makes several training runs. Leave it out.")
     if arguments.multirun:
-        return _run_many(typed, arguments.overrides, flags, origin)
+        return _run_many(typed, arguments.overrides, origin)
     if verb in COMPARED:
         configs = compose_each(arguments.overrides, origin, COMPARED[verb])
         return int(import_module(f"trainer.commands.{verb}").run_each(configs))
@@ -151,22 +162,30 @@ def training_config(words: Sequence[str]) -> Config:
     return config
 
 
-def _run_many(typed: Sequence[str], overrides: Sequence[str], flags: Sequence[str], origin: Origin) -> int:
+def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) -> int:
     from trainer.sweep.multirun import Jobs, run_many
 
-    first = compose(overrides, origin, multirun=True)
+    search = search_in(overrides, origin)
+    if search is not None:
+        typed = [listed(word, origin) for word in (*search.words, *typed)]
+        overrides = spelled(typed)
+    first = compose(overrides, origin, multirun=True, search=search)
     _prepare(first)
-
-    def words_in(folder: Path) -> list[str]:
-        return [*flags, *map(forced, overrides), f"hydra.sweep.dir={quoted(literal(str(folder)))}"]
-
-    config_of = partial(checked, origin=origin)
-    return run_many(Jobs(typed, number_of_jobs(overrides), first, words_in, config_of, shown))
+    count = number_of_jobs(overrides)
+    if search is not None:
+        search = replace(search, n_trials=search.trials(count))
+        count, overrides = search.runs, [*overrides, f"hydra.sweeper.n_trials={search.n_trials}"]
+    launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
+    launcher = launcher_in(overrides, origin, count)
+    varied = varied_in(overrides)
+    return run_many(Jobs(typed, count, first, launch, config_of, shown, launcher, varied, search))
 
 
 def _prepare(config: Config) -> None:
-    """Lets a compiler work while torch is imported, where a training may use what it makes."""
+    """Lets a compiler work while torch is imported, where a training may use what it makes. Raises ConfigError if what
+    it asks for is not installed."""
     settings = config.settings
+    refuse_missing(settings.trackers)
     may = settings.kernels == "auto" and settings.channels_last and not settings.compile
     if may and settings.device in ("auto", "cpu") and settings.precision in ("auto", "fp32"):
         begin_compiling()

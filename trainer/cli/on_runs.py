@@ -70,11 +70,14 @@ ON_RUNS: dict[str, OnRuns] = {
     "export": OnRuns(
         "name one run: python -m trainer export RUN format=onnx output=FILE.onnx",
         {
-            "format": "an ONNX file, a program that torch.export.load reads, or a folder for the Hugging Face hub",
+            "format": "an ONNX file, a program that torch.export.load reads, or (safetensors or hub) a folder for the "
+            "Hugging Face hub; without it onnx, or with hub=OWNER/NAME the folder",
             "preprocess": "inside: it takes RGB pictures of any size; outside: what the network sees",
             "quantize": "int8: layers in whole numbers of 8 bits, for format=onnx; what that costs is told",
             "calibrated": "with the temperature that evaluate has stored",
-            "output=FILE": "the file, or with format=safetensors the folder; without it export/ in the run's folder",
+            "output=FILE": "the file, or with format=hub the folder; without it export/ in the run's folder",
+            "hub=OWNER/NAME": "uploads that folder to this repository, with the login of huggingface_hub",
+            "public": "with hub: everybody may see the repository; without it it is private",
             **_PLUGINS,
         },
         rooms=("data",),

@@ -22,6 +22,7 @@ from trainer.errors import (
     DataError,
     DivergedError,
     OutputError,
+    PrunedError,
     StoppedError,
     TrainerError,
     first_line,
@@ -34,12 +35,12 @@ from trainer.parallel.ranks import ALONE, Ranks
 from trainer.preset.settle import settled_in
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
-from trainer.records.metrics import MetricsFile
+from trainer.records.metrics import Listener, MetricsFile
 from trainer.records.summary import summarise
 from trainer.report.console import Screen
 from trainer.report.curves import draw_curves
 from trainer.report.sentences import beyond_probe, closing
-from trainer.report.witness import Pace, Witness
+from trainer.report.witness import AfterEpoch, Pace, Witness, nothing
 from trainer.run.begin import begin
 from trainer.run.beside import follow, refuse_several, tested
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
@@ -50,6 +51,7 @@ from trainer.run.resume import go_on, refuse_changes
 from trainer.settings import Settings
 from trainer.system import fault
 from trainer.task.task import Task, Verdicts
+from trainer.track.tracking import tracked
 
 
 def run(config: Config) -> int:
@@ -83,11 +85,13 @@ def run_in(
     checkpoint: str | None = None,
     words: Sequence[str] | None = None,
     ranks: Ranks = ALONE,
+    after_epoch: AfterEpoch = nothing,
 ) -> int:
     """Trains in this folder, and goes on if it holds a run already.
 
     overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one. words:
-    what the run was told; None is the command line. ranks: the processes that train it, of which this is the first.
+    what the run was told; None is the command line. after_epoch: is told each epoch, and may end the run by
+    PrunedError. ranks: the processes that train it, of which this is the first.
     """
     with folder.locked(), Screen() as screen:
         settled = settled_in(folder, config, screen.counting)
@@ -103,7 +107,8 @@ def run_in(
             ranks.from_first(None)
             return 0
         ranks.from_first((folder.path, config if saved is None else without_weights(config)))
-        _run(folder, config, overrides or [], saved, screen, partial(begin, words=words, settled=settled), ranks)
+        how = partial(begin, words=words, settled=settled)
+        _run(folder, config, overrides or [], saved, screen, how, after_epoch, ranks)
         return 0
 
 
@@ -131,6 +136,7 @@ def _run(
     saved: dict[str, Any] | None,
     screen: Screen,
     begin: Callable[..., None],
+    after_epoch: AfterEpoch,
     ranks: Ranks,
 ) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
@@ -147,6 +153,20 @@ def _run(
             return
         begin(folder, config, job, screen, *changes)
     ranks.from_first(job.state.state_dict())
+    with tracked(folder, config, screen.say) as listener:
+        _to_its_end(folder, config, job, overrides, screen, listener, after_epoch)
+
+
+def _to_its_end(
+    folder: RunFolder,
+    config: Config,
+    job: Job,
+    overrides: list[str],
+    screen: Screen,
+    listener: Listener,
+    after_epoch: AfterEpoch,
+) -> None:
+    """From the first step to the summary and the page."""
     task: Task = build_part(config, "task")
     judge, classes = judge_of(task), job.about["classes"]
 
@@ -155,7 +175,7 @@ def _run(
 
     conclude = partial(summarise, folder.metrics, config, job.state, job.plan, overrides, figures)
     try:
-        test = _train(folder, config, job, screen)
+        test = _train(folder, config, job, screen, listener, after_epoch)
     except TrainerError as error:
         with suppress(OutputError):  # a full disk may be what the error is about
             summary = conclude(error=error, verdicts=_best_verdicts(folder, task))
@@ -194,9 +214,11 @@ def _best_verdicts(folder: RunFolder, task: Task) -> Verdicts | None:
     return task.verdicts_in(checkpoints.load_best()) if checkpoints.has_best else None
 
 
-def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evaluation | None:
-    """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, and the loop's
-    own errors."""
+def _train(
+    folder: RunFolder, config: Config, job: Job, screen: Screen, listener: Listener, after_epoch: AfterEpoch
+) -> Evaluation | None:
+    """Runs the loop, and gives the test scores. Raises StoppedError after a good save if a signal came, PrunedError
+    likewise, and the loop's own errors."""
     about = {
         "versions": environment()["versions"],
         "classes": job.about["classes"],
@@ -211,7 +233,7 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evalu
     with Interrupt(ranks) as interrupt:
         while True:
             try:
-                return _attempt(folder, config, job, checkpoints, screen, interrupt)
+                return _attempt(folder, config, job, checkpoints, screen, listener, after_epoch, interrupt)
             except DivergedError as error:
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
@@ -220,7 +242,14 @@ def _train(folder: RunFolder, config: Config, job: Job, screen: Screen) -> Evalu
 
 
 def _attempt(
-    folder: RunFolder, config: Config, job: Job, checkpoints: Checkpoints, screen: Screen, interrupt: Interrupt
+    folder: RunFolder,
+    config: Config,
+    job: Job,
+    checkpoints: Checkpoints,
+    screen: Screen,
+    listener: Listener,
+    after_epoch: AfterEpoch,
+    interrupt: Interrupt,
 ) -> Evaluation | None:
     """The run from where its state stands, and the test scores."""
     pace = Pace(
@@ -229,8 +258,8 @@ def _attempt(
         first_step=job.state.step,
         images_per_step=len(job.batches.store) / steps_per_epoch(job.batches),
     )
-    with MetricsFile(folder.metrics) as metrics:
-        witness = Witness(pace, job.recipe.criterion.task, checkpoints, metrics, screen)
+    with MetricsFile(folder.metrics, listener) as metrics:
+        witness = Witness(pace, job.recipe.criterion.task, checkpoints, metrics, screen, after_epoch)
         try:
             if config.settings.on_nonfinite == "rollback" and not job.state.step:
                 witness.save_what_is_not_saved(job.state)  # to go back to
@@ -246,6 +275,11 @@ def _attempt(
             raise _stopped(signal, folder, job, checkpoints, witness) from None
         except DivergedError:
             raise  # it need not be the end
+        except PrunedError as error:
+            if fit_to_save(job.state, job.recipe):
+                witness.save(job.state, is_best=job.state.best_epoch == job.state.epoch)
+            metrics.append("event", job.state.step, job.state.epoch, event="pruned", message=str(error))
+            raise
         except TrainerError as error:
             metrics.append("event", job.state.step, job.state.epoch, event="failed", message=str(error))
             raise

@@ -3,7 +3,7 @@
 Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization". Nine rates are
 trained for few steps each, the best three of them for four times as many. Where the best of a round is the lowest or
 the highest of its rates, the next one beyond it is tried as well. Where nothing has been learnt yet, the three in the
-middle go on.
+middle go on; and where not in the second round either, for four times as many steps once more.
 """
 
 import math
@@ -18,7 +18,7 @@ _GRID = range(-4, 5)
 _KEPT = 3
 _LONGER = 4
 _BEYOND = (3, 2)
-"""How many rates beyond the grid may be tried in each round."""
+"""How many rates beyond the grid may be tried in each round; in one more, as many as in the last."""
 _FEWEST_STEPS = 10
 """In the first round; fewer tell nothing."""
 _LEARNT = 0.01
@@ -81,23 +81,31 @@ class Search:
 
 
 def most_steps(total_steps: int) -> int:
-    """That a search takes for a run of so many: more than its share where that is too few to tell anything."""
+    """That a search of two rounds takes for a run of so many: more than its share where that tells nothing."""
     short, long = _lengths(total_steps)
     return short * (len(_GRID) + _BEYOND[0]) + long * (_KEPT + _BEYOND[1])
 
 
-def search(middle: float, total_steps: int, untrained: float, attempt: Callable[[float, int], Trial]) -> Search:
-    """Tries rates around the middle. attempt: trains at this rate, for so many steps."""
+def search(
+    middle: float, total_steps: int, untrained: float, attempt: Callable[[float, int], Trial], *, patient: bool = True
+) -> Search:
+    """Tries rates around the middle. attempt: trains at this rate, for so many steps.
+
+    patient: whether there is one round more where two have learnt nothing.
+    """
     trials: list[Trial] = []
     places: Sequence[int] = _GRID
-    for steps, spare in zip(_lengths(total_steps), _BEYOND, strict=True):
+    rounds = [*zip(_lengths(total_steps), _BEYOND, strict=True)]
+    if patient and (longest := min(_LONGER * rounds[-1][0], total_steps)) > rounds[-1][0]:
+        rounds.append((longest, _BEYOND[-1]))
+    for number, (steps, spare) in enumerate(rounds, start=1):
         found = {place: attempt(_rate(middle, place), steps) for place in places}
         while spare and (beyond := _beyond(found, untrained)) is not None:
             found[beyond] = attempt(_rate(middle, beyond), steps)
             spare -= 1
         trials += found.values()
         places = _kept(found, untrained)
-        if not places:
+        if not places or (number >= len(_BEYOND) and _learnt(found, untrained)):
             break
     return Search(trials, total_steps, untrained)
 

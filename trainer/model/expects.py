@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer.errors import TrainerError
 from trainer.model.files import FROM_HUB, OURS, located
+from trainer.model.hub import ON_HUB, fetched
 from trainer.schema import Fit, Resize, choices
 from trainer.size import PlainSize, Size, size_of
 
@@ -37,11 +38,14 @@ class Expects:
 def expected(model: str, options: Mapping[str, Any]) -> Expects | None:
     """What the weights of a model expect, as their file or their publisher tells; None where neither does.
 
-    model: the name of the part; options: its options. What is wrong with them is no error here: building tells it.
+    model: the name of the part; options: its options. What is wrong with them is no error here: building tells it;
+    but what a hub does not give raises CheckpointError.
     """
     weights, arch = options.get("weights"), str(options.get("arch"))
     if not isinstance(weights, str):
         return None
+    if weights.startswith(ON_HUB):
+        fetched(weights)  # or else no figures now, and the weights a moment later, if the network comes and goes
     with suppress(TrainerError, ImportError, OSError, TypeError, ValueError, LookupError, AttributeError, RuntimeError):
         place = located(weights)
         if place is not None:
@@ -49,7 +53,8 @@ def expected(model: str, options: Mapping[str, Any]) -> Expects | None:
             if run is not None:
                 return _of_run(run, place.name)
             if "mean" in (published := place.said("pretrained_cfg")):
-                return _of_timm(published, f"the figures in {place.file.parent.name}/config.json")
+                folder = place.name.rpartition("/")[0] or place.file.parent.name
+                return _of_timm(published, f"the figures in {folder}/config.json")
         if model == "timm" and (place is not None or weights == FROM_HUB):
             config = import_module("timm").get_pretrained_cfg(arch)
             return _of_timm(config.to_dict(), f"timm's figures for {arch}")

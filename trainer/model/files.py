@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trainer.errors import CheckpointError, first_line, some
 from trainer.model.copies import flat
+from trainer.model.hub import ON_HUB, fetched
 from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 
 SORTED = ".safetensors"
@@ -70,10 +71,13 @@ class Place:
 
 
 def located(weights: str) -> Place | None:
-    """Where the weights lie that a file's or a folder's path names; None if there is neither.
+    """Where the weights lie that a path names, of a file or a folder, or hf-hub:OWNER/NAME; None if nothing is there.
 
-    Raises CheckpointError for a folder that holds no weights.
+    Raises CheckpointError for a folder that holds no weights, and as fetched does.
     """
+    if weights.startswith(ON_HUB):
+        file, name = fetched(weights)
+        return Place(file, name, _config_in(file.parent))
     path = Path(weights).expanduser()
     if path.is_dir():
         inside = next((path / name for name in IN_A_FOLDER if (path / name).is_file()), None)

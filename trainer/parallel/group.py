@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.errors import ConfigError, TrainerError, visible
-from trainer.parallel.place import Place, cores_of
+from trainer.parallel.place import Place
 from trainer.parallel.ranks import ALONE, Ranks
 
 _PATIENCE = timedelta(minutes=30)
@@ -206,7 +206,7 @@ def _is_alive(pid: int) -> bool:
 
 @contextmanager
 def joined(place: Place, device: torch.device) -> Iterator[Ranks]:
-    """This process among those of its run, on its own device or with its share of the cores; or ALONE.
+    """This process among those of its run, on a device of its own; or ALONE.
 
     Raises ConfigError if they cannot share the device. An error within is told once, of whatever rank it is.
     """
@@ -217,8 +217,6 @@ def joined(place: Place, device: torch.device) -> Iterator[Ranks]:
         raise ConfigError("device: several processes cannot share mps. Use device=cpu, or one process.")
     if device.type == "cuda":  # untested: needs several GPUs
         torch.cuda.set_device(place.local_rank)
-    elif os.environ.get("OMP_NUM_THREADS", "1") == "1":  # what torchrun says where nobody does
-        torch.set_num_threads(cores_of(place))
     ranks = Several(place, device)
     try:
         with ranks.watched():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainer.errors import ConfigError
+from trainer.system.threads import THREADS, cores
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ def place_of(environment: Mapping[str, str] = os.environ) -> Place:
         ) from error
 
 
-def cores_of(place: Place) -> int:
-    """The cores that are one process's share of those that its machine lets them use: one at least."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // place.local_size)
+def share_the_machine(place: Place) -> None:
+    """Gives each process its share of the cores, and keeps torch's advice to itself; before torch is imported.
+
+    torchrun says one thread where nobody says how many. Advice would come once from each process.
+    """
+    if os.environ.pop(THREADS, "1") == "1":
+        os.environ[THREADS] = str(max(1, cores() // place.local_size))
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -13,12 +13,15 @@ from trainer.preset.draft import RATE, Draft
 
 def choose_rate(draft: Draft, progress: Progress) -> None:
     """Chooses the rate that a search finds. Where none learns, it stays as it is."""
-    found = search_of(build(draft.config, progress), progress)
+    found = search_of(build(draft.config, progress), progress, patient=draft.config.settings.budget is None)
     draft.choose(RATE, found.best.rate if found.learns else draft.value(RATE), reason(found))
 
 
-def search_of(job: Job, progress: Progress) -> Search:
-    """Uses up the job. What is found is a function of its config, and of no clock."""
+def search_of(job: Job, progress: Progress, *, patient: bool = True) -> Search:
+    """Uses up the job. What is found is a function of its config, and of no clock.
+
+    patient: whether more is tried where most_steps are not enough to learn anything.
+    """
     if job.recipe.probe is not None:
         probe(job.state, job.recipe.probe, job.recipe.criterion, Interrupt())
     rehearsal = Rehearsal.of(job.state, job.batches, job.val_batches.few, job.recipe, job.plan.epochs)
@@ -28,12 +31,12 @@ def search_of(job: Job, progress: Progress) -> Search:
         nonlocal taken
         taken += steps
         reached = rehearsal.reached(rate, steps, Interrupt())
-        progress("rates", taken, most)
+        progress("rates", taken, max(taken, most))
         return Trial(rate, steps, *((math.inf, 0.0) if reached is None else (reached.loss, reached.score)))
 
     untrained = attempt(rehearsal.base_rate, 0)
-    found = search(rehearsal.base_rate, rehearsal.total_steps, untrained.loss, attempt)
-    progress("rates", most, most)
+    found = search(rehearsal.base_rate, rehearsal.total_steps, untrained.loss, attempt, patient=patient)
+    progress("rates", max(taken, most), max(taken, most))
     return found
 
 

@@ -24,6 +24,9 @@ from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.system import durable
 
+MULTIRUN = "sweep.json"
+"""What lies in the folder of a multirun: the words that began it."""
+
 
 class _Dumper(yaml.SafeDumper):
     """YAML without references, and with quotes around text that any reader might take for less or more than that."""
@@ -55,10 +58,16 @@ class RunFolder:
         self.log = path / "train.log"
         self.files = path / "files.json.gz"
         self.left_out = path / "left_out.txt"
+        self.track = path / "track.json"
 
     @property
     def holds_a_run(self) -> bool:
         return self.config.exists() or any(self.checkpoints.glob("*.pt"))
+
+    @property
+    def multirun(self) -> Path | None:
+        """The folder of the multirun that this run is a job of; None where it is none."""
+        return self.path.parent if (self.path.parent / MULTIRUN).exists() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,6 +103,7 @@ class RunFolder:
             self.left_out,
             self.report,
             self.pictures,
+            self.track,
         ):
             path.with_name(path.name + durable.SUFFIX).unlink(missing_ok=True)
         for path in self.checkpoints.glob(f"*{durable.SUFFIX}"):

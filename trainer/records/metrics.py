@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from trainer.engine.state import renumbered
 from trainer.records.folder import cannot_write, replace_text
 from trainer.records.lines import read_metrics
 
+Listener = Callable[[dict[str, Any]], None]
+"""Is told each line as plain data, once it was written."""
+
 
 class MetricsFile:
     """Appends lines of kind step, epoch or event, each at once, so that a killed run loses none.
@@ -19,8 +23,9 @@ class MetricsFile:
     What a full disk does not take is kept, and written before the next line: none is lost, and none is torn.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listener: Listener = lambda _: None) -> None:
         self._owed = b""
+        self._listener = listener
         try:
             self._file = path.open("ab", buffering=0)
         except OSError as error:
@@ -33,6 +38,7 @@ class MetricsFile:
         self._owed += (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
         with suppress(OSError):  # `sync` tells, before a checkpoint relies on it
             self._write()
+        self._listener(line)
 
     def sync(self) -> None:
         """Puts all lines on the disk. Raises SaveError if it does not take them."""

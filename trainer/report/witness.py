@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,14 @@ from trainer.report.console import Screen
 from trainer.report.sentences import epoch_line, probe_line
 from trainer.task.task import Task, Verdicts
 
+AfterEpoch = Callable[[EpochReport, int], None]
+"""Who else is told each epoch, and of how many it is one. It ends the run by PrunedError."""
 _TOLERATED = 2
 """Saves in a row that may fail before the run ends: room may be made meanwhile."""
+
+
+def nothing(report: EpochReport, epochs: int) -> None:
+    """What is done after an epoch where nobody else is told."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,21 @@ class Pace:
 class Witness:
     """Is told by the loop, and tells the files and the screen."""
 
-    def __init__(self, pace: Pace, task: Task, checkpoints: Checkpoints, metrics: MetricsFile, screen: Screen) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        task: Task,
+        checkpoints: Checkpoints,
+        metrics: MetricsFile,
+        screen: Screen,
+        after_epoch: AfterEpoch,
+    ) -> None:
         self._pace = pace
         self._task = task
         self._checkpoints = checkpoints
         self._metrics = metrics
         self._screen = screen
+        self._after_epoch = after_epoch
         self._begun = time.perf_counter()
         self._bar = screen.bar("training", pace.steps, pace.first_step)
         self._failures = 0
@@ -87,6 +103,7 @@ class Witness:
             vitals=report.vitals.plain(),
         )
         self._screen.say(epoch_line(report, self._task, self._pace.epochs, images_per_second))
+        self._after_epoch(report, self._pace.epochs)
 
     def save(self, state: State, *, is_best: bool) -> None:
         """Saves the state, or tells that the disk does not take it. Raises SaveError the third time in a row."""

@@ -85,8 +85,10 @@ def begin(
 
 
 def _expected(config: Config, before: Mapping[str, Any]) -> dict[str, list[float]] | None:
-    """The figures of the pictures that the weights were trained on; of a file that is gone as run.json had them."""
+    """The figures of the pictures that the weights were trained on; of a run that goes on as run.json has them."""
+    if "weights_expect" in before:  # the file may be gone, and what is on a hub may be another by now
+        stored: dict[str, list[float]] | None = before["weights_expect"]
+        return stored
     model = config.parts["model"]
     known = expected(model.name, model.options)
-    found: dict[str, list[float]] | None = before.get("weights_expect")
-    return found if known is None else {"mean": [*known.mean], "std": [*known.std]}
+    return None if known is None else {"mean": [*known.mean], "std": [*known.std]}

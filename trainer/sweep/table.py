@@ -91,7 +91,7 @@ def spreads(runs: list[dict[str, Any]], keys: list[str], monitor: str) -> list[d
 
 def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     """The summaries of the runs in the folder, best first, runs without a score last; 'said' is key -> value."""
-    paths = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name))
+    paths = sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
     runs = [{**RunFolder(path).read_summary(), "run": path.name} for path in paths]
     for path, run in zip(paths, runs, strict=True):
         with suppress(CheckpointError):  # one that is damaged costs no run its place

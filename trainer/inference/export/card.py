@@ -13,6 +13,7 @@ from trainer.inference.answering import answering_of
 from trainer.inference.export.parity import Parity
 from trainer.inference.saved import SavedRun
 from trainer.inference.temperature import evaluations_of
+from trainer.model.hub import ON_HUB
 from trainer.records.folder import read_json
 from trainer.size import Size
 
@@ -59,8 +60,8 @@ _WORDS = {
 _PARTS = {"test": "the test part", "val": "the validation part, which also chose the epoch"}
 
 
-def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool) -> str:
-    """README.md of a published folder, in Markdown; name: the folder's."""
+def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool, hub: str | None) -> str:
+    """README.md of a published folder, in Markdown; name: the folder's; hub: of the repository that it goes to."""
     front = {
         "library_name": "timm" if is_timm else "trainer",
         "pipeline_tag": "image-classification",
@@ -72,9 +73,9 @@ def card(run: SavedRun, name: str, parity: Parity, *, is_timm: bool) -> str:
         "How it was trained": _training(run),
         "Classes": _classes(run),
         "Limits": _limits(run),
-        "How to use it": _use(run, name, is_timm),
+        "How to use it": _use(run, name, is_timm, hub),
     }
-    text = [f"---\n{yaml.safe_dump(front, sort_keys=False)}---", f"# {shown(name)}"]
+    text = [f"---\n{yaml.safe_dump(front, sort_keys=False)}---", f"# {shown(hub or name)}"]
     for title, lines in sections.items():
         text += [f"## {title}", "\n".join(lines)]
     return "\n\n".join(text) + "\n"
@@ -185,14 +186,22 @@ def _limits(run: SavedRun) -> Iterator[str]:
     yield "- Nobody has said under which licence it may be used: whoever publishes it should."
 
 
-def _use(run: SavedRun, name: str, is_timm: bool) -> Iterator[str]:
-    yield f"```python\nimport trainer\n\nclassify = trainer.load({name!r})  # this folder\n"
-    yield 'print(classify("picture.jpg")[0].name)\n```'
+def _use(run: SavedRun, name: str, is_timm: bool, hub: str | None) -> Iterator[str]:
+    yield "```python\nimport trainer"
+    if hub:
+        yield f"from huggingface_hub import snapshot_download\n\nclassify = trainer.load(snapshot_download({hub!r}))"
+    else:
+        yield f"\nclassify = trainer.load({name!r})  # this folder"
+    yield '\nprint(classify("picture.jpg")[0].name)\n```'
+    if hub:
+        model = shown(run.config(["model"]).parts["model"].name)
+        yield ""
+        yield f"Or to train on from it, with `model={model}` and its options above: `model.weights={ON_HUB}{hub}`."
     if is_timm:
         yield ""
         yield f"Or with timm, which resizes with its own transform and gives {_words(run).logits}:"
         yield ""
-        place = f"local-dir:{name}"
+        place = f"{ON_HUB}{hub}" if hub else f"local-dir:{name}"
         yield f"```python\nimport timm\n\nmodel = timm.create_model({place!r}, pretrained=True).eval()\n```"
 
 

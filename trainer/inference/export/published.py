@@ -52,7 +52,7 @@ def publish(run: SavedRun, wish: Wish, pictures: Proof) -> Parity:
         parity = prove(as_torch_answers(run, wish.temperature), answer, pictures, inside=True)
         parity.check(wish.quantize)
         replace_text(beside / wish.report.name, report(run, wish, parity))
-        replace_text(beside / "README.md", card(run, folder.name, parity, is_timm=bool(_timm(run))))
+        replace_text(beside / "README.md", card(run, folder.name, parity, is_timm=bool(_timm(run)), hub=wish.hub))
         if folder.exists():
             folder.rmdir()  # it is empty
         beside.rename(folder)

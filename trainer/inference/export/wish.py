@@ -29,6 +29,8 @@ class Wish:
     quantize: Quantize
     temperature: float
     output: Path
+    hub: str | None = None
+    """OWNER/NAME of the repository that a folder goes to."""
 
     @property
     def report(self) -> Path:
@@ -78,6 +80,12 @@ def told(run: SavedRun, wish: Wish) -> dict[str, Any]:
         "weights_sha256": run.sha256,
         "figures": figures(run),
     }
+
+
+def holds(run: SavedRun, wish: Wish) -> bool:
+    """Whether the folder is there already that is asked for, proven: with the same weights, told in the same words."""
+    asked = json.loads(json.dumps(told(run, wish)))
+    return wish.report.exists() and asked.items() <= read_json(wish.report).items()
 
 
 def figures(run: SavedRun) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""What a search draws from: the values of a word in Hydra's grammar, as a distribution of Optuna's."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from hydra.core.override_parser.types import Override, RangeSweep, Transformer
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from trainer.errors import did_you_mean
+
+_LOG = "log"
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """What a word with several values stands for; the choices of a list are told as they are written.
+
+    tag(log,interval(...)) draws the logarithm. Raises ValueError where Optuna has no such distribution.
+    """
+    sweep: Any = override.value()
+    tags: set[str] = getattr(sweep, "tags", set())
+    for tag in tags - {_LOG}:
+        raise ValueError(f"there is no tag '{tag}'.{did_you_mean(tag, [_LOG])} There is {_LOG}.")
+    if override.is_interval_sweep():
+        low, high = sweep.start, sweep.end
+        are_whole = isinstance(low, int) and isinstance(high, int)  # int(interval(16,64)): else they are 16.0 and 64.0
+        return (IntDistribution if are_whole else FloatDistribution)(low, high, log=_LOG in tags)
+    if tags:
+        raise ValueError("log is for intervals: tag(log,interval(FROM,TO)).")
+    if override.is_range_sweep():
+        return _steps(sweep)
+    return CategoricalDistribution([str(each) for each in override.sweep_iterator(transformer=Transformer.encode)])
+
+
+def every(distribution: BaseDistribution) -> list[Any]:
+    """Each value of it, for a grid. Raises ValueError where there is no end of them."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    if isinstance(distribution, IntDistribution):
+        return list(range(distribution.low, distribution.high + 1, distribution.step))
+    if distribution.step is None:
+        raise ValueError("a grid tries every value, and an interval has no end of them. Give a list or a range.")
+    low, step = _exact(distribution.low), _exact(distribution.step)
+    return [float(low + number * step) for number in range(round((_exact(distribution.high) - low) / step) + 1)]
+
+
+def _steps(sweep: RangeSweep) -> BaseDistribution:
+    """The values of a range, which ends before its end, as Python's do."""
+    start, stop, step = _exact(sweep.start), _exact(sweep.stop), _exact(sweep.step)
+    last = start + (math.ceil((stop - start) / step) - 1) * step
+    low, high = sorted((start, last))
+    if isinstance(sweep.range(), range):
+        return IntDistribution(int(low), int(high), step=int(abs(step)))
+    return FloatDistribution(float(low), float(high), step=float(abs(step)))
+
+
+def _exact(number: float | None) -> Decimal:
+    """As it was written: 0.1, and not what is nearest to it in binary."""
+    return Decimal(str(number))

@@ -1,0 +1,92 @@
+"""The study of a search: what Optuna keeps of its trials, for optuna-dashboard and whoever else reads such studies."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from trainer.errors import ConfigError, first_line
+from trainer.rng import seed_of
+from trainer.sweep.options import Search, direction_of
+from trainer.sweep.space import every
+
+_STARTUP_TRIALS = 10
+"""What TPE draws at random, before there is enough to learn from: Optuna's own number."""
+_FILE = "study.db"
+_SEEDS = 2**32
+"""As many as numpy has."""
+
+
+def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
+    """The study of the search in this folder, begun where there is none. Raises ConfigError where it cannot be had."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage, name = search.storage or _in(folder), search.study_name or folder.name
+    try:
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction=direction_of(monitor), load_if_exists=True
+        )
+    except Exception as error:  # whatever the driver raises: no such server, a wrong password, no package for it
+        raise ConfigError(f"hydra.sweeper.storage: the study cannot be opened there: {first_line(error)}") from error
+    if study.direction.name.lower() != direction_of(monitor):
+        raise ConfigError(
+            f"hydra.sweeper.study_name: the study '{name}' there is not of {monitor}. Choose another name."
+        )
+    return study
+
+
+def study_of(folder: Path) -> optuna.Study | None:
+    """The study that a search keeps in its folder; None where there is none."""
+    if not (folder / _FILE).exists():
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.load_study(study_name=None, storage=_in(folder))
+
+
+def failed_too_often(study: optuna.Study, search: Search) -> bool:
+    """Whether a larger share of all its trials has failed than the search puts up with."""
+    return len(_ended(study, TrialState.FAIL)) > search.max_failure_rate * (search.n_trials or 0)
+
+
+def has_best(study: optuna.Study) -> bool:
+    """Whether a trial came to its end."""
+    return bool(_ended(study, TrialState.COMPLETE))
+
+
+def _ended(study: optuna.Study, how: TrialState) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(how,))
+
+
+def conclusion(study: optuna.Study, search: Search, monitor: str) -> str:
+    """What the search came to, in one line."""
+    ends = Counter(trial.state for trial in study.get_trials(deepcopy=False))
+    told = {"pruned": ends[TrialState.PRUNED], "failed and passed over": ends[TrialState.FAIL]}
+    others = ", ".join(f"{count} {how}" for how, count in told.items() if count)
+    trials = f"{ends.total()} trials{f' ({others})' if others else ''}"
+    if not ends[TrialState.COMPLETE]:
+        return f"None of {trials} came to its end."
+    best, seeds = study.best_trial, search.seeds
+    first = best.number * seeds
+    runs = f"run {first}" if seeds == 1 else f"runs {first} to {first + seeds - 1}"
+    words = " ".join(f"{key}={value}" for key, value in best.params.items())
+    return f"The best of {trials}: {runs}, {monitor} {best.value:.4f}{' on average' if seeds > 1 else ''}, by {words}"
+
+
+def sampler_of(search: Search, space: Mapping[str, BaseDistribution], number: int) -> BaseSampler:
+    """What draws the values of the trial of this number: by a seed of its own, so that a search draws the same whether
+    or not it was stopped on the way."""
+    sampler = search.sampler
+    if sampler.name == "grid":
+        return GridSampler({key: every(values) for key, values in space.items()}, seed=sampler.seed)
+    seed = seed_of(sampler.seed, number, "search") % _SEEDS
+    if sampler.name == "random":
+        return RandomSampler(seed)
+    return TPESampler(n_startup_trials=sampler.n_startup_trials or _STARTUP_TRIALS, seed=seed)
+
+
+def _in(folder: Path) -> str:
+    """The URL of the file in the folder, whose path a URL may not end early."""
+    return f"sqlite:///{folder.absolute() / _FILE}".replace("%", "%25").replace("?", "%3F")
