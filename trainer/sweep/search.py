@@ -55,12 +55,7 @@ class OptunaSweeper(Sweeper):
         self._said, self._offered = {each.key_or_group: each for each in said}, offered_by(said)
         self._space = {key: distribution(each) for key, each in self._said.items() if each.is_sweep_override()}
         self._study = open_study(self._search, self._folder, self._monitor)
-        trials = self._study.trials
-        if trials and self._search.study_name is None and not any(map(self._is_ours, trials)):
-            raise ConfigError(
-                f"hydra.sweeper.storage: it holds a study '{self._study.study_name}' of another sweep. Choose another "
-                f"name=NAME, or share it by hydra.sweeper.study_name={self._study.study_name}."
-            )
+        self._refuse_a_study_of_others()
         if self._search.sampler.name == "grid":
             self._enqueue(combinations(said))
         returned: list[Sequence[JobReturn]] = []
@@ -70,6 +65,14 @@ class OptunaSweeper(Sweeper):
                 if any(job.return_value.status == "stopped" for job in returned[-1]):
                     return returned
         return returned
+
+    def _refuse_a_study_of_others(self) -> None:
+        trials, name = self._study.trials, self._study.study_name
+        if trials and self._search.study_name is None and not any(map(self._is_ours, trials)):
+            raise ConfigError(
+                f"hydra.sweeper.storage: it holds a study '{name}' of another sweep. Choose another name=NAME, or share "
+                f"it by hydra.sweeper.study_name={name}."
+            )
 
     def _enqueue(self, grid: list[Choice]) -> None:
         """Leaves the combinations with Optuna, in random order: as many as are not there yet, and wanted."""
