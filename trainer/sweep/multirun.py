@@ -21,7 +21,8 @@ from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.launcher import Launcher, shared_threads, started
 from trainer.sweep.options import HARMLESS, Search
-from trainer.sweep.table import print_page, print_table
+from trainer.sweep.page import print_page
+from trainer.sweep.table import print_table
 
 
 def hand_to_hydra(words: Sequence[str]) -> None:
