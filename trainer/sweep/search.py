@@ -70,8 +70,8 @@ class OptunaSweeper(Sweeper):
         trials, name = self._study.trials, self._study.study_name
         if trials and self._search.study_name is None and not any(map(self._is_ours, trials)):
             raise ConfigError(
-                f"hydra.sweeper.storage: it holds a study '{name}' of another sweep. Choose another name=NAME, or share "
-                f"it by hydra.sweeper.study_name={name}."
+                f"hydra.sweeper.storage: it holds a study '{name}' of another sweep. Choose another name=NAME, or "
+                f"share it by hydra.sweeper.study_name={name}."
             )
 
     def _enqueue(self, grid: list[Choice]) -> None:
