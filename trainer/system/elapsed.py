@@ -1,4 +1,4 @@
-"""When a run began, as whoever gave the command sees it, and how long things take, in words."""
+"""When a run began, as whoever gave the command sees it, and times in words."""
 
 import os
 import time
@@ -21,7 +21,7 @@ def start_of_run() -> float:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that suits it."""
+    """A time in the unit that suits it."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     minutes = seconds / 60

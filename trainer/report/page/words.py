@@ -15,7 +15,6 @@ _FAR = 4.0
 _NO_SHARES = ("ROC-AUC", "log loss", "Brier score")
 _HEADLINES = ("test", "validation")
 """The parts whose accuracy stands above all else."""
-
 _BEFORE_ITS_END = {"stopped": "stopped", "failed": "broken off", "pruned": "pruned by its search,"}
 
 
