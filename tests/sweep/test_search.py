@@ -1,6 +1,8 @@
 """hydra/sweeper=optuna: what is drawn, what Optuna is told, and a search that is stopped goes on."""
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +22,7 @@ from trainer.commands import train as training
 from trainer.errors import PrunedError
 from trainer.records.folder import RunFolder, write_json
 from trainer.sweep.job import Outcome
-from trainer.sweep.options import TARGET, searched
+from trainer.sweep.options import TARGET, Sampler, Search, searched
 from trainer.sweep.pruning import reporter_of
 from trainer.sweep.search import OptunaSweeper
 from trainer.sweep.space import distribution
@@ -289,3 +291,13 @@ def test_a_search_without_optuna_says_what_to_install(train: Train, monkeypatch:
     monkeypatch.setattr("trainer.sweep.options.find_spec", lambda name: None)
     ended = train("-m", "hydra/sweeper=optuna", LR)
     assert (ended.code, ended.out) == (2, "") and "pip install 'trainer[sweep]'" in ended.err
+
+
+@pytest.mark.parametrize("kind", [Search, Sampler])
+def test_every_option_stands_in_the_documents_with_its_default(kind: type[Search] | type[Sampler]) -> None:
+    table = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    options = asdict(kind())
+    prefix = "sampler." if kind is Sampler else ""
+    for name, default in options.items():
+        said = json.dumps(options["sampler"]["name"] if name == "sampler" else default).strip('"')
+        assert name == "name" or f"| `{prefix}{name}` | `{said}` |" in table

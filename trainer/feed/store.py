@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from trainer.data.keep import Keep
+from trainer.data.passing import PassingSamples
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.data.unreadable import unreadable_in_words
 from trainer.errors import DataError
 from trainer.feed.cache import BLOCK
 from trainer.feed.keeping import choose
 from trainer.feed.pack import Packed, Pixels, Progress, Put, blocks_held, header_of, packed
+from trainer.feed.sequential import SequentialStore
 from trainer.feed.stream import StreamedStore
 
 _TURN = 4
@@ -52,20 +54,34 @@ class Store(Protocol):
 
 
 def open_stores(
-    parts: Sequence[Samples], keep: Keep, *, workers: int, title: str = "", progress: Progress | None = None
+    parts: Sequence[Samples],
+    keep: Keep,
+    *,
+    workers: int,
+    title: str = "",
+    progress: Progress | None = None,
+    shared: bool = False,
 ) -> tuple[list[Store], str]:
     """A store for each part of a set, and the line that says where their images are kept (or nothing).
 
     Memory, disk and streaming give the same bytes. Parts of one whole (a share held out, folds) share its pixels.
     workers: threads that decode what is kept, or processes that stream; 0 does either in this thread. title: what the
-    set is, for whoever looks at its files. Raises DataError with the first ten files of each whole that cannot be read
-    and their number, where images are decoded now; and if they are to be kept on disk and cannot.
+    set is, for whoever looks at its files. shared: whether other processes open the same. Raises DataError with the
+    first ten files of each whole that cannot be read and their number, where images are decoded now; and if they are to
+    be kept on disk and cannot.
     """
+    found = [whole_of(part) for part in parts]
+    if any(isinstance(whole, PassingSamples) for whole, _ in found):
+        return [
+            SequentialStore(whole, rows, part.labels, part.keys, workers)
+            for part, (whole, rows) in zip(parts, found, strict=True)
+            if isinstance(whole, PassingSamples)  # of one set all are
+        ], "data.streaming=true: the images are read and decoded anew each epoch, in about the order of their shards."
     wholes, rows = _shared(parts)
     distinct = list({id(whole): whole for whole in wholes}.values())
     to_decode = [whole for whole in distinct if not isinstance(whole, ArraySamples)]
     headers = {id(whole): header_of(whole, title) for whole in to_decode}
-    kept, note = choose(keep, list(headers.values()), to_decode[0], workers) if headers else ("ram", "")
+    kept, note = choose(keep, list(headers.values()), to_decode[0], workers, shared) if headers else ("ram", "")
     if kept == "none":
         return [StreamedStore(part, part.labels, part.keys, workers) for part in parts], note
     pixels: dict[int, Pixels | Packed] = {}
@@ -184,5 +200,7 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
             if progress:
                 progress("Reading images", start + len(block), len(samples))
     if failures:
-        advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
+        advice = (
+            "Mend or remove them; data=folder, table, hf and webdataset leave them out if you say data.on_error=skip"
+        )
         raise DataError(f"{unreadable_in_words(failures, len(samples))}\n{advice}")
