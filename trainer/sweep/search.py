@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from trainer.errors import ConfigError
 from trainer.settings import SCORES
 from trainer.sweep.combinations import Choice, applies, combinations, offered_by
 from trainer.sweep.job import Outcome
@@ -54,6 +55,12 @@ class OptunaSweeper(Sweeper):
         self._said, self._offered = {each.key_or_group: each for each in said}, offered_by(said)
         self._space = {key: distribution(each) for key, each in self._said.items() if each.is_sweep_override()}
         self._study = open_study(self._search, self._folder, self._monitor)
+        trials = self._study.trials
+        if trials and self._search.study_name is None and not any(map(self._is_ours, trials)):
+            raise ConfigError(
+                f"hydra.sweeper.storage: it holds a study '{self._study.study_name}' of another sweep. Choose another "
+                f"name=NAME, or share it by hydra.sweeper.study_name={self._study.study_name}."
+            )
         if self._search.sampler.name == "grid":
             self._enqueue(combinations(said))
         returned: list[Sequence[JobReturn]] = []
