@@ -38,7 +38,7 @@ from PIL import Image
 
 from trainer.cli import main as program
 from trainer.cli import verbs
-from trainer.cli.compose import Origin, compose
+from trainer.cli.compose import Origin
 from trainer.cli.on_runs import ON_RUNS
 from trainer.config import conf_folder
 from trainer.errors import ConfigError
@@ -73,7 +73,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     monkeypatch.setattr(program, "_origin", lambda *_: here)
     monkeypatch.setattr(program, "_stored", lambda _: None)
     monkeypatch.setattr(program, "_prepare", lambda _: None)
-    monkeypatch.setattr(program, "_run_many", lambda _, words, *__: compose(words, here, multirun=True) and 0)
+    monkeypatch.setattr("trainer.sweep.multirun.run_many", lambda _: 0)
     monkeypatch.setattr("trainer.sweep.multirun.hand_to_hydra", lambda _: None)
 
     def take(command: str) -> None:
