@@ -44,7 +44,7 @@ from trainer.config import conf_folder
 from trainer.errors import ConfigError
 
 LANGUAGES = {"console", "sh", "python", "yaml", "csv", "text", "json", "mermaid"}
-ELSEWHERE = {"git", "source", "cd"}
+ELSEWHERE = {"git", "source", "cd", "export"}
 """What a shell may be told besides, and no test looks at."""
 RUN = [page for page in PAGES if any(block.language == "console" and not block.mark for block in blocks_of(page))]
 SEVERAL = 8
@@ -80,6 +80,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         words = shlex.split(re.sub(r"(^| )\.venv\S*/bin/", r"\1", command), comments=True)
         while re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
             words.pop(0)
+        if "torchrun" in words:  # it starts what stands behind its own words
+            words = ["python", *words[words.index("-m") :]]
         if words[:3] == ["python", "-m", "trainer"]:
             program._dispatch([word for word in words[3:] if word not in ("&",)])
         elif words[:2] == ["python", "-m"]:
