@@ -18,7 +18,6 @@ VARYING = (
     (r"[\d,.]+ images/s", "RATE"),
     (r"[\d,.]+ [KMG]i?B\b", "BYTES"),
     (r"\b\d+ threads?\b", "THREADS"),
-    (r"\b(fp32|bf16) on (cpu|cuda|mps)", "DEVICE"),
 )
 """What differs between two runs or machines, and what stands for it where outputs are compared."""
 TOLERANCE = 0.1

@@ -167,8 +167,14 @@ def test_what_a_page_shows_is_what_its_commands_print(page: Path, folder_after: 
 
 
 def run_page(page: Path, folder: Path) -> None:
-    """Does what a page says, in the folder. Fails where what is printed is not what it shows."""
+    """Does what a page says, in the folder. Fails where what is printed is not what it shows.
+
+    Everywhere as on a CPU that computes in fp32, for that is what the pages show.
+    """
     with pytest.MonkeyPatch.context() as here:
+        here.setattr("torch.cuda.is_available", lambda: False)
+        here.setattr("torch.backends.mps.is_available", lambda: False)
+        here.setattr("trainer.engine.precision._fast_bf16", lambda device: False)
         here.chdir(folder)
         here.syspath_prepend(folder)
         names: dict[str, object] = {}
