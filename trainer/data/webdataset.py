@@ -83,7 +83,7 @@ def webdataset(
     short, and as packed.packed_source does.
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
-    shards = _expanded(root, package) if streaming else _shards(root, package)
+    shards = _shards(root, package, streaming)
     asked, kept = Asked(image, label), keep.folder / FOLDER
     way: ShardsOnDisk | PassingShards = ShardsOnDisk(package.tariterators.base_plus_ext, asked, kept)
     if streaming:
@@ -113,31 +113,30 @@ def _check_found(bundle: Bundle, part: str, contents: Callable[[], str], shard: 
             )
 
 
-def _shards(root: str, package: ModuleType) -> list[str]:
-    """The shards that root means, in order. Raises DataError if there are none, or if one is not there."""
+def _shards(root: str, package: ModuleType, streaming: bool) -> list[str]:
+    """The shards that root means, in order. Raises DataError if there are none, or if one is not there.
+
+    streaming: whether they may be what is no file here.
+    """
     base = Path(root).expanduser()
     if base.is_dir():
         found = [path for path in sorted(base.rglob("*.tar")) if not path.name.startswith(".")]
         if not found:
             raise DataError(f"data.root: no shards (*.tar) lie below {base}.{_packed_otherwise(base.iterdir())}")
         return list(map(str, found))
-    places = _expanded(root, package)
+    places: list[str] = package.shardlists.expand_urls(root)
     if distant := [place for place in places if _DISTANT.match(place)]:
-        raise DataError(f"data.root: {distant[0]} is no file here: say data.streaming=true.")
+        if streaming and len(distant) == len(places):
+            return places
+        raise DataError(f"data.root: {distant[0]} is no file here: say data.streaming=true, and no files beside it.")
     shards = [shard for place in places for shard in _matching(Path(place).expanduser())]
     missing = [str(shard) for shard in shards if not os.access(shard, os.R_OK)]
     if missing:
         count = f"{len(missing)} of {len(shards)} shards are" if len(shards) > 1 else "the shard is"
         raise DataError(f"data.root: {count} not there: {names(missing)} (looked from {Path.cwd()}).")
-    if odd := _packed_otherwise(shards):
+    if not streaming and (odd := _packed_otherwise(shards)):
         raise DataError(f"data.root: {shards[0]} is no plain tar.{odd}")
     return list(map(str, shards))
-
-
-def _expanded(root: str, package: ModuleType) -> list[str]:
-    """The names that a pattern with braces means, as the package reads it."""
-    found: list[str] = package.shardlists.expand_urls(root)
-    return found
 
 
 def _around(shards: Sequence[str]) -> str:
