@@ -17,8 +17,6 @@ FEW, MANY = 2000, 40000
 _EACH = 1000
 """Pictures a file."""
 _RUN = ("model=small_cnn", "model.widths=[4]", "batch_size=256", "workers=2", "epochs=1", "preset=none", "report=false")
-
-
 WAYS = (
     ("webdataset", "data.cache=none"),
     ("hf", "data.cache=none"),
@@ -29,7 +27,7 @@ WAYS = (
 
 
 def growth(form: str, word: str) -> tuple[float, float]:
-    """MiB at the peak of a first run on 2,000 pictures, and on 40,000. form: webdataset or hf; word: how they are read."""
+    """MiB at the peak of a first run on 2,000 pictures, and on 40,000. form: webdataset or hf; word: the way."""
     few, many = (_peak_mib(form, word, count) for count in (FEW, MANY))
     return few, many
 
@@ -44,7 +42,7 @@ def _peak_mib(form: str, word: str, count: int) -> float:
         told = (
             f"data={form}",
             f"data.root={folder / 'set'}",
-            f"data.cache={cache}",
+            word,
             f"data.cache_dir={folder / 'kept'}",
         )
         command = [sys.executable, "-m", "trainer", *told, *_RUN, f"output={folder}"]
