@@ -95,6 +95,16 @@ def test_numbers_are_classes_in_their_own_order(tmp_path: Path, pictures: list[D
     assert opened(root=str(tmp_path / "set"), val="none").classes == ("1", "2", "10")
 
 
+def test_samples_of_one_group_stay_in_one_part(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
+    samples = [{**sample, "__key__": f"p{number // 5}_{number}"} for number, sample in enumerate(numbered(pictures))]
+    source = opened(root=str(as_shards(tmp_path / "set", samples)), group=r"/(p\d+)_", val=0.3)
+    assert source.train.groups and source.val.groups and not {*source.train.groups} & {*source.val.groups}
+    with pytest.raises(
+        DataError, match=r"data\.group: '\(q\)' is found in no picture's path, such as train-000\.tar/p0_0"
+    ):
+        opened(root=str(tmp_path / "set"), group="(q)")
+
+
 def test_of_several_pictures_in_a_sample_one_must_be_said(
     tmp_path: Path, pictures: list[Drawn], opened: Opened
 ) -> None:

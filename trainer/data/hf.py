@@ -69,6 +69,7 @@ def hf(
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
+    group: str | None = None,
     cache: Cache = "auto",
     cache_dir: str | None = None,
     cache_limit: Positive = 20.0,
@@ -85,9 +86,13 @@ def hf(
     base = Path(root).expanduser()
     splits = _opened(package, root, subset, revision, None if streaming else keep.folder / FOLDER)
     chosen, notes = _parts(root, splits, parts)
-    features = splits[chosen["train"] if "train" in chosen else next(iter(chosen.values()))].features
+    features = splits[chosen.get("train", next(iter(chosen.values())))].features
+    if features is None:
+        raise DataError(f"data.root: a stream of {root} does not tell its columns. Leave data.streaming out.")
     picture = _column(root, features, "image", image, _images(package, features), _IMAGES)
     told = _column(root, features, "label", label, _labels(package, features), _LABELS)
+    if group is not None:
+        _column(root, features, "group", group, (), ())
     known = _known(features[told])
     files = [about(path) for path in sorted(base.rglob("*")) or [base]] if base.exists() else []
     way = PassingRows(package, picture, told, (root, subset, revision, files), keep.folder / SHARDS, buffer)
@@ -95,7 +100,8 @@ def hf(
     for part, split in chosen.items():
         rows = splits[split]
         keys, cells, extents = way.found(split, rows) if streaming else _located(base, split, rows, picture, told)
-        bundles[part] = Bundle(base, keys, _labels_in(cells, known, labels == "several"), extents)
+        groups = None if group is None else _groups(root, rows, group)
+        bundles[part] = Bundle(base, keys, _labels_in(cells, known, labels == "several"), extents, groups)
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(bundles, look, wishes, keep, known=known, notes=notes)
@@ -214,7 +220,7 @@ def _column(
 def _located(base: Path, split: str, rows: Any, image: str, label: str) -> tuple[Sequence[str], list[Any], Extents]:
     """The names of a split's rows, their labels, and where their pictures lie."""
     extents, paths = extents_of([Path(each["filename"]) for each in rows.cache_files], image)
-    told = rows.select_columns([label]).with_format("arrow")[:].column(0).to_pylist()
+    told = _cells(rows, label)
     if paths and all(Path(path).is_relative_to(base.absolute()) for path in paths):
         return [str(Path(path).relative_to(base.absolute())) for path in paths], told, extents
     return Rows(split, len(rows)), told, extents
@@ -232,6 +238,22 @@ def _labels_in(cells: Sequence[Any], known: Sequence[str] | None, several: bool)
             label_of[value] = _label(value, known, several)
         labels.append(label_of[value])
     return labels
+
+
+def _groups(root: str, rows: Any, column: str) -> list[str]:
+    """What each row belongs to."""
+    if not hasattr(rows, "cache_files"):
+        raise ConfigError("data.group: it cannot act with data.streaming=true. Leave one of them out.")
+    cells = _cells(rows, column)
+    if None in cells or "" in cells:
+        raise DataError(f"data.group: {root} has rows without a {column}. Fill it in.")
+    return list(map(str, cells))
+
+
+def _cells(rows: Any, column: str) -> list[Any]:
+    """A column of a split, and nothing else of it."""
+    found: list[Any] = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
+    return found
 
 
 def _known(feature: Any) -> list[str] | None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
@@ -16,6 +17,7 @@ import numpy as np
 from trainer.data.assemble import Wishes
 from trainer.data.extents import Extents, Names
 from trainer.data.files import Label, Look, names
+from trainer.data.group_pattern import groups_in
 from trainer.data.keep import Keep
 from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import parts_of, without_part
@@ -70,6 +72,7 @@ def webdataset(
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
+    group: str | None = None,
     cache: Cache = "auto",
     cache_dir: str | None = None,
     cache_limit: Positive = 20.0,
@@ -78,7 +81,8 @@ def webdataset(
     """Your own images in tar shards (WebDataset): each sample is files of one name, such as 0001.jpg and 0001.cls.
 
     root: a folder of shards, or a pattern of their names, with braces or stars. A shard whose name, or whose folder's,
-    says train, val or test is of that part; where none says one, all are for training. Needs the extra: pip install
+    says train, val or test is of that part; where none says one, all are for training. group: group_pattern, in the
+    names of shard and sample. Needs the extra: pip install
     'trainer[webdataset]'. Raises ConfigError if it is missing; DataError with the shard that is missing, broken or cut
     short, and as packed.packed_source does.
     """
@@ -95,6 +99,9 @@ def webdataset(
         rows, extents = way.found(of_part)
         parts[part] = _bundle(base, of_part, rows, extents, named, labels == "several")
         _check_found(parts[part], part, partial(way.contents, of_part[0]), of_part[0])
+    if group is not None:
+        found = groups_in([bundle.keys for bundle in parts.values()], group)
+        parts = {part: replace(parts[part], groups=groups) for part, groups in zip(parts, found, strict=True)}
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(parts, look, wishes, keep, known=named)
