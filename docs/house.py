@@ -28,7 +28,7 @@ FLOORS = (
     ("records",),
     ("feed", "engine", "kernels"),
     ("data", "aug", "model", "init", "loss", "optim", "sched", "finetune"),
-    ("task",),
+    ("task", "parallel"),
 )
 
 

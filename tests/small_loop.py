@@ -27,6 +27,10 @@ class Pair:
     def targets(self) -> Tensor:
         return self.labels
 
+    @property
+    def indices(self) -> Tensor:
+        return torch.arange(len(self.labels))
+
 
 class Fixed:
     """The same few batches every epoch. per_step: of how many each step is made; None: of one."""

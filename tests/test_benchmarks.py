@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmarks import __main__ as bench
 from benchmarks import engine, feeding, precision, probe, results, startup, tables
+from benchmarks import expected as scaled
 from benchmarks.compiling import BreakEven
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.measure import cost
@@ -198,6 +199,24 @@ def test_accuracies_are_compared_beside_twice_the_standard_error() -> None:
         "+0.000",
         "0.115",
     ]
+
+
+def test_what_is_expected_of_several_gpus_stands_on_its_page_as_it_is_worked_out() -> None:
+    page = scaled.PAGE.read_text(encoding="utf-8")
+    assert page == scaled.fill(page), "run python -m benchmarks.expected"
+
+
+def test_a_ring_sends_each_byte_over_each_link_less_than_twice() -> None:
+    wide = replace(scaled.Cluster(), latency=0.0)
+    assert scaled.all_reduce(wide, 1) == 0.0
+    assert scaled.all_reduce(wide, 8) == pytest.approx(1.75 * wide.gradient_bytes / wide.bytes_in_node)
+    between = scaled.all_reduce(wide, 16) - scaled.all_reduce(wide, 8)
+    assert between == pytest.approx(wide.gradient_bytes / wide.bytes_between_nodes)
+
+
+def test_pictures_that_come_too_slowly_decide_the_step() -> None:
+    fed = replace(scaled.Cluster(), fed_to_node=1_000.0)
+    assert scaled.expected(fed, 16).images_per_second == pytest.approx(2_000.0)
 
 
 def test_results_keep_the_other_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

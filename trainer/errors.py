@@ -16,6 +16,8 @@ class TrainerError(Exception):
     """Training failed. The message says where, what, the nearest valid choice and what to do next."""
 
     exit_code = 1
+    is_told = False
+    """Whether another process of the same run has told it, or is to: then this one ends without a word."""
 
 
 class ConfigError(TrainerError):

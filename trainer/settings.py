@@ -29,6 +29,7 @@ class Settings:
     channels_last: bool = True
     compile: bool | Literal["reduce-overhead"] = False
     kernels: Literal["auto", "torch"] = "auto"
+    sync_batch_norm: bool = False
     limit_train: Count | None = None
     limit_val: Count | None = None
     limit_test: Count | Literal["all"] | None = None

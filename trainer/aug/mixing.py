@@ -102,9 +102,12 @@ class Mixer:
     num_classes: int
     task: Task = SINGLE
 
-    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, images: Tensor, labels: Tensor, draws: Draws, partner: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """partner: the row of each sample's; None: as they are drawn among these samples."""
         draws = replace(draws, samples=draws.samples.cpu())
-        partner = upload(partners(draws), labels.device)
+        partner = upload(partners(draws) if partner is None else partner, labels.device)
         labelled = self.task.has_label(labels)
         both = (labelled & labelled[partner])[:, None, None, None]
         keep = torch.where(both, self._keep(draws, Size(*images.shape[-2:]), images.device), 1.0)

@@ -12,6 +12,7 @@ from trainer.errors import ConfigError
 from trainer.feed.on_device import on_device
 from trainer.feed.pack import Progress
 from trainer.feed.store import Store, open_stores
+from trainer.parallel.place import ONE, Place
 from trainer.schema import Cache
 from trainer.system.threads import cores
 from trainer.task.task import Task
@@ -48,28 +49,29 @@ def _with_labels(config: Config, task: Task) -> Config:
     return replace(config, parts={**config.parts, "data": replace(data, options=options)})
 
 
-def open_parts(config: Config, source: Source, progress: Progress) -> Stores:
+def open_parts(config: Config, source: Source, progress: Progress, place: Place = ONE) -> Stores:
     """Training, validation and test images.
 
     Read before the run: an image that cannot be read is told now, not at the end. Raises DataError with all of them.
     """
     parts = [source.train, source.val, *([source.test] if source.test is not None else [])]
-    stores, notes = keep(config, source, parts, progress)
+    stores, notes = keep(config, source, parts, progress, place)
     return Stores(stores[0], stores[1], stores[2] if stores[2:] else None, notes)
 
 
 def keep(
-    config: Config, source: Source, parts: list[Samples], progress: Progress
+    config: Config, source: Source, parts: list[Samples], progress: Progress, place: Place = ONE
 ) -> tuple[list[Store], tuple[str, ...]]:
     """A store for each of the parts, and a note on where they are kept. Raises DataError as open_parts does."""
     settings, data = config.settings, config.parts["data"]
-    place = data.options.get("root") or data.options.get("file") or ""
+    root = data.options.get("root") or data.options.get("file") or ""
     stores, note = open_stores(
         parts,
         source.keep,
         workers=cores() if settings.workers == "auto" else settings.workers,
-        title=f"{data.name} {place}".strip(),
+        title=f"{data.name} {root}".strip(),
         progress=progress,
+        shared=place.local_size > 1,
     )
     return list(stores), tuple(filter(None, [note]))
 

@@ -42,6 +42,9 @@ from trainer.kernels.use import Used
 from trainer.loss.criterion import Criterion
 from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
+from trainer.parallel.batch_norm import share_norms
+from trainer.parallel.place import ONE, Place
+from trainer.parallel.ranks import ALONE, Ranks
 from trainer.sched.schedule import Schedule, last_rise
 from trainer.settings import Settings
 from trainer.system.garbage import begin_collecting
@@ -75,10 +78,10 @@ class Job:
     """Each file that could not be read and was left out, with the reason."""
 
 
-def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
+def build(config: Config, progress: Progress, *, trains: bool = True, ranks: Ranks = ALONE) -> Job:
     """The run that the config describes. Raises ConfigError, DataError or CheckpointError.
 
-    trains: whether its steps will be taken, so that kernels are worth their compiling.
+    trains: whether its steps will be taken, so that kernels are worth their compiling. ranks: who takes them.
     """
     begin_collecting()
     settings = config.settings
@@ -93,17 +96,24 @@ def build(config: Config, progress: Progress, *, trains: bool = True) -> Job:
 
     source = open_source(config)
     with told(source.losses, DataError):
-        job = _assembled(config, source, device, precision, progress, trains)
+        job = _assembled(config, source, device, precision, progress, trains, ranks)
     return replace(job, notes=(*told_of_torch, *job.notes))
 
 
 def _assembled(
-    config: Config, source: Source, device: torch.device, precision: Precision, progress: Progress, trains: bool
+    config: Config,
+    source: Source,
+    device: torch.device,
+    precision: Precision,
+    progress: Progress,
+    trains: bool,
+    ranks: Ranks,
 ) -> Job:
     """The run on these data."""
     settings = config.settings
     taken, limits = limited(source, settings.limit_train, settings.limit_val, settings.limit_test)
-    stores = open_parts(config, taken, progress)
+    with ranks.in_turn():
+        stores = open_parts(config, taken, progress, ranks.place)
     preprocessing = of_source(source, measure(stores.train, source))
     policy: Policy = build_part(config, "aug")
     stores = carry(stores, source.keep.cache, device, one_by_one=policy.item is not None)
@@ -115,25 +125,27 @@ def _assembled(
     )
     task: Task = build_part(config, "task")
     mix = Mixer(policy.mix, len(source.classes), task) if policy.mix else None
-    batches = _batches(config, train, policy, mix, to_device, transform)
+    batches = _batches(config, train, policy, mix, to_device, transform, ranks.place)
     in_order = partial(EvalBatches, batch_size=settings.batch_size, upload=to_device, transform=transform)
     first = next(iter(train.gather(batches.orders(0)[:1])))  # shuffled: a set may lie in the order of its classes
     looked_at = transform(to_device(first)).float()  # before the run, and so without autocast
     model = build_model(config, len(source.classes), source.channels, looked_at)
     new_head = renew_head(model, config.parts["model"].options, source.classes)
-    if len(train) // len(batches) == 1:
-        check_single(model, looked_at[:1])
+    _check_shares(config, model, looked_at[:1], len(train) // len(batches), ranks.place)
+    if settings.sync_batch_norm and not ranks.place.is_alone:
+        share_norms(model)
     criterion = _criterion(config, task, train.labels, source.classes)
     if policy.mix and not config.is_probe:
         _check_mixing(config, criterion, batches.batch_size)
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
     optimizer = build_part(config, "optim", model)
     schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
-    plan = _plan(config, schedule, steps_per_epoch(batches), len(val))
+    plan = _plan(config, schedule, steps_per_epoch(batches), -(-len(val) // ranks.place.size))
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
     probe = None
     if trains and isinstance(finetune, Probing):
-        pictures = Pictures(taken.train, in_order(train), batches, preprocessing)
+        whole = _batches(config, train, policy, mix, to_device, transform, ONE)
+        pictures = Pictures(taken.train, in_order(train), whole, preprocessing)
         body = BodyOf(last_layer(model, looked_at[:2]), precision, used.name)
         probe = probe_of(finetune, task, FrozenFeatures(config, pictures, finetune.views, body, source.keep, progress))
 
@@ -142,16 +154,16 @@ def _assembled(
             model, optimizer, precision.scaler(skip=settings.on_nonfinite == "skip"), averaging=settings.ema > 0
         ),
         batches=batches,
-        val_batches=in_order(val),
-        test_batches=None if test is None else in_order(test),
+        val_batches=in_order(val, place=ranks.place),
+        test_batches=None if test is None else in_order(test, place=ranks.place),
         normalisation=preprocessing.normalisation,
-        recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune, probe),
+        recipe=_recipe(settings, criterion.to(device), schedule, precision, finetune, probe, ranks),
         plan=plan,
         about={
             **_about_data(source, taken, preprocessing),
             "images_of_each": task.images_of_each(train.labels, len(source.classes)),
             "augmentation": list(policy.words),
-            **_about_machine(model, precision),
+            **_about_machine(model, precision, ranks.place),
             "kernels": used.name,
         },
         notes=(
@@ -181,6 +193,7 @@ def _batches(
     mix: Mixer | None,
     to_device: Callable[[Tensor], Tensor],
     transform: Callable[..., Tensor],
+    place: Place,
 ) -> TrainBatches:
     """The training images, shuffled, augmented and mixed as the policy says; of a probe all are one step."""
     settings = config.settings
@@ -193,7 +206,19 @@ def _batches(
         transform=transform,
         item=policy.item,
         mix=mix,
+        place=place,
     )
+
+
+def _check_shares(config: Config, model: nn.Module, image: Tensor, smallest: int, place: Place) -> None:
+    """Raises ConfigError where a process has no image of the smallest batch, or one, and the model cannot learn so."""
+    if smallest < place.size:
+        raise ConfigError(
+            f"batch_size: it is of all processes together, and the smallest batch has {smallest} images for "
+            f"{place.size} of them. Raise it, or start fewer."
+        )
+    if smallest // place.size == 1 and not (config.settings.sync_batch_norm and not place.is_alone):
+        check_single(model, image)
 
 
 def _about_data(source: Source, taken: Source, preprocessing: Preprocessing) -> dict[str, Any]:
@@ -208,13 +233,14 @@ def _about_data(source: Source, taken: Source, preprocessing: Preprocessing) -> 
     }
 
 
-def _about_machine(model: nn.Module, precision: Precision) -> dict[str, Any]:
+def _about_machine(model: nn.Module, precision: Precision, place: Place) -> dict[str, Any]:
     """What run.json tells of the arithmetic."""
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": str(precision.device),
         "precision": precision.name,
         "threads": torch.get_num_threads(),
+        "processes": place.size,
         **about_gpu(precision.device),
     }
 
@@ -226,6 +252,7 @@ def _recipe(
     precision: Precision,
     finetune: BeginEpoch,
     probe: Probe | None,
+    ranks: Ranks,
 ) -> Recipe:
     return Recipe(
         criterion,
@@ -237,11 +264,12 @@ def _recipe(
         clip_norm=settings.clip_norm,
         ema=settings.ema,
         compile=settings.compile,
+        ranks=ranks,
     )
 
 
 def _plan(config: Config, schedule: Schedule, steps: int, val_images: int) -> Plan:
-    """steps: of an epoch."""
+    """steps: of an epoch. val_images: that this process answers."""
     settings = config.settings
     rise = 0 if settings.early_stop is None else last_rise(schedule, settings.epochs * steps)
     return Plan(

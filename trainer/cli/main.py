@@ -27,6 +27,7 @@ from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
+from trainer.parallel.place import place_of, share_the_machine
 from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
@@ -84,7 +85,8 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(visible(str(error), keep="\n"), file=sys.stderr)
+        if place_of().is_first and not error.is_told:  # of several processes the others would say the same
+            print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
 
 
@@ -96,6 +98,11 @@ def _dispatch(words: list[str]) -> int:
         print(f"trainer {__version__}")
         return 0
     verb = _take_verb(words)
+    if not (place := place_of()).is_alone:
+        share_the_machine(place)
+        if verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}:
+            what = verb if verb != DEFAULT_VERB else "-m"
+            raise ConfigError(f"{what}: torchrun has started several processes, and this is for one. Leave it out.")
     if verb in ON_RUNS:
         if {"--help", "-h"} & {*words}:
             print(verbs.usage(verb, VERBS[verb]))
@@ -204,6 +211,8 @@ def _origin(path: str | None, name: str | None, directory: str | None) -> Origin
     for folder in (path, directory):
         if folder is not None and not Path(folder).is_dir():
             raise ConfigError(f"{folder}: there is no such folder of configs.")
+    if directory and name and (stored := Origin(Path(directory).absolute(), name)).is_stored:
+        return stored
     besides = (Path(directory),) if directory else ()
     return Origin(Path(path).absolute() if path else conf_folder(), name or "config", besides)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.cli.main import VERBS, training_config
 from trainer.errors import ConfigError
+from trainer.parallel import place
 
 if TYPE_CHECKING:
     from trainer.inference.classifier import Classifier
@@ -47,6 +48,8 @@ def train(words: Sequence[str] = ()) -> Run:
     for word in words:
         if word.startswith("-") or word in VERBS:
             raise ConfigError(f"{word}: neither verbs nor flags are taken here, only words like epochs=3.")
+    if not place.place_of().is_alone:
+        raise ConfigError("train: several processes train from the command line alone: torchrun … -m trainer WORDS")
     with _ONE_AT_A_TIME:
         config = training_config(words)
         from trainer.commands.train import place_of, run_in  # torch comes with it

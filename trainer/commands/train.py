@@ -12,7 +12,7 @@ from trainer.build.training import Job, build
 from trainer.config import Config, essential, without_weights
 from trainer.engine.batch import steps_per_epoch
 from trainer.engine.checkpoint import Checkpoints, SaveError
-from trainer.engine.evaluate import evaluate
+from trainer.engine.device import choose_device
 from trainer.engine.interrupt import Interrupt, Interrupted
 from trainer.engine.loop import finished, fit, fit_to_save
 from trainer.engine.metrics import Evaluation
@@ -29,6 +29,9 @@ from trainer.errors import (
     told,
 )
 from trainer.inference.judges import judge_of
+from trainer.parallel.group import joined
+from trainer.parallel.place import place_of as place_of_process
+from trainer.parallel.ranks import ALONE, Ranks
 from trainer.preset.settle import settled_in
 from trainer.records.about import environment
 from trainer.records.folder import RunFolder, new_folder, run_at, write_json
@@ -39,6 +42,7 @@ from trainer.report.curves import draw_curves
 from trainer.report.sentences import beyond_probe, closing
 from trainer.report.witness import AfterEpoch, Pace, Witness, nothing
 from trainer.run.begin import begin
+from trainer.run.beside import follow, refuse_several, tested
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.judged import judged, verdict
 from trainer.run.memory import advised
@@ -52,8 +56,13 @@ from trainer.track.tracking import tracked
 
 def run(config: Config) -> int:
     """Trains in the folder that the config names. Returns the exit code 0; every other end is an error."""
-    folder, checkpoint = place_of(config.settings)
-    return run_in(folder, config, checkpoint=checkpoint)
+    place = place_of_process()
+    refuse_several(config, place)
+    with joined(place, choose_device(config.settings.device)) as ranks:
+        if not place.is_first:
+            return follow(ranks)
+        folder, checkpoint = place_of(config.settings)
+        return run_in(folder, config, checkpoint=checkpoint, ranks=ranks)
 
 
 def place_of(settings: Settings) -> tuple[RunFolder, str | None]:
@@ -75,13 +84,14 @@ def run_in(
     overrides: list[str] | None = None,
     checkpoint: str | None = None,
     words: Sequence[str] | None = None,
+    ranks: Ranks = ALONE,
     after_epoch: AfterEpoch = nothing,
 ) -> int:
     """Trains in this folder, and goes on if it holds a run already.
 
     overrides: a multirun's words for this job. checkpoint: the file to go on from; None is the newest good one. words:
-    what the run was told; None is the command line. after_epoch: is told each epoch, and may end
-    the run by PrunedError.
+    what the run was told; None is the command line. after_epoch: is told each epoch, and may end the run by
+    PrunedError. ranks: the processes that train it, of which this is the first.
     """
     with folder.locked(), Screen() as screen:
         settled = settled_in(folder, config, screen.counting)
@@ -94,8 +104,11 @@ def run_in(
         # With what is allowed early stop may begin anew, which is known once the data have been looked at.
         if ends and not (ends == ["early_stop"] and config.settings.resume_allow):
             print(_finished(folder, config, ends))
+            ranks.from_first(None)
             return 0
-        _run(folder, config, overrides or [], saved, screen, partial(begin, words=words, settled=settled), after_epoch)
+        ranks.from_first((folder.path, config if saved is None else without_weights(config)))
+        how = partial(begin, words=words, settled=settled)
+        _run(folder, config, overrides or [], saved, screen, how, after_epoch, ranks)
         return 0
 
 
@@ -124,10 +137,11 @@ def _run(
     screen: Screen,
     begin: Callable[..., None],
     after_epoch: AfterEpoch,
+    ranks: Ranks,
 ) -> None:
     """From the build to the summary. saved: the state to go on from, where there is one."""
     with advised(config):
-        job = build(config if saved is None else without_weights(config), screen.counting)
+        job = build(config if saved is None else without_weights(config), screen.counting, ranks=ranks)
     if saved is None:
         begin(folder, config, job, screen, None)
     else:
@@ -135,8 +149,10 @@ def _run(
             changes = go_on(folder, config, job, saved)
         if (ends := _ends(folder.read_summary(), config.settings)) and finished(job.state, job.plan):
             screen.say(_finished(folder, config, ends))
+            ranks.from_first(None)
             return
         begin(folder, config, job, screen, *changes)
+    ranks.from_first(job.state.state_dict())
     with tracked(folder, config, screen.say) as listener:
         _to_its_end(folder, config, job, overrides, screen, listener, after_epoch)
 
@@ -213,7 +229,8 @@ def _train(
         "steps_per_epoch": steps_per_epoch(job.batches),
     }
     checkpoints = Checkpoints(folder.checkpoints, about)
-    with Interrupt() as interrupt:
+    ranks = job.recipe.ranks
+    with Interrupt(ranks) as interrupt:
         while True:
             try:
                 return _attempt(folder, config, job, checkpoints, screen, listener, after_epoch, interrupt)
@@ -221,6 +238,7 @@ def _train(
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
                 screen.say(go_back(error, folder, config, job, checkpoints))
+                ranks.from_first(job.state.state_dict())
 
 
 def _attempt(
@@ -246,11 +264,13 @@ def _attempt(
             if config.settings.on_nonfinite == "rollback" and not job.state.step:
                 witness.save_what_is_not_saved(job.state)  # to go back to
             fault.reach("begin", job.state.step)
-            with advised(config, job):
+            with job.recipe.ranks.watched(folder.path), advised(config, job):
                 fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
                 if fit_to_save(job.state, job.recipe):
                     witness.save_what_is_not_saved(job.state)
-                return _test(job, checkpoints, interrupt)
+                if job.test_batches is not None and job.state.best is not None:
+                    job.state.model.load_state_dict(checkpoints.load_best()["model"])
+                return tested(job, interrupt)
         except Interrupted as signal:
             raise _stopped(signal, folder, job, checkpoints, witness) from None
         except DivergedError:
@@ -284,11 +304,3 @@ def _stopped(
     except SaveError as error:
         return TrainerError(f"Stopped by {signal}, which leaves the last steps unsaved: {error}")
     return StoppedError(f"{words}; all is saved. {way_on}", signal.signal_number)
-
-
-def _test(job: Job, checkpoints: Checkpoints, interrupt: Interrupt) -> Evaluation | None:
-    """The scores on the test part with the selected weights; None where there is no such part."""
-    if job.test_batches is None or job.state.best is None:
-        return None
-    job.state.model.load_state_dict(checkpoints.load_best()["model"])
-    return evaluate(job.state.model, interrupt.watch(job.test_batches), job.recipe.criterion, job.recipe.precision)

@@ -10,6 +10,8 @@ class Batch(Protocol):
     """images: (B, C, H, W) float, normalised; labels: as the task has them; both on the device.
 
     targets: what the training loss is told: the labels, or where samples were mixed, soft ones, (B, classes).
+    Of one of several processes the images are those that it works on; so are labels and targets, if it learns from
+    them. indices: (B,) on the CPU, of the whole batch.
     """
 
     @property
@@ -18,6 +20,8 @@ class Batch(Protocol):
     def labels(self) -> Tensor: ...
     @property
     def targets(self) -> Tensor: ...
+    @property
+    def indices(self) -> Tensor: ...
 
 
 class Batches(Protocol):

@@ -25,6 +25,7 @@ from trainer.engine.watching import Activations, Watch, vitals_of
 from trainer.errors import DivergedError
 from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
+from trainer.parallel.ranks import ALONE, Ranks
 from trainer.rng import seed_of
 from trainer.sched.schedule import Plateau, Schedule
 from trainer.system import fault
@@ -45,6 +46,8 @@ class Recipe:
     ema: float = 0.0
     compile: bool | str = False
     """Whether the model is compiled for its steps; a word: in this mode of torch's."""
+    ranks: Ranks = ALONE
+    """The processes that take the steps together."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def fit(
         fault.reach("validation", state.epoch + 1)
         train = _scores(state, state.sums)
         with Activations(state.selected_model, plan.look_every) as activations:
-            val = evaluate(state.selected_model, interrupt.watch(val_batches), recipe.criterion, recipe.precision)
+            seen = interrupt.watch(val_batches)
+            val = evaluate(state.selected_model, seen, recipe.criterion, recipe.precision, recipe.ranks)
         if not math.isfinite(val.loss + val.objective):
             raise _diverged(f"The validation loss is not a finite number after step {state.step}.", state, recipe)
         is_best, is_better = _end_epoch(state, val, plan)
@@ -168,13 +172,16 @@ def _steps(
 ) -> Iterator[int]:
     """As train_epoch, after the fit of the head where that has not been; a fit that is alone counts as the step."""
     if recipe.probe is not None and not state.step:
-        probed = probe(state, recipe.probe, recipe.criterion, interrupt)
-        observer.probed(probed)
+        if recipe.ranks.place.is_first:
+            probed = probe(state, recipe.probe, recipe.criterion, interrupt.of_one)
+            observer.probed(probed)
+        recipe.ranks.same(state.model, state.averaged)
         if recipe.probe.alone:
             state.sums, state.step = probed.sums, 1
             yield len(recipe.probe.labels)
     if recipe.probe is None or not recipe.probe.alone:
         yield from train_epoch(state, batches, recipe, interrupt, watch)
+    recipe.ranks.same(state.model, state.averaged)  # each had running figures of its own in batch norm
 
 
 def train_epoch(
@@ -182,21 +189,23 @@ def train_epoch(
 ) -> Iterator[int]:
     """Takes the steps that are left of the epoch under way, and yields the number of images after each."""
     watch = watch or Watch()
-    mode = recipe.compile if isinstance(recipe.compile, str) else None
-    forward = torch.compile(state.model, mode=mode) if recipe.compile else state.model
+    ranks, mode = recipe.ranks, recipe.compile if isinstance(recipe.compile, str) else None
     recipe.begin_epoch(state.model, state.epoch)
+    learner = ranks.learner(state.model)
+    forward = torch.compile(learner, mode=mode) if recipe.compile else learner
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     leaves_out = state.scaler.is_enabled()  # a step that is not finite changes nothing but its number, then
     undo = Undo(list(state.model.buffers()) if leaves_out else [])
     pairs = None if state.averaged is None else pairs_of(state.averaged, state.model)
     for group in interrupt.watch(watch.waiting(_groups(state, batches))):
-        torch.manual_seed(seed_of(recipe.seed, state.step, "layers"))  # dropout and the like
+        torch.manual_seed(seed_of(recipe.seed, state.step, "layers", *ranks.own_keys))  # dropout and the like
         _set_lr(state, recipe.schedule(state.step) * state.rate_share)
         targets = [recipe.criterion.soft(batch.targets) for batch in group]
         weights = [recipe.criterion.weights(each).sum() for each in targets]
-        weight, shares, sums = _total(weights), list[Tensor](), list[Sequence[Tensor]]()
+        weight, shares, sums = ranks.mean(_total(weights)), list[Tensor](), list[Sequence[Tensor]]()
         undo.keep()
         for batch, wanted, of_batch in zip(group, targets, weights, strict=True):
+            ranks.sum_after(learner, batch is group[-1])
             with recipe.precision.autocast():
                 logits = forward(batch.images)
             loss = recipe.criterion.losses(logits, wanted).sum()
@@ -205,7 +214,8 @@ def train_epoch(
             shares.append(share.detach())
             sums.append((loss.detach(), of_batch, *recipe.criterion.task.tally(logits.detach(), batch.labels)))
         whole = _wants_norm(state, recipe) or watch.looks_at(state.step + 1)
-        finite, norm = note(state, _total(shares), parameters, sums, whole=whole)
+        loss, sums = ranks.totals(_total(shares), sums)
+        finite, norm = note(state, loss, parameters, sums, whole=whole)
         state.scaler.unscale_(state.optimizer)
         if recipe.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, recipe.clip_norm, norm)
@@ -218,7 +228,7 @@ def train_epoch(
         if pairs is not None:
             follow(pairs, recipe.ema, state.step, finite)
         state.step += 1
-        yield sum(len(batch.labels) for batch in group)
+        yield sum(len(batch.indices) for batch in group)
 
 
 def _groups(state: State, batches: Batches) -> Iterator[Sequence[Batch]]:

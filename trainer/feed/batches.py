@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from trainer import rng
+from trainer.aug.mixing import partners
 from trainer.feed.sequential import SequentialStore
 from trainer.feed.store import Store
+from trainer.parallel.place import ONE, Place
 from trainer.rng import Draws
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step works on; all but the indices lie on the device."""
+    """What a step works on; all but the indices lie on the device. Of one of several processes: its share of that."""
 
     images: Tensor
     """(B, C, H, W), of the type that autocast computes in: float32, bfloat16 or float16."""
@@ -24,7 +26,7 @@ class Batch:
     targets: Tensor
     """What the loss is told: the labels, or where samples were mixed, soft ones, (B, classes) float."""
     indices: Tensor
-    """(B,) int64 on the CPU."""
+    """(B,) int64 on the CPU: of the whole batch, whoever works on it."""
 
 
 class TrainBatches:
@@ -36,7 +38,8 @@ class TrainBatches:
     alone, not on its neighbours; if they are mixed, on the set of them as well.
     item: one uint8 image (C, H, W) on the CPU -> another; it may draw from torch's global generator. upload: puts a
     tensor on the device. transform: uint8 (B, C, H, W) on the device and the batch's draws -> float (B, C, H', W').
-    mix: what transform gave, the labels and the draws -> mixed images and soft targets.
+    mix: what transform gave, the labels, the draws and each row's partner -> mixed images and soft targets.
+    place: of the process, which works on its share of each batch: batches are the same whatever their number.
     """
 
     def __init__(
@@ -49,7 +52,8 @@ class TrainBatches:
         upload: Callable[[Tensor], Tensor],
         transform: Callable[[Tensor, Draws], Tensor],
         item: Callable[[Tensor], Tensor] | None = None,
-        mix: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = None,
+        mix: Callable[[Tensor, Tensor, Draws, Tensor | None], tuple[Tensor, Tensor]] | None = None,
+        place: Place = ONE,
     ) -> None:
         self.store = store
         steps = -(-len(store) // (batch_size * accumulate))
@@ -65,6 +69,7 @@ class TrainBatches:
         self.transform = transform
         self.item = item
         self.mix = mix
+        self.place = place
 
     @property
     def beside(self) -> bool:
@@ -92,15 +97,29 @@ class TrainBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number start on; a resumed epoch goes on exactly where it stopped."""
         orders = self.orders(epoch)[start:]
-        for indices, images in zip(orders, self.store.gather(orders), strict=True):
+        shares = [self._share(whole, epoch) for whole in orders]
+        gathered = self.store.gather([indices for indices, _ in shares])
+        for whole, (indices, partner), images in zip(orders, shares, gathered, strict=True):
             draws = Draws(self.seed, epoch, indices)
             if self.item is not None:
                 images = one_by_one(self.item, images, draws)
             images = self.transform(self.upload(images), draws)
             targets = labels = self.upload(self.store.labels[indices])
             if self.mix is not None:
-                images, targets = self.mix(images, labels, draws)
-            yield Batch(images, labels, targets, indices)
+                images, targets = self.mix(images, labels, draws, partner)
+            own = slice(len(whole[self.place.share(len(whole))]))
+            yield Batch(images[own], labels[own], targets[own], whole)
+
+    def _share(self, whole: Tensor, epoch: int) -> tuple[Tensor, Tensor | None]:
+        """The samples that this process prepares of a batch: its own, and if they are mixed their partners after them.
+
+        And the row of each one's partner among them; None where it is found among all.
+        """
+        own = self.place.share(len(whole))
+        if self.mix is None or self.place.is_alone:
+            return whole[own], None
+        partner = whole[partners(Draws(self.seed, epoch, whole))[own]]
+        return torch.cat([whole[own], partner]), torch.arange(len(partner), 2 * len(partner)).repeat(2)
 
 
 def one_by_one(item: Callable[[Tensor], Tensor], images: Tensor, draws: Draws) -> Tensor:
@@ -121,7 +140,7 @@ def _seeded(item: Callable[[Tensor], Tensor], image: Tensor, seed: int) -> Tenso
 class EvalBatches:
     """All samples in their order, the last batch partial. transform: uint8 (B, C, H, W) -> float (B, C, H', W').
 
-    samples: (N,) those that are meant; None is all.
+    samples: (N,) those that are meant; None is all. place: of the process, which answers its even share of each batch.
     """
 
     def __init__(
@@ -132,19 +151,22 @@ class EvalBatches:
         upload: Callable[[Tensor], Tensor],
         transform: Callable[[Tensor], Tensor],
         samples: Tensor | None = None,
+        place: Place = ONE,
     ) -> None:
         self.store = store
         self.batch_size = batch_size
         self.upload = upload
         self.transform = transform
         self.samples = torch.arange(len(store)) if samples is None else samples
+        self.place = place
 
     def __len__(self) -> int:
         return -(-len(self.samples) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         orders = torch.split(self.samples, self.batch_size)
-        for indices, images in zip(orders, self.store.gather(orders), strict=True):
+        shares = [order[self.place.even_share(len(order))] for order in orders]
+        for indices, images in zip(orders, self.store.gather(shares), strict=True):
             labels = self.upload(self.store.labels[indices])
             yield Batch(self.transform(self.upload(images)), labels, labels, indices)
 
@@ -157,4 +179,5 @@ class EvalBatches:
             upload=self.upload,
             transform=self.transform,
             samples=self.samples[torch.arange(count) * len(self.samples) // count],
+            place=self.place,
         )

@@ -15,6 +15,7 @@ _BIT_EXACT_ON = {
     "precision": "the precision",
     "kernels": "what the layers are computed by",
     "threads": "the number of threads",
+    "processes": "the number of processes",
     "processor": "the kind of processor",
     "versions.torch": "the version of torch",
     "versions.torchvision": "the version of torchvision",
@@ -36,7 +37,7 @@ def environment() -> dict[str, Any]:
 
 def not_bit_exact(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed between two run.json so that the same steps may give other bits; one phrase each."""
-    before = {"kernels": "torch", **before}  # it was, before there were others
+    before = {"kernels": "torch", "processes": 1, **before}  # so it was, before there were others
     pairs = {words: (_at(before, key), _at(now, key)) for key, words in _BIT_EXACT_ON.items()}
     pairs = {words: pair for words, pair in pairs.items() if {} not in pair}  # a CPU has none, an older one told none
     return [f"{words} was {old}, and is {new}" for words, (old, new) in pairs.items() if old != new]

@@ -36,9 +36,14 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
         f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}{does}; "
-        f"{about['precision']} on {about['device']}, {about['threads']} threads",
+        f"{about['precision']} on {about['device']}, {_processes(about)}{about['threads']} threads",
         f"run folder: {folder}",
     ]
+
+
+def _processes(about: dict[str, Any]) -> str:
+    """How many train together, where it is more than one."""
+    return f"{about['processes']} processes of " if about["processes"] > 1 else ""
 
 
 def _classes(names: Sequence[str]) -> str:

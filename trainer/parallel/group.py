@@ -1,0 +1,227 @@
+"""Several processes that train one run: torch.distributed, and what it does not tell of a process that has ended."""
+
+import json
+import os
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
+from torch.nn.parallel import DistributedDataParallel
+
+from trainer.errors import ConfigError, TrainerError, visible
+from trainer.parallel.place import Place
+from trainer.parallel.ranks import ALONE, Ranks
+
+_PATIENCE = timedelta(minutes=30)
+"""How long a rank may take longer than another until its next exchange, a save and the drawing of a page included."""
+_LOOK_SECONDS = 0.02
+_GONE_SECONDS = 5.0
+"""How long after its connections a process may still be there."""
+_FAILED = "failed"
+
+
+class Several(Ranks):
+    """One of several processes. control: a group of gloo's, for what lies on the CPU: words, decisions, signals."""
+
+    def __init__(self, place: Place, device: torch.device) -> None:
+        self.place, self.own_keys = place, (place.rank,) * (not place.is_first)
+        self._store, _, _ = next(iter(rendezvous("env://")))
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=self._store, rank=place.rank, world_size=place.size, timeout=_PATIENCE)
+        control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+        assert isinstance(control, dist.ProcessGroup)
+        self._control = control
+        self._peers: list[tuple[str, int]] = [("", 0)] * place.size
+        dist.all_gather_object(self._peers, (socket.gethostname(), os.getpid()), group=self._control)
+        self._coming: tuple[Tensor, dist.Work] | None = None
+        self._heard = self._turns = 0
+
+    def learner(self, model: nn.Module) -> nn.Module:
+        # Made anew for each epoch, since in each other weights may learn. With find_unused_parameters its buckets stay
+        # what they are, and so does the order of its sums: else they are arranged anew after the first step, and a run
+        # that goes on in the middle of an epoch would have other bits. What an epoch ends with is shared by `same`.
+        with warnings.catch_warnings():  # newer releases of torch have another word for broadcast_buffers
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return DistributedDataParallel(model, init_sync=False, broadcast_buffers=False, find_unused_parameters=True)
+
+    def sum_after(self, learner: nn.Module, last: bool) -> None:
+        learner.require_backward_grad_sync = last  # type: ignore[assignment]  # as its no_sync() does
+
+    def mean(self, number: Tensor) -> Tensor:
+        number = number.clone()
+        dist.all_reduce(number)
+        return number / self.place.size
+
+    def totals(self, loss: Tensor, sums: list[Sequence[Tensor]]) -> tuple[Tensor, list[Sequence[Tensor]]]:
+        numbers = torch.stack([loss / self.place.size, *(number for batch in sums for number in batch)])
+        dist.all_reduce(numbers)
+        of_all, *rest = numbers.unbind()
+        width = len(rest) // len(sums)
+        return of_all, [rest[first : first + width] for first in range(0, len(rest), width)]
+
+    def whole(self, logits: Tensor, count: int) -> Tensor:
+        own = logits.float().contiguous()
+        shares = [torch.empty_like(own) for _ in range(self.place.size)]
+        dist.all_gather(shares, own)
+        return torch.cat(shares)[:count]
+
+    def same(self, *models: nn.Module | None) -> None:
+        self.from_first(None)
+        tensors = [tensor for model in models if model is not None for tensor in model.state_dict().values()]
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+    def from_first(self, value: Any) -> Any:
+        self._heard += 1
+        key, box = f"heard/{self._heard}", [value]
+        if self.place.is_first:
+            self._store.set(key, "")
+        else:
+            self._wait_for(key)
+        dist.broadcast_object_list(box, src=0, group=self._control)
+        return box[0]
+
+    def agreed(self, signal_number: int) -> int:
+        before, noted = self._coming, torch.tensor(signal_number)
+        work = dist.all_reduce(noted, op=dist.ReduceOp.MAX, group=self._control, async_op=True)
+        assert work is not None
+        self._coming = noted, work
+        if before is None:
+            return 0
+        found, work = before
+        work.wait()
+        return int(found)
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        self._turns += 1
+        key = f"turn/{self._turns}/{self.place.rank - self.place.local_rank}"
+        if self.place.local_rank:
+            self._wait_for(key)
+        yield
+        if not self.place.local_rank:
+            self._store.set(key, "")
+
+    @contextmanager
+    def watched(self, folder: Path | None = None) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if not _is_of_an_exchange(error) or (ended := self._why_ended(folder)) is None:
+                raise
+            raise ended from error
+
+    def claim(self, error: TrainerError) -> None:
+        """Lets this error be told once: by the rank that comes first with one, and not by those that end for it."""
+        told = {"rank": self.place.rank, "message": str(error), "code": error.exit_code}
+        first = self._store.compare_set(_FAILED, "", json.dumps(told)) if not error.is_told else b""
+        if error.is_told or json.loads(first) != told:
+            error.is_told = True
+        elif not self.place.is_first:
+            print(visible(str(error), keep="\n"), file=sys.stderr)
+            error.is_told = True
+
+    def leave(self) -> None:
+        """When all has gone well."""
+        if self._coming is not None:
+            self._coming[1].wait()
+        dist.destroy_process_group()
+
+    def _wait_for(self, key: str) -> None:
+        """Without a limit of time, which decoding may take much of: but not for a process that has ended."""
+        while not self._store.check([key]):
+            if self._store.check([_FAILED]) or self._gone():
+                raise _NotComingError(f"{key} will not come")
+            time.sleep(_LOOK_SECONDS)
+
+    def _why_ended(self, folder: Path | None) -> TrainerError | None:
+        """Why an exchange has failed: an error that another rank has told, or one that has ended without a word."""
+        way_on = f" Go on with the same command and resume={folder}" if folder else ""
+        latest = time.monotonic() + _GONE_SECONDS
+        while time.monotonic() < latest:
+            if told := self._told():
+                error = TrainerError(f"Process {told['rank']} of {self.place.size} has failed: {told['message']}")
+                error.exit_code, error.is_told = told["code"], True
+                return error
+            if gone := self._gone():
+                host, pid = self._peers[gone[0]]
+                ranks = ", ".join(map(str, gone))
+                return TrainerError(
+                    f"Process {ranks} of {self.place.size} has ended without a word (pid {pid} on {host}): killed from "
+                    f"outside, or out of memory? What was saved before is intact.{way_on}"
+                )
+            time.sleep(_LOOK_SECONDS)
+        others = sorted({host for host, _ in self._peers} - {self._peers[self.place.rank][0]})
+        if not others:
+            return None
+        return TrainerError(
+            f"Process {self.place.rank} of {self.place.size} no longer hears from the others: one on "
+            f"{' or '.join(others)} has ended, or the network. What was saved before is intact.{way_on}"
+        )
+
+    def _told(self) -> dict[str, Any] | None:
+        try:
+            told: dict[str, Any] | None = json.loads(self._store.get(_FAILED)) if self._store.check([_FAILED]) else None
+        except RuntimeError:  # who keeps the store has ended too
+            return None
+        return told
+
+    def _gone(self) -> list[int]:
+        """The ranks of this machine that have ended."""
+        here = self._peers[self.place.rank][0]
+        return [rank for rank, (host, pid) in enumerate(self._peers) if host == here and not _is_alive(pid)]
+
+
+class _NotComingError(RuntimeError):
+    """What is waited for was to come from a process that has ended."""
+
+
+def _is_of_an_exchange(error: RuntimeError) -> bool:
+    """Whether an exchange between processes has failed, and not this one's own work."""
+    return isinstance(error, dist.DistError | _NotComingError) or any(
+        word in str(error) for word in ("gloo", "Gloo", "NCCL", "ProcessGroup")
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    """Not of a process that has ended and that nobody has asked about yet."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:  # not Linux
+        return True
+    except ProcessLookupError:
+        return False
+
+
+@contextmanager
+def joined(place: Place, device: torch.device) -> Iterator[Ranks]:
+    """This process among those of its run, on a device of its own; or ALONE.
+
+    Raises ConfigError if they cannot share the device. An error within is told once, of whatever rank it is.
+    """
+    if place.is_alone:
+        yield ALONE
+        return
+    if device.type == "mps":
+        raise ConfigError("device: several processes cannot share mps. Use device=cpu, or one process.")
+    if device.type == "cuda":  # untested: needs several GPUs
+        torch.cuda.set_device(place.local_rank)
+    ranks = Several(place, device)
+    try:
+        with ranks.watched():
+            yield ranks
+            ranks.leave()
+    except TrainerError as error:
+        ranks.claim(error)
+        raise
