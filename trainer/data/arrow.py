@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from trainer.data.extents import Extents
 from trainer.errors import DataError
 
-FOLDER = "arrow"
-"""Of the cache folder: what the package makes of Parquet files lies there."""
 _OFFSETS = {"binary": np.int32, "string": np.int32, "large_binary": np.int64, "large_string": np.int64}
 """What Arrow counts the bytes of a row with, by its names of types."""
 

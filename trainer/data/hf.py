@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from trainer.data.arrow import FOLDER, extents_of
+from trainer.data.arrow import extents_of
 from trainer.data.assemble import Wishes
 from trainer.data.extents import Extents, about
 from trainer.data.files import Label, Look, names
@@ -18,7 +18,6 @@ from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import most_plain, parts_of
 from trainer.data.row_streams import PassingRows
 from trainer.data.several import Several
-from trainer.data.shards import FOLDER as SHARDS
 from trainer.data.source import Source
 from trainer.errors import ConfigError, DataError, did_you_mean, first_line
 from trainer.registry import DATA
@@ -37,6 +36,7 @@ from trainer.schema import (
     Validation,
     Whole,
 )
+from trainer.system.cache_folder import ARROW, SHARDS
 
 _PARTS = ("train", "val", "test")
 _ON_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -84,7 +84,7 @@ def hf(
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
     base = Path(root).expanduser()
-    splits = _opened(package, root, subset, revision, None if streaming else keep.folder / FOLDER)
+    splits = _opened(package, root, subset, revision, None if streaming else keep.folder / ARROW)
     chosen, notes = _parts(root, splits, parts)
     features = splits[chosen.get("train", next(iter(chosen.values())))].features
     if features is None:

@@ -23,7 +23,7 @@ from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import parts_of, without_part
 from trainer.data.passing import Passing
 from trainer.data.several import Several
-from trainer.data.shards import FOLDER, Asked, Rows, ShardsOnDisk
+from trainer.data.shards import Asked, Rows, ShardsOnDisk
 from trainer.data.source import Source
 from trainer.data.tar_streams import PassingShards
 from trainer.errors import ConfigError, DataError, did_you_mean
@@ -43,6 +43,7 @@ from trainer.schema import (
     Validation,
     Whole,
 )
+from trainer.system.cache_folder import SHARDS
 
 _CLASSES = "classes.txt"
 _DISTANT = re.compile(r"[\w+]+://|pipe:")
@@ -88,7 +89,7 @@ def webdataset(
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
     shards = _shards(root, package, streaming)
-    asked, kept = Asked(image, label), keep.folder / FOLDER
+    asked, kept = Asked(image, label), keep.folder / SHARDS
     way: ShardsOnDisk | PassingShards = ShardsOnDisk(package.tariterators.base_plus_ext, asked, kept)
     if streaming:
         way = PassingShards(package, asked, kept, buffer)
