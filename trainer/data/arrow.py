@@ -56,6 +56,7 @@ def _of_file(number: int, path: Path, column: str) -> Iterator[_Piece]:
         files = np.full(len(rows), number, np.int32)
         paths = pair["path"].to_pylist() if "path" in pair and content.null_count else [None] * len(rows)
         alone = [path or "" if empty else "" for path, empty in zip(paths, content.is_null().tolist(), strict=True)]
+        mapped.madvise(mmap.MADV_DONTNEED)  # the pages around each offset would add up to the file
         yield files, starts, sizes, alone
 
 

@@ -102,6 +102,7 @@ def hf(
         keys, cells, extents = way.found(split, rows) if streaming else _located(base, split, rows, picture, told)
         groups = None if group is None else _groups(root, rows, group)
         bundles[part] = Bundle(base, keys, _labels_in(cells, known, labels == "several"), extents, groups)
+    import_module("pyarrow").default_memory_pool().release_unused()  # what writing Arrow took, it would keep
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(bundles, look, wishes, keep, known=known, notes=notes)
