@@ -92,11 +92,21 @@ def assert_same_curves(one: Path, other: Path) -> None:
         assert all(shared[key] == alone[key] for key in alone if key.endswith("accuracy"))
 
 
-def test_two_processes_follow_the_curves_of_one(train: Train, several: Several, tmp_path: Path) -> None:
+def test_two_processes_follow_the_curves_of_one_and_a_run_goes_on_with_more_or_fewer(
+    train: Train, several: Several, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert train(*SHARED, "name=one").code == 0
     first, other = several(*SHARED, "name=two")
     assert [first.code, first.err, *vars(other).values()] == [0, "", 0, "", ""]
-    assert_same_curves(*(tmp_path / "outputs" / name for name in ("one", "two")))
+    run, outputs = tmp_path / "outputs" / "two-one-two", tmp_path / "outputs"
+    assert [each.code for each in several(*SHARED, f"name={run.name}", faults={0: "term@step=1"})] == [143, 143]
+    monkeypatch.setenv("TRAINER_FAULT", "term@step=4")
+    assert train(f"resume={run}", "log_every=1", tiny=False).code == 143
+    assert [each.code for each in several(f"resume={run}", "log_every=1")] == [0, 0]
+    for name in ("two", run.name):
+        assert_same_curves(outputs / "one", outputs / name)
+    changes = [line["changed"] for line in lines_of(run / "metrics.jsonl", "event") if line["event"] == "resumed"]
+    assert changes == [[f"the number of processes was {old}, and is {3 - old}"] for old in (2, 1)]
 
 
 def test_a_signal_to_one_process_stops_all_after_the_same_step_and_the_run_goes_on_to_the_same_bits(
@@ -106,13 +116,22 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step_and_the_run_goes_
     first, other = several(*SHARED, "name=x", "save_every=1", faults={1: "term@step=4"})
     assert [first.code, *vars(other).values()] == [143, 143, "", ""]
     assert re.fullmatch(r"Stopped by SIGTERM after step 5; all is saved. Go on with: .* resume=.*x\n", first.err)
-    assert [each.code for each in several(f"resume={tmp_path / 'outputs' / 'x'}")] == [0, 0]
+    assert [each.code for each in several(f"resume={tmp_path / 'outputs' / 'x'}", "log_every=1")] == [0, 0]
     unbroken, broken = (fingerprint(tmp_path / "outputs" / name) for name in ("unbroken", "x"))
     assert broken["state"] == unbroken["state"] and broken["lines"] == unbroken["lines"]
 
 
-def test_a_killed_process_ends_the_others_with_a_line_that_names_it(several: Several, tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_process_ends_the_others_with_a_line_that_names_it(several: Several, killed: int) -> None:
     begun = time.monotonic()
-    first, other = several(*SHARED, "name=x", faults={1: "kill@step=5"})
-    assert first.code == 1 and other.code == -signal.SIGKILL and time.monotonic() - begun < 60
-    assert re.fullmatch(r"Process 1 of 2 has ended without a word \(pid .*intact\. Go on with .*x\n", first.err)
+    ends = several(*SHARED, "name=x", faults={killed: "kill@step=2"})
+    assert ends[killed].code == -signal.SIGKILL and ends[1 - killed].code == 1 and time.monotonic() - begun < 60
+    said = rf"Process {killed} of 2 has ended without a word \(pid .*intact\. Go on with .*x\n"
+    assert re.fullmatch(said, ends[1 - killed].err)
+
+
+def test_processes_that_diverge_go_back_together_and_tell_it_once(several: Several, tmp_path: Path) -> None:
+    first, other = several("name=x", "on_nonfinite=rollback", "optim.lr=1e30", "epochs=1")
+    assert [first.code, other.code, other.err] == [6, 6, ""] and "went back 3 times" in first.err
+    events = [line["event"] for line in lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "event")]
+    assert events == ["rolled back"] * 3 + ["failed"]

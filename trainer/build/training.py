@@ -1,6 +1,7 @@
 """From a config to a run that is ready to start: the one file that knows every room."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -138,6 +139,8 @@ def _assembled(
     if policy.mix and not config.is_probe:
         _check_mixing(config, criterion, batches.batch_size)
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
+    averaged = deepcopy(model) if settings.ema > 0 else None
+    ranks.shard(model, averaged)
     optimizer = build_part(config, "optim", model)
     schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
     plan = _plan(config, schedule, steps_per_epoch(batches), -(-len(val) // ranks.place.size))
@@ -151,7 +154,11 @@ def _assembled(
 
     return Job(
         state=State.begin(
-            model, optimizer, precision.scaler(skip=settings.on_nonfinite == "skip"), averaging=settings.ema > 0
+            model,
+            optimizer,
+            precision.scaler(skip=settings.on_nonfinite == "skip"),
+            averaging=averaged is not None,
+            averaged=averaged,
         ),
         batches=batches,
         val_batches=in_order(val, place=ranks.place),
