@@ -12,6 +12,7 @@ from trainer.feed.store import Store
 from trainer.feed.stream import StreamedStore
 from trainer.inference.judges import judge_of
 from trainer.inference.worst import MOST, with_pictures
+from trainer.parallel.sharded import is_sharded
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import facts_of
 from trainer.report.page.pictures import Mistake, Pictures, Sample, drawn, write_pictures
@@ -26,10 +27,12 @@ _SAMPLES = 6
 def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None, validation: Verdicts | None) -> None:
     """Writes report.html, and the pictures in it for when it is drawn again. part and so on: as `pictures_of` has them.
 
-    The model takes the best weights, where there are any.
+    The model takes the best weights, where there are any. Where it is shared out, mistakes have no pictures.
     """
     checkpoints = Checkpoints(folder.checkpoints)
-    if checkpoints.has_best:
+    if is_sharded(next(job.state.model.parameters())):
+        answers = None  # the pictures of mistakes ask the model, of which this process holds a part
+    elif checkpoints.has_best:
         job.state.model.load_state_dict(checkpoints.load_best()["model"])
     pictures = pictures_of(job, part, answers, validation)
     write_pictures(folder.pictures, pictures)
