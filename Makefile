@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-peers
 CONSTRAINTS ?=
 
-.PHONY: help setup lock check test train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
+.PHONY: help setup lock check test docs train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
@@ -27,6 +27,9 @@ check: setup     ## what CI runs besides the tests: formatting, lint, types
 
 test: setup      ## every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+docs: setup      ## build the documentation into site/, from docs/; a warning stops it
+	$(BIN)/zensical build --strict --clean
 
 train: setup     ## train the default: coloured glyphs, a small CNN
 	$(BIN)/python -m trainer
@@ -62,4 +65,4 @@ fuzz: setup      ## feed damaged files to every reader of files; FUZZ_SECONDS=18
 	$(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),180) --seed $(or $(SEED),1)
 
 clean:           ## remove what make and the tools have made; runs in outputs/ stay
-	rm -rf $(VENV) $(PEERS) .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .bench-peers dist build site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
+
+from docs import choices
 
 ROOT = Path(__file__).parent.parent
 PRACTICES = (ROOT / "docs" / "practices.md").read_text()
@@ -64,10 +67,38 @@ def test_every_row_of_the_torture_table_names_tests_that_carry_its_number(row: i
             assert row in rows_of_tests(file)[name.strip(", ")], name
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-)
-def test_links_and_pictures_lead_somewhere(document: str) -> None:
-    path = ROOT / document
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+SITE = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *SITE], ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page: Path) -> None:
+    for target, _, anchor in re.findall(r"\]\((?!http)([^)#]*)(#?)([^)]*)\)", page.read_text()):
+        leads_to = page.parent / target if target else page
+        assert leads_to.exists(), target
+        assert page not in SITE or leads_to.parent == ROOT / "docs", (
+            f"{target} is not on the site: name it, and link nothing"
+        )
+        assert leads_to.suffix != ".md" or not anchor or anchor in anchors_of(leads_to), f"{target}#{anchor}"
+
+
+@cache
+def anchors_of(page: Path) -> set[str]:
+    """What a heading is called in a link: as GitHub and the site make it."""
+    without_blocks = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", without_blocks, re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+def test_every_page_has_a_place_in_the_navigation_and_every_place_a_page() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    places = [page for section in nav for pages in section.values() for each in pages for page in each.values()]
+    assert sorted(places) == [page.name for page in SITE]
+
+
+def test_the_page_of_choices_is_current() -> None:
+    assert choices.PAGE.read_text(encoding="utf-8") == choices.page(), "run python -m docs.choices"
+
+
+@pytest.mark.parametrize("picture", re.findall(r"!\[([^\]]*)\]", "".join(page.read_text() for page in SITE)))
+def test_a_picture_says_in_words_what_it_shows(picture: str) -> None:
+    assert len(picture) > 10

@@ -12,7 +12,7 @@ _SIGNS = frozenset("\\[.*+?{|")
 
 def contradicting(data: Mapping[str, Any]) -> list[str]:
     """One line for each contradiction among the options of a data part."""
-    return [*_of_folds(data), *_of_groups(data), *_of_sizes(data), *_of_figures(data)]
+    return [*_of_folds(data), *_of_groups(data), *_of_sizes(data), *_of_figures(data), *_of_streams(data)]
 
 
 def of_other_channels(figures: Sequence[float], channels: int) -> list[str]:
@@ -100,6 +100,19 @@ def _of_kept_size(size: int | list[int] | None, prepare: int | list[int]) -> lis
             f"the short side alone: data.prepare={min(kept)}"
         ]
     return []
+
+
+def _of_streams(data: Mapping[str, Any]) -> list[str]:
+    """What wants pictures in any order, or twice, where they come by in their own."""
+    if not data.get("streaming"):
+        return []
+    may_be = {"cache": ("auto", "none"), "denoise": ("none",), "on_error": ("stop",)}
+    return [
+        f"data.{option}: {data[option]} cannot act with data.streaming=true, which reads pictures as they come by. Use "
+        f"{words[-1]}."
+        for option, words in may_be.items()
+        if isinstance(data.get(option), str) and data[option] not in words
+    ]
 
 
 def _said(pixels: int | list[int] | None) -> str:

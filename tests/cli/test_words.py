@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from trainer.cli.words import quoted, shown, spelled
 from trainer.config import Config, conf_folder
 from trainer.errors import ConfigError
 from trainer.records.folder import RunFolder
+from trainer.sweep.combinations import batches
 
 Train = Callable[..., Ended]
 
@@ -43,9 +43,9 @@ def said(*words: str) -> Config:
 
 
 def composed_as_in_a_multirun(word: str) -> list[str]:
-    """Each job's value of a word, as Hydra's sweeper writes the job's words and composing reads them."""
+    """Each job's value of a word, as the sweeper writes the job's words and composing reads them."""
     parse = OverridesParser.create().parse_override
-    jobs = BasicSweeper.split_arguments([parse(each) for each in spelled([word])], None)[0]
+    jobs = batches([parse(each) for each in spelled([word])], None)[0]
     return [str(parse(job[0]).value()) for job in jobs]
 
 
@@ -206,11 +206,11 @@ def test_a_number_in_a_yaml_file_is_no_text_and_quotes_are_asked_for(
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("optim.lr=interval(1e-4,1e-2)", "an interval wants a sweeper that searches, which is not there yet"),
+        ("optim.lr=interval(1e-4,1e-2)", "an interval wants a sweeper that searches: add hydra/sweeper=optuna"),
         ("optim.lr=tag(a,interval(1e-4,1e-2))", "an interval wants a sweeper that searches"),
         ("optim.lr=shuffle(0.1,0.2)", "shuffle draws another order each time"),
         ("epochs=shuffle(range(1,4))", "shuffle draws another order each time"),
-        ("model=glob(*)", "name the values one by one"),
+        ("model=glob(*)", "a search looks names up: add hydra/sweeper=optuna"),
         ("epochs=range(4,1)", "there is no value in it"),
         ("epochs=range(1,4,0)", "a range cannot go by steps of 0"),
         ("optim.lr=range(0.1,0.4,0.0)", "a range cannot go by steps of 0"),

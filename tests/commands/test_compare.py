@@ -99,13 +99,6 @@ def test_runs_on_other_images_are_compared_as_far_as_can_be_and_what_is_missing_
     assert "whether by more than luck is not known" in (tmp_path / "outputs" / "compare.html").read_text()
 
 
-def test_a_finished_multirun_writes_the_page_of_its_runs(train: Train, tmp_path: Path) -> None:
-    ended = train("-m", "name=sweep", "report=true", "optim.lr=0.01,0.001", "epochs=1")
-    page = tmp_path / "outputs" / "multirun" / "sweep" / "compare.html"
-    assert ended.code == 0 and f"{page}\n" in ended.out
-    assert "0 (optim.lr=0.01)" in page.read_text() and "1 (optim.lr=0.001)" in page.read_text()
-
-
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

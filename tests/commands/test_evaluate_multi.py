@@ -368,4 +368,4 @@ def test_a_sweep_ranks_its_runs_by_mean_average_precision(train: Run, tmp_path: 
     scores = [json.loads((folder / row["run"] / "summary.json").read_text())["best"]["val_map"] for row in table]
     assert scores == sorted(scores, reverse=True) and [row["rank"] for row in table] == ["1", "2"]
     assert [row["val_map"] for row in table] == [f"{score:.4f}" for score in scores]
-    assert (folder / "compare.html").exists()
+    assert (folder / "sweep.html").exists()

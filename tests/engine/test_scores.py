@@ -222,12 +222,14 @@ def test_runs_of_equal_accuracy_are_ranked_by_their_loss(tmp_path: Path, capsys:
     for number, (accuracy, loss) in enumerate(scores):
         best = {"val_accuracy": accuracy, "val_loss": loss, "val_objective": loss, "epoch": 1}
         (tmp_path / str(number)).mkdir()
-        write_json(tmp_path / str(number) / "summary.json", {"best": best if loss is not None else None})
+        write_json(
+            tmp_path / str(number) / "summary.json", {"status": "finished", "best": best if loss is not None else None}
+        )
     for monitor, order in (("val_accuracy", "23104"), ("val_loss", "23104")):
         print_table(tmp_path, monitor)
         with (tmp_path / "results.csv").open() as file:
             assert "".join(row["run"] for row in csv.DictReader(file)) == order
-    assert "validated on the same images" not in capsys.readouterr().out
+    assert "Scores compare within" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -249,10 +251,11 @@ def test_a_table_of_runs_that_were_validated_on_other_images_says_so(
 ) -> None:
     for number, (word, mark) in enumerate(zip(said, validated, strict=True)):
         (tmp_path / str(number)).mkdir()
-        write_json(tmp_path / str(number) / "summary.json", {"overrides": [word]})
+        of_run = {"status": "finished", "best": {"val_accuracy": 0.5}, "overrides": [word]}
+        write_json(tmp_path / str(number) / "summary.json", of_run)
         write_json(tmp_path / str(number) / "run.json", {"validation_fingerprint": mark} if mark else {})
     print_table(tmp_path, "val_accuracy")
-    assert ("These runs were not all validated on the same images" in capsys.readouterr().out) is not alike
+    assert ("differ in the images that they were validated on" in capsys.readouterr().out) is not alike
 
 
 def test_a_run_tells_what_it_was_validated_on(train: Train, outputs: Path) -> None:
@@ -426,7 +429,7 @@ def test_a_summary_of_an_earlier_release_has_no_place_among_plain_losses(tmp_pat
         )
     ):
         (tmp_path / str(number)).mkdir()
-        write_json(tmp_path / str(number) / "summary.json", {"best": best, "last": best, "overrides": []})
+        write_json(tmp_path / str(number) / "summary.json", {"status": "finished", "best": best, "last": best})
     assert RunFolder(tmp_path / "0").read_summary()["last"]["val_objective"] == 0.039
     print_table(tmp_path, "val_loss")
     with (tmp_path / "results.csv").open() as file:

@@ -13,6 +13,8 @@ import pytest
 from shared import Ended
 
 from trainer.cli.main import main
+from trainer.records.folder import RunFolder, write_json
+from trainer.sweep.page import print_page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -71,7 +73,13 @@ def test_a_browser_shows_the_pages_whole(train: Callable[..., Ended], tmp_path: 
         train(f"name={name}", "report=true", "data.images=200", word)
     outputs = tmp_path / "outputs"
     assert main(["compare", str(outputs / "one"), str(outputs / "two")]) == 0
-    pages = ((outputs / "one/report.html", 100), (outputs / "several/report.html", 100), (outputs / "compare.html", 12))
+    sweep = outputs / "sweep"
+    for number, (name, word) in enumerate((("one", "optim.lr=0.01"), ("two", "optim.lr=0.001"))):
+        copied = RunFolder(shutil.copytree(outputs / name, sweep / str(number)))
+        write_json(copied.summary, {**copied.read_summary(), "overrides": [word]})
+    print_page(sweep, "val_accuracy")
+    pages = [(outputs / "one/report.html", 100), (outputs / "several/report.html", 100)]
+    pages += [(outputs / "compare.html", 12), (sweep / "sweep.html", 12)]
     for page, most_images in pages:
         seen, complaints = looked_at(page, tmp_path / "profile")
         assert complaints == [] and sorted(seen) == [*WIDTHS]

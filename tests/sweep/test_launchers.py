@@ -24,6 +24,8 @@ Train = Callable[..., Ended]
 TWO = ("-m", "optim.lr=0.01,0.02", "epochs=1")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
+pytestmark = pytest.mark.timeout(300)  # processes that start, where others take the cores
+
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[None]:
@@ -55,22 +57,15 @@ def test_runs_side_by_side_come_to_the_same_bits_and_are_told_in_a_line_each(
     ]
 
 
-@pytest.mark.timeout(300)
 def test_runs_on_a_ray_cluster_come_to_the_same_bits(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is None:
         pytest.skip("needs the extra ray")
-    import ray
-
     monkeypatch.setenv("RAY_agent_register_timeout_ms", "120000")  # a machine that others use too starts slowly
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
-    cluster = ("+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false")
-    try:
-        assert train(*TWO, "name=here").code == 0
-        ended = train(*TWO, "name=there", "hydra/launcher=ray", *cluster)
-    finally:
-        ray.shutdown()
+    assert train(*TWO, "name=here").code == 0
+    ended = train(*TWO, "name=there", "hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2")
     folder = tmp_path / "outputs" / "multirun"
     assert ended.code == 0, ended.err
     assert trained(folder / "there") == trained(folder / "here")
@@ -82,7 +77,7 @@ def test_a_run_that_fails_elsewhere_stops_no_other(train: Train, tmp_path: Path)
     runs = [RunFolder(tmp_path / "outputs" / "multirun" / "x" / number) for number in "01"]
     assert ended.code == 1
     assert [run.read_summary()["status"] for run in runs] == ["failed", "finished"]
-    assert re.search(r"^run 1 of 2: .*diverged", ended.err, re.MULTILINE)
+    assert re.search(r"^run 1 of 2: .* not finite", ended.err, re.MULTILINE)
     assert "1 of 2 runs failed. To run these alone again, say the same with name=x resume=auto." in ended.err
 
 
@@ -121,7 +116,7 @@ def test_the_time_left_for_the_sweep_follows_from_the_runs_that_were_trained_and
     assert board.seconds_left(ended, 7, finished=[0, 6], at_once=1) == 30.0 * 3
     assert board.seconds_left(ended, 7, finished=[0, 6], at_once=2) == 30.0 * 3 / 2
     assert board.seconds_left(ended[:1], 7, finished=[0], at_once=1) is None
-    first, second = re.findall("^run .*", train(*TWO).out, re.MULTILINE)
+    first, second = re.findall(r"^run \d.*", train(*TWO).out, re.MULTILINE)
     assert "left for the sweep" not in first
     assert re.fullmatch(r"run 2 of 2, in \S+/1, about [\d.]+ s left for the sweep: .* optim\.lr=0\.02", second)
 

@@ -56,7 +56,7 @@ def _image(picture: Picture, parts: dict[int, Samples]) -> Image.Image:
     """As it is stored, in the middle of its square."""
     samples = parts[picture.part]
     listed = files_of(samples)
-    pixels = decode(listed[picture.place].path) if listed else samples.image(picture.place)
+    pixels = decode(listed[picture.place].picture) if listed else samples.image(picture.place)
     image = Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
     return ImageOps.pad(image, (_SIDE, _SIDE), color="white")
 

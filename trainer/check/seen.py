@@ -167,8 +167,8 @@ def _looks(samples: Samples, listed: list[Listed], places: list[int]) -> Iterato
 def _look(samples: Samples, listed: list[Listed], place: int) -> Look | str:
     try:
         if listed:
-            mode, size = header(listed[place].path)
-            return mode, size, decode(listed[place].path, _FRAME).permute(1, 2, 0).numpy()
+            mode, size = header(listed[place].picture)
+            return mode, size, decode(listed[place].picture, _FRAME).permute(1, 2, 0).numpy()
         ((mode, size, small),) = _of_array(samples.image(place)[None], torch.tensor([0]))
     except DataError as error:
         return str(error)

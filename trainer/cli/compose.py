@@ -9,8 +9,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, Transformer, ValueType
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -29,11 +27,11 @@ from trainer.cli.named_code import code_named_in
 from trainer.cli.words import quoted, shown
 from trainer.config import GROUPS, Config, check
 from trainer.errors import ConfigError, did_you_mean, first_line
-from trainer.registry import entries
 from trainer.settings import Settings
 from trainer.stored import renewed
+from trainer.sweep.combinations import Choice, combinations, covering, values_of
 from trainer.sweep.launcher import EXTRAS, LAUNCHERS
-from trainer.sweep.options import Search, contradictions, unsearchable
+from trainer.sweep.options import Search, contradictions, unsearchable, wants_whole_numbers
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _ALONE = threading.Lock()
@@ -64,14 +62,12 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False, sea
     overrides = [parsed for word in words for parsed in overrides_in(word, multirun, errors, search)]
     with hydra_at(origin) as loader:
         overrides = _valid(overrides, loader, origin, errors)
-        first = [forced(each, values[0]) for each in overrides if (values := _values(each))]
-        config = _check(first, origin, errors)
-        for position, override in enumerate(overrides):
-            for value in _values(override)[1:]:
-                _check([*first[:position], forced(override, value), *first[position + 1 :]], origin, errors)
+        by_key = {each.key_or_group: each for each in overrides}
+        config, *_ = [_check(_words(choice, by_key), origin, errors) for choice in covering(overrides)]
+    errors = [error + wants_whole_numbers(error, overrides) for error in errors]
     if search is not None and config is not None:
         keys = {each.key_or_group for each in overrides if each.is_sweep_override()}
-        errors += contradictions(search, keys, config.monitor)
+        errors += contradictions(search, keys, config.monitor) if keys or not errors else []
     if errors or config is None:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return config
@@ -92,29 +88,21 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
             if each.is_sweep_override() and each.key_or_group.split(".")[0] not in rooms:
                 comparable = " or ".join(f"{room} and its options" for room in rooms)
                 errors.append(f"{each.input_line}: several values are compared for {comparable} only. Give one.")
-        by_key = {each.key_or_group: each for each in overrides}  # of a key that is said twice, the last counts
-        offered = {key: _values(each) for key, each in by_key.items()}
-        for values in product(*offered.values()) if not errors else ():
-            choice = dict(zip(offered, values, strict=True))
-            said = [(each, choice[key]) for key, each in by_key.items() if _applies(key, choice, offered)]
-            several = [(each, value) for each, value in said if each.is_sweep_override()]
+        by_key = {each.key_or_group: each for each in overrides}
+        for choice in combinations(overrides) if not errors else ():
+            several = [(by_key[key], value) for key, value in choice.items() if by_key[key].is_sweep_override()]
             label = " ".join(_label(each, value) for each, value in several)
             if label not in found:
-                found[label] = _check([forced(each, value) for each, value in said], origin, errors)
+                found[label] = _check(_words(choice, by_key), origin, errors)
     configs = {label: config for label, config in found.items() if config}
     if errors:
         raise ConfigError("\n".join(dict.fromkeys(errors)))
     return {label or config.parts[rooms[0]].name: config for label, config in configs.items()}
 
 
-def _applies(key: str, choice: Mapping[str, str], offered: Mapping[str, Sequence[str]]) -> bool:
-    """Whether an option is said to the part that is chosen: not if that lacks it and another one on offer has it."""
-    room, _, option = key.partition(".")
-    if not option or len(offered.get(room, ())) < 2:
-        return True
-    names = [_text_of(value) for value in offered[room]]
-    owners = [name for name, part in entries(room).items() if name in names and option in part.options]
-    return not owners or _text_of(choice[room]) in owners
+def _words(choice: Choice, by_key: Mapping[str, Override]) -> list[str]:
+    """The words that say a combination of values."""
+    return [forced(by_key[key], value) for key, value in choice.items()]
 
 
 def _label(override: Override, value: str) -> str:
@@ -126,7 +114,7 @@ def _label(override: Override, value: str) -> str:
 def number_of_jobs(words: Sequence[str]) -> int:
     """How many runs a multirun of these words has: one for each combination of the values said."""
     parse = OverridesParser.create().parse_override
-    return prod(len(_values(parse(word))) for word in words)
+    return len(combinations([parse(word) for word in words]))
 
 
 def value_of(key: str, words: Sequence[str]) -> str | None:
@@ -241,21 +229,11 @@ def _not_listed(override: Override, search: Search | None) -> str:
     if getattr(override.value(), "shuffle", False):
         return "shuffle draws another order each time, so that the multirun could not go on. Leave it out."
     try:
-        if not _values(override):
+        if not values_of(override):
             return "there is no value in it. Its first number is in a range, its last is not."
     except (HydraException, ValueError):
         return "a range cannot go by steps of 0."
     return "" if search is None else unsearchable(override, search)
-
-
-def _values(override: Override) -> list[str]:
-    """Each value that a sweep gives to the key, as written, of an interval its ends; of an ordinary word the one."""
-    if override.is_sweep_override() and override.is_discrete_sweep():
-        return [str(value) for value in override.sweep_iterator(transformer=Transformer.encode)]
-    if override.is_sweep_override():
-        ends: Any = override.value()
-        return [str(ends.start), str(ends.end)]
-    return [all_of(override)]
 
 
 def all_of(override: Override) -> str:
@@ -284,13 +262,14 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
     group = override.key_or_group
     if group == "hydra/launcher":
         return _is_valid_launcher(override, names_in(group, loader, origin), errors)
-    if group not in GROUPS or override.type is OverrideType.DEL:
+    is_hydras = group.startswith("hydra/")
+    if not (is_hydras or group in GROUPS) or override.type is OverrideType.DEL:
         return True
-    if origin.is_stored:
+    if origin.is_stored and not is_hydras:
         errors.append(f"{group}: {origin.folder} stores one whole config, whose parts stay as they are.")
         return False
     names = names_in(group, loader, origin)
-    wrong = [name for value in _values(override) if (name := _text_of(value)) not in names]
+    wrong = [name for value in values_of(override) if (name := _text_of(value)) not in names]
     for value in wrong:
         errors.append(
             f"{group}: there is no {group} '{value}'.{did_you_mean(value, names)} There is {', '.join(names)}."
@@ -300,7 +279,7 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
 
 def _is_valid_launcher(override: Override, installed: Sequence[str], errors: list[str]) -> bool:
     """Whether the launcher that is chosen is there."""
-    names = [_text_of(value) for value in _values(override)]
+    names = [_text_of(value) for value in values_of(override)]
     if len(names) > 1:
         errors.append(f"{override.input_line}: one launcher runs the whole sweep. Give one.")
     elif names[0] in EXTRAS and names[0] not in installed:

@@ -211,6 +211,8 @@ def _origin(path: str | None, name: str | None, directory: str | None) -> Origin
     for folder in (path, directory):
         if folder is not None and not Path(folder).is_dir():
             raise ConfigError(f"{folder}: there is no such folder of configs.")
+    if directory and name and (stored := Origin(Path(directory).absolute(), name)).is_stored:
+        return stored
     besides = (Path(directory),) if directory else ()
     return Origin(Path(path).absolute() if path else conf_folder(), name or "config", besides)
 

@@ -51,9 +51,7 @@ def search_in(words: Sequence[str], origin: Origin) -> Search | None:
     """
     parsed = [each for word in words for each in overrides_in(word, True, []) if not each.is_sweep_override()]
     told = [
-        f"++{each.key_or_group}={all_of(each)}"
-        if each.key_or_group.startswith("hydra.sweeper.")
-        else str(each.input_line)
+        f"{'++' if each.key_or_group.startswith('hydra.sweeper.') else ''}{forced(each, all_of(each))}"
         for each in parsed
         if each.key_or_group in GROUPS or each.is_hydra_override()
     ]  # an option that is not there is told by name, then
@@ -87,7 +85,7 @@ def launched(words: Sequence[str], origin: Origin, folder: Path, job: Callable[[
     """
     parse = OverridesParser.create().parse_override
     checked_as = [forced(word, all_of(word)) for word in map(parse, words)]
-    said = [*checked_as, *besides(origin), f"hydra.sweep.dir={quoted(literal(str(folder)))}", *_OURS]
+    said = [*checked_as, *besides(origin), f"hydra.sweep.dir={quoted(literal(str(folder.absolute())))}", *_OURS]
     with hydra_at(origin):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None

@@ -1,11 +1,13 @@
-"""cache: what is kept of images, features, kernels, exported networks and archives, and how to be rid of it."""
+"""cache: what is kept of images, features, kernels, exported networks, archives, shards; and how to be rid of it."""
 
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.data.archive import FOLDER
+from trainer.data.archive import FOLDER as ARCHIVES
+from trainer.data.arrow import FOLDER as ARROW
+from trainer.data.shards import FOLDER as SHARDS
 from trainer.errors import ConfigError, did_you_mean
 from trainer.feed.cache import Stored, delete, gib, stores
 from trainer.feed.features import features_folder, kept_features
@@ -34,7 +36,9 @@ def run(words: Sequence[str]) -> int:
     _tell_features(folder, clear)
     _tell_kernels(clear)
     _tell_engines(clear)
-    _tell_archives(folder / FOLDER)
+    _tell_shards(folder / SHARDS, clear)
+    _tell_made(folder / ARCHIVES, "files out of archives")
+    _tell_made(folder / ARROW, "files that Parquet was written as")
     return 0
 
 
@@ -87,11 +91,18 @@ def _tell_files(files: Sequence[Path], folder: Path, what: str, again: str, clea
         print(f"{folder}: {what}, {size}: {fate}.")
 
 
-def _tell_archives(folder: Path) -> None:
-    """Says what archives were unpacked to. These files bear no mark of the runs that read them, so they stay."""
+def _tell_shards(folder: Path, clear: bool) -> None:
+    """A run that has read them keeps what it has read."""
+    files = [path for path in folder.glob("*") if path.suffix in (".index", ".passed")]
+    what = f"what lies where in {len(files)} shard{'s' * (len(files) > 1)}"
+    _tell_files(files, folder, what, "found again when a run reads the shards", clear)
+
+
+def _tell_made(folder: Path, what: str) -> None:
+    """Says what was made of other files. What lies there bears no mark of the runs that read it, so it stays."""
     sizes = [path.lstat().st_size for path in folder.glob("*/**/*") if not path.is_dir()]
     if sizes:
-        print(f"{folder}: {len(sizes):,} files out of archives, {gib(sum(sizes))}. Delete it when no run reads there.")
+        print(f"{folder}: {len(sizes):,} {what}, {gib(sum(sizes))}. Delete it when no run reads there.")
 
 
 def _count(kept: Sequence[Stored]) -> str:

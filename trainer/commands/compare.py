@@ -30,18 +30,16 @@ def run(places: Sequence[str], words: Sequence[str], *, output: str | None = Non
     """
     folders = [RunFolder(Path(place).expanduser()) for place in places]
     page = Path(output).expanduser() if output else _common(folders) / PAGE
-    found = write_comparison(folders, page)
+    found = compared([facts_of(folder) for folder in folders])
+    write_compare_page(found, pictures_of(found), page)
     _tell(found)
     print(visible(f"written: {page}"))
     return 0
 
 
-def write_comparison(folders: Sequence[RunFolder], page: Path, title: str = "") -> Compared:
-    """Writes the page of these runs. Raises CheckpointError or OutputError."""
-    found = compared([facts_of(folder) for folder in folders])
-    pictures = [_picture(Path(each.path)) for each in found.disagreements[:_PICTURES]]
-    write_compare_page(found, pictures, page, title)
-    return found
+def pictures_of(found: Compared) -> list[str]:
+    """The first images on which the runs disagree, as a page has them; empty for one that is not there."""
+    return [_picture(Path(each.path)) for each in found.disagreements[:_PICTURES]]
 
 
 def _picture(path: Path) -> str:

@@ -218,6 +218,19 @@ def _check_link(archive: Path, entry: tarfile.TarInfo, place: PurePosixPath) -> 
         raise DataError(f"{archive}: refused, the link '{entry.name}' leads outside its folder, to '{to}'.")
 
 
+def tar_entries(file: BinaryIO, budget: Budget) -> Iterator[tarfile.TarInfo]:
+    """The entries of a tar, by their headers alone. Raises DataError at its end if it was cut short."""
+    stream = cast(BinaryIO, Bounded(file, budget))
+    with tarfile.open(fileobj=stream, mode="r:") as opened:
+        while (entry := opened.next()) is not None:
+            opened.members.clear()  # type: ignore[attr-defined]  # else it would remember all of them
+            yield entry
+        end = opened.offset
+    stream.seek(end)
+    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile stops at anything without a word
+        raise DataError(f"{budget.archive}: broken or cut short. Fetch or pack it again.")
+
+
 class Bounded(io.RawIOBase):
     """A tar's bytes for tarfile, which would read a header of any claimed length, and unpack a gzip without end."""
 

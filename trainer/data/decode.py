@@ -96,13 +96,13 @@ def framed(image: Image.Image, where: str, frame: Frame) -> Tensor:
     return torch.from_numpy((pixels[None] if frame.grey else pixels.transpose(2, 0, 1)).copy())
 
 
-def short_side(path: Path) -> int:
+def short_side(path: Path | Packed) -> int:
     """The shorter side in pixels, from the file's header alone. Raises DataError as decode does."""
     with opened(path) as image:
         return min(image.size)
 
 
-def header(path: Path) -> tuple[str, Size]:
+def header(path: Path | Packed) -> tuple[str, Size]:
     """The colour mode, by Pillow's name, and the size upright, from the file's header alone. Raises as decode does."""
     with opened(path) as image:
         size = Size(image.height, image.width)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trainer.data.assemble import Wishes, assemble
 from trainer.data.decode import Frame, decode, short_side
+from trainer.data.formats import Packed
 from trainer.data.keep import Keep
 from trainer.data.marks import Marks, sample
 from trainer.data.several import Several, tensor_of
@@ -24,7 +25,10 @@ from trainer.errors import DataError, told, visible
 from trainer.schema import Fit, Resize
 from trainer.size import PlainSize, Size, kept_at, size_of, square
 
+Label = str | Several | None
+"""Of one picture: its class, or what is known of its labels; None: ignored in the loss."""
 _SIZES_MEASURED = 200
+_TRIED_AT_ONCE = 1024
 _LARGEST_OWN_SIZE = 128
 _FIT_IN_WORDS = {
     "crop": "short side, then the central square",
@@ -41,7 +45,7 @@ _FIT_OF_A_RECTANGLE = {
 class File(NamedTuple):
     """One image file: its class (None: ignored in the loss), path below the root, bytes, marks of change, and group."""
 
-    label: str | Several | None
+    label: Label
     key: str
     num_bytes: int
     changed: Marks
@@ -141,7 +145,8 @@ def file_source(
             if files is parts["train"]:
                 _check_filled(files, classes, unreadable)
         said += [note for part, files in parts.items() if part != "train" for note in _lacking(part, files, classes)]
-        median = _median_short_side(parts["train"].paths)
+        paths = parts["train"].paths
+        median = median_short_side(len(paths), paths.__getitem__)
         seen, kept = sizes(median, look.size, look.prepare)
         frame = Frame(kept, look.grey, look.resize, look.fit, look.crop_share or 1.0)
         samples: dict[str, Samples] = {part: _samples(files, classes, frame) for part, files in parts.items()}
@@ -184,16 +189,15 @@ def readable(name: str) -> str:
 
 
 def _samples(files: Files, classes: tuple[str, ...], frame: Frame) -> FileSamples:
-    labels = _labels(files, classes)
+    labels = label_tensor([image.label for image in files.images], classes)
     keys = [image.key for image in files.images]
     num_bytes, changed = [image.num_bytes for image in files.images], [image.changed for image in files.images]
     groups = [image.group for image in files.images if image.group is not None] or None  # of all, or of none
     return FileSamples(files.root, keys, labels, num_bytes, changed, frame, groups)
 
 
-def _labels(files: Files, classes: Sequence[str]) -> Tensor:
+def label_tensor(said: Sequence[Label], classes: Sequence[str]) -> Tensor:
     """As Samples has them."""
-    said = [image.label for image in files.images]
     if any(isinstance(label, Several) for label in said):
         return tensor_of([label if isinstance(label, Several) else None for label in said], classes)
     index_of = {name: index for index, name in enumerate(classes)}
@@ -236,29 +240,41 @@ def _kind(files: Files, image: File, said: str) -> str:
 def _drop_unreadable(files: Files, grey: bool) -> dict[File, str]:
     """Removes the images that cannot be decoded. Gives the reason of each, with its path."""
 
-    def failure(path: Path) -> str | None:
+    failures = undecodable(len(files.images), files.paths.__getitem__, grey)
+    images = files.images
+    files.images = [image for number, image in enumerate(images) if number not in failures]
+    return {images[number]: failed for number, failed in failures.items()}
+
+
+def undecodable(count: int, picture: Callable[[int], Path | Packed], grey: bool) -> dict[int, str]:
+    """Why a picture cannot be decoded, by its number, of each that cannot."""
+
+    def failure(number: int) -> str | None:
         try:
-            decode(path, Frame(grey=grey))
+            decode(picture(number), Frame(grey=grey))
         except DataError as error:
             return str(error)
         return None
 
+    failures: dict[int, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        failures = dict(zip(files.images, pool.map(failure, files.paths), strict=True))
-    files.images = [image for image, failed in failures.items() if failed is None]
-    return {image: failed for image, failed in failures.items() if failed is not None}
+        for first in range(0, count, _TRIED_AT_ONCE):  # a set may have many millions
+            numbers = range(first, min(first + _TRIED_AT_ONCE, count))
+            tried = zip(numbers, pool.map(failure, numbers), strict=True)
+            failures |= {number: failed for number, failed in tried if failed is not None}
+    return failures
 
 
-def _median_short_side(paths: Sequence[Path]) -> int:
+def median_short_side(count: int, picture: Callable[[int], Path | Packed]) -> int:
     """Of a fixed sample, read from the headers. A file without a header to read is left for the decoding to report."""
     sides: list[int] = []
     failures: list[DataError] = []
-    for path in paths[:: -(-len(paths) // _SIZES_MEASURED)]:
+    for number in range(0, count, -(-count // _SIZES_MEASURED)):
         try:
-            sides.append(short_side(path))
+            sides.append(short_side(picture(number)))
         except DataError as error:
             failures.append(error)
     if not sides:
-        looked_at = f"Of {len(paths):,} images {len(failures)} were looked at. " if len(failures) < len(paths) else ""
+        looked_at = f"Of {count:,} images {len(failures)} were looked at. " if len(failures) < count else ""
         raise DataError(looked_at + unreadable_in_words([str(error) for error in failures], len(failures)))
     return median_low(sides)

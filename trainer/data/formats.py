@@ -88,7 +88,7 @@ class Packed:
     def suffix(self) -> str:
         return PurePosixPath(self.name).suffix
 
-    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+    def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
         """Its bytes, as a file. Raises OSError if the archive does not give them."""
         try:
             return io.BytesIO(self.read())

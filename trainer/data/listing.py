@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.data.denoise import Denoised
+from trainer.data.extents import PackedSamples
 from trainer.data.files import FileSamples
+from trainer.data.formats import Packed
 from trainer.data.source import Samples, Source, Subset, classes_of_each
 
 _SHOWN = 3
@@ -26,10 +28,19 @@ class Listed(NamedTuple):
     name: str
     classes: tuple[int, ...] | None
     num_bytes: int
+    within: PackedSamples | None = None
+    """The samples that know where it lies in a larger file."""
+    number: int = 0
+    """Its place among them."""
 
     @property
     def path(self) -> Path:
         return self.root / self.name
+
+    @property
+    def picture(self) -> Path | Packed:
+        """What its bytes are read from."""
+        return self.within.picture(self.number) if self.within else self.path
 
 
 Sides = dict[Hashable, list[Listed]]
@@ -43,10 +54,11 @@ def files_of(samples: Samples) -> list[Listed]:
     if isinstance(samples, Subset):
         whole = files_of(samples.whole)
         return [whole[index] for index in samples.indices.tolist()] if whole else []
-    if not isinstance(samples, FileSamples):
+    if not isinstance(samples, FileSamples | PackedSamples):
         return []
+    within = samples if isinstance(samples, PackedSamples) else None
     columns = zip(samples.keys, classes_of_each(samples.labels), samples.num_bytes, strict=True)
-    return [Listed(samples.root, key, classes, num_bytes) for key, classes, num_bytes in columns]
+    return [Listed(samples.root, *row, within, number) for number, row in enumerate(columns)]
 
 
 def listing(source: Source) -> dict[str, str]:
@@ -118,9 +130,9 @@ def same_files(sides: Sides) -> tuple[list[Sides], bool]:
     """The groups of files of the same content that are on several sides; and whether all such are seen."""
     same = _shared([sides], lambda each: each.num_bytes)
     opened = _affordable(same, _MOST_OPENED, lambda each: 1)
-    alike = _shared(opened, lambda each: _hash(each.path, _TAIL))
+    alike = _shared(opened, lambda each: _hash(each.picture, _TAIL))
     read = _affordable(alike, _MOST_READ, lambda each: each.num_bytes)
-    return _shared(read, lambda each: _hash(each.path)), opened is same and read is alike
+    return _shared(read, lambda each: _hash(each.picture)), opened is same and read is alike
 
 
 def _shared(groups: Iterable[Sides], trait: Callable[[Listed], Hashable]) -> list[Sides]:
@@ -148,7 +160,7 @@ def _affordable(groups: list[Sides], most: int, cost: Callable[[Listed], int]) -
     return kept
 
 
-def _hash(path: Path, last: int | None = None) -> bytes:
+def _hash(path: Path | Packed, last: int | None = None) -> bytes:
     """Of the content; last: of so many bytes at its end, since pictures of one length that differ, differ there."""
     try:
         with path.open("rb") as file:
@@ -156,7 +168,7 @@ def _hash(path: Path, last: int | None = None) -> bytes:
                 file.seek(-min(last, file.seek(0, os.SEEK_END)), os.SEEK_END)
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
-        return os.fsencode(path)  # unlike any other; the decoding will tell what is wrong
+        return os.fsencode(str(path))  # unlike any other; the decoding will tell what is wrong
 
 
 def _some(found: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from trainer.data.archive import READABLE, Bounded, Budget, check_name
+from trainer.data.archive import READABLE, Budget, check_name, tar_entries
 from trainer.data.formats import SUFFIXES, Packed
 from trainer.errors import DataError, first_line
 
@@ -60,24 +60,15 @@ def _unzipped(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 def _of_tar(archive: Path, budget: Budget) -> Iterator[Packed | DataError]:
     zipped = archive.name.lower().endswith("gz")
     with gzip.open(archive) if zipped else archive.open("rb") as file:
-        stream = cast(BinaryIO, Bounded(cast(BinaryIO, file), budget))
-        with tarfile.open(fileobj=stream, mode="r:") as opened:
-            while (entry := opened.next()) is not None:
-                opened.members.clear()  # type: ignore[attr-defined]  # else it would remember all of them
-                if entry.isdir() or not _is_picture(entry.name):
-                    continue
-                if refused := _refusal(archive, entry, entry.name, entry.size, budget):
-                    yield refused
-                    continue
-                held = _content(cast(BinaryIO, file), entry) if zipped else None
-                read = (
-                    partial(_part_of, archive, entry.offset_data, entry.size) if held is None else partial(bytes, held)
-                )
-                yield Packed(_named(archive, entry.name), read)
-            end = opened.offset
-        stream.seek(end)
-        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile stops at anything without a word
-            yield DataError(f"{archive}: broken or cut short. Fetch or pack it again.")
+        for entry in tar_entries(cast(BinaryIO, file), budget):
+            if entry.isdir() or not _is_picture(entry.name):
+                continue
+            if refused := _refusal(archive, entry, entry.name, entry.size, budget):
+                yield refused
+                continue
+            held = _content(cast(BinaryIO, file), entry) if zipped else None
+            read = partial(_part_of, archive, entry.offset_data, entry.size) if held is None else partial(bytes, held)
+            yield Packed(_named(archive, entry.name), read)
 
 
 def _content(file: BinaryIO, entry: tarfile.TarInfo) -> bytes:

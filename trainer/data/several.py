@@ -117,6 +117,18 @@ def never_shown(source: Path, names: Sequence[str], shown: Iterable[str]) -> Non
         )
 
 
+def several_in_words(labels: Sequence[Several]) -> str:
+    """How many labels the training pictures have, in a line."""
+    counts = [len(each.shown) for each in labels]
+    without = sum(each == Several() for each in labels)
+    unknown = sum(each.unknown != frozenset() for each in labels)
+    none = f"; {without:,} of {len(counts):,} have none" if without else ""
+    ignored = f"; of {unknown:,} some are unknown" if unknown else ""
+    return (
+        f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}{ignored}."
+    )
+
+
 def not_asked_for(option: str) -> ConfigError:
     """The refusal of an option that acts where a picture has several labels, and here has one."""
     return ConfigError(

@@ -17,7 +17,7 @@ from trainer.data.lookup import Lookup
 from trainer.data.marks import marks
 from trainer.data.numbers import refuse_numbers
 from trainer.data.part_names import parts_of
-from trainer.data.several import Cells, Several, check_separator, never_shown, not_asked_for
+from trainer.data.several import Cells, Several, check_separator, never_shown, not_asked_for, several_in_words
 from trainer.data.sheet import Line, read_sheet
 from trainer.data.source import Source
 from trainer.errors import ConfigError, DataError, did_you_mean, told
@@ -106,7 +106,8 @@ def table(
         if labels == "several":
             if len(columns.label) > 1 and val != "none":
                 never_shown(source, [listed.names[column] for column in columns.label], parts["train"].classes)
-            notes.append(_several_told(parts["train"].images))
+            labels_of_each = [each.label for each in parts["train"].images if isinstance(each.label, Several)]
+            notes.append(several_in_words(labels_of_each))
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     made = file_source(parts["train"].classes, parts, look, wishes, Keep(cache, cache_dir, cache_limit), notes)
@@ -227,18 +228,6 @@ def _reader(
         raise ConfigError("data.separator: it acts within one column of labels, and there are several. Leave it out.")
     label_names = [listed.names[column] for column in columns.label]
     return Cells(listed.source, columns.label, label_names, separator, ignore).labels
-
-
-def _several_told(images: Sequence[File]) -> str:
-    """How many labels the training pictures have, in a line."""
-    counts = [len(image.shown) for image in images]
-    without = sum(image.is_known and not image.shown for image in images)
-    unknown = sum(not image.is_known for image in images)
-    none = f"; {without:,} of {len(counts):,} have none" if without else ""
-    ignored = f"; of {unknown:,} some are unknown" if unknown else ""
-    return (
-        f"Several labels a picture: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most{none}{ignored}."
-    )
 
 
 def _several(listed: Table, row: _Row, keys: Sequence[str], lookup: Lookup) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainer import rng
 from trainer.aug.mixing import partners
+from trainer.feed.sequential import SequentialStore
 from trainer.feed.store import Store
 from trainer.parallel.place import ONE, Place
 from trainer.rng import Draws
@@ -80,7 +81,11 @@ class TrainBatches:
 
     def orders(self, epoch: int) -> tuple[Tensor, ...]:
         """The samples of each batch of an epoch."""
-        steps = torch.tensor_split(rng.permutation(len(self.store), self.seed, epoch, "shuffle"), len(self.per_step))
+        if isinstance(self.store, SequentialStore):
+            order = self.store.order(self.seed, epoch)
+        else:
+            order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
+        steps = torch.tensor_split(order, len(self.per_step))
         split = map(torch.tensor_split, steps, self.per_step)
         return tuple(chain.from_iterable(split))
 

@@ -1,19 +1,15 @@
 """Features of images on disk: what a frozen body has made of them, kept for every run that has the same body."""
 
-import contextlib
 import hashlib
-import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.system import durable
+from trainer.system.kept_array import read_array, write_array
 
 _SUFFIX = ".features"
-_SHA256 = 32
 Features = NDArray[np.float32]
 
 
@@ -35,22 +31,9 @@ def path_of(folder: Path, what: Sequence[object]) -> Path:
 
 def read_features(path: Path) -> Features | None:
     """(N, D) float32; None where there are none, or they are not as they were written."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    checksum, array = content[:_SHA256], memoryview(content)[_SHA256:]
-    if hashlib.sha256(array).digest() != checksum:
-        return None
-    with contextlib.suppress(OSError):
-        os.utime(path)  # `cache` tells when they were used last
-    features: Features = np.load(io.BytesIO(array), allow_pickle=False)
-    return features
+    return read_array(path)
 
 
 def write_features(path: Path, features: Features) -> None:
-    """Keeps them: the sha256 of what follows, and a .npy. Raises OSError if the disk does not take them."""
-    array = io.BytesIO()
-    np.save(array, features, allow_pickle=False)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    durable.replace(path, hashlib.sha256(array.getbuffer()).digest() + array.getbuffer())
+    """Keeps them. Raises OSError if the disk does not take them."""
+    write_array(path, features)

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from trainer.data.keep import Keep
+from trainer.data.passing import PassingSamples
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.data.unreadable import unreadable_in_words
 from trainer.errors import DataError
 from trainer.feed.cache import BLOCK
 from trainer.feed.keeping import choose
 from trainer.feed.pack import Packed, Pixels, Progress, Put, blocks_held, header_of, packed
+from trainer.feed.sequential import SequentialStore
 from trainer.feed.stream import StreamedStore
 
 _TURN = 4
@@ -68,6 +70,13 @@ def open_stores(
     first ten files of each whole that cannot be read and their number, where images are decoded now; and if they are to
     be kept on disk and cannot.
     """
+    found = [whole_of(part) for part in parts]
+    if any(isinstance(whole, PassingSamples) for whole, _ in found):
+        return [
+            SequentialStore(whole, rows, part.labels, part.keys, workers)
+            for part, (whole, rows) in zip(parts, found, strict=True)
+            if isinstance(whole, PassingSamples)  # of one set all are
+        ], "data.streaming=true: the images are read and decoded anew each epoch, in about the order of their shards."
     wholes, rows = _shared(parts)
     distinct = list({id(whole): whole for whole in wholes}.values())
     to_decode = [whole for whole in distinct if not isinstance(whole, ArraySamples)]
@@ -191,5 +200,7 @@ def _decode_all(samples: Samples, workers: int, progress: Progress | None, put: 
             if progress:
                 progress("Reading images", start + len(block), len(samples))
     if failures:
-        advice = "Mend or remove them; data=folder and data=table leave them out if you say data.on_error=skip"
+        advice = (
+            "Mend or remove them; data=folder, table, hf and webdataset leave them out if you say data.on_error=skip"
+        )
         raise DataError(f"{unreadable_in_words(failures, len(samples))}\n{advice}")

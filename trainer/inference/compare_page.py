@@ -15,28 +15,35 @@ STYLES = "abcdefgh"
 _MOST_SENTENCES = 12
 
 
-def write_compare_page(found: Compared, pictures: Sequence[str], page: Path, title: str) -> None:
+def write_compare_page(found: Compared, pictures: Sequence[str], page: Path) -> None:
     """Writes the page. pictures: of the first disagreements. Raises OutputError."""
-    shown = list(zip(found.disagreements, pictures, strict=False))
     write_page(
         "compare.html",
         page,
-        title=title or f"{len(found.names)} runs side by side",
+        title=f"{len(found.names)} runs side by side",
         verdict=verdict(found),
         small_print=found.missing,
-        headings=list(found.judge.SHARES),
-        rows=[_row(found, place) for place in range(len(found.names))],
-        sentences=[each.sentence for each in found.differences[:_MOST_SENTENCES]],
         charts=_charts(found),
-        settings=found.settings,
-        names=found.names,
-        disagreements=shown,
-        num_disagreements=len(found.disagreements),
-        has_pictures=any(pictures),
-        images=found.images,
-        part=found.part,
         commands=_commands(found),
+        **side_by_side(found, pictures, "What came out"),
     )
+
+
+def side_by_side(found: Compared, pictures: Sequence[str], heading: str) -> dict[str, Any]:
+    """What came_out.html and differing.html are given: scores, settings and disagreements."""
+    return {
+        "heading": heading,
+        "headings": list(found.judge.SHARES),
+        "rows": [_row(found, place) for place in range(len(found.names))],
+        "sentences": [each.sentence for each in found.differences[:_MOST_SENTENCES]],
+        "settings": found.settings,
+        "names": found.names,
+        "disagreements": list(zip(found.disagreements, pictures, strict=False)),
+        "num_disagreements": len(found.disagreements),
+        "has_pictures": any(pictures),
+        "images": found.images,
+        "part": found.part,
+    }
 
 
 def verdict(found: Compared) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -146,9 +146,14 @@ class RunFolder:
     def write_config(self, config: Config) -> None:
         """Stores the whole config, such that it can be run again as it stands."""
         whole = {**config.plain(), "resume": None, "resume_allow": []}  # else it would go on, not again
-        text = yaml.dump(literal(whole), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
         again = f"python -m trainer --config-path {shlex.quote(str(self.path))} name=again"
-        replace_text(self.config, f"# The whole config of this run. To run it again: {again}\n{text}")
+        comment = f"# The whole config of this run. To run it again: {again}\n"
+        replace_text(self.config, comment + config_text(literal(whole)))
+
+
+def config_text(data: Mapping[str, Any]) -> str:
+    """A config as YAML, such that it is read as it was."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
 def literal(data: Any) -> Any:

@@ -76,7 +76,8 @@ class _Follower(threading.Thread):
             score = f", {ended.score}" if ended.score else ""
             print(f"{run} {ended.status} after {duration(ended.seconds)}{score}, in {ended.place}", flush=True)
             if ended.error:
-                print(visible(f"{run}: {ended.error}", keep="\n"), file=sys.stderr, flush=True)
+                file = sys.stderr if ended.status == "failed" else sys.stdout
+                print(visible(f"{run}: {ended.error}", keep="\n"), file=file, flush=True)
         if new and len(self._told) < self._count:
             left = seconds_left(self._board.ended(), self._count, self._finished, self._at_once)
             print(f"{len(self._told)} of {self._count} runs done{about(left)}", flush=True)

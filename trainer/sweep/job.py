@@ -19,7 +19,6 @@ from trainer.records.folder import RunFolder, write_json
 from trainer.sweep.apart import Command, apart
 from trainer.sweep.board import Board, Ended, seconds_left
 from trainer.sweep.follow import about
-from trainer.sweep.pruning import reporter_of
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,7 @@ class SweepJob:
 
     def _trained(self, composed: DictConfig, folder: RunFolder, said: list[str]) -> Outcome:
         from trainer.commands import train
+        from trainer.sweep.pruning import reporter_of
 
         job = HydraConfig.get()
         try:

@@ -1,10 +1,12 @@
 """Who runs the runs of a sweep: this process, one after the other, or a plugin of Hydra's, side by side in others."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from trainer.system.threads import THREADS, cores
 
@@ -21,25 +23,54 @@ EXTRAS = {"joblib": "sweep", "submitit_local": "sweep", "submitit_slurm": "sweep
 """What brings those that Hydra itself has not."""
 
 
+_STORE = 78_643_200
+"""Bytes of memory for what Ray's processes share: the least that it takes, for jobs are small."""
+
+
 @dataclass(frozen=True)
 class Launcher:
-    """The launcher of a sweep. is_here: whether its runs are run by this process. at_once: most that it begins together
-    on this machine and gives as many threads each as there are cores; None where it shares them out itself."""
+    """The launcher of a sweep."""
 
     name: str = "basic"
     at_once: int | None = None
+    """Runs that it begins together on this machine without sharing out the threads; None where it does that itself."""
+    ray: dict[str, Any] = field(default_factory=dict)
+    """What ray.init is told."""
 
     @property
     def is_here(self) -> bool:
+        """Whether this process runs the runs."""
         return self.name == "basic"
 
 
-def launcher_of(hydra: Mapping[str, Any], count: int) -> Launcher:
+def launcher_of(hydra: Any, count: int) -> Launcher:
     """The launcher that Hydra's settings say, of a sweep of so many runs."""
-    name = next(name for name, target in LAUNCHERS.items() if target == hydra["launcher"]["_target_"])
-    sweeper = hydra["sweeper"]
-    batch = [count, *(size for key in ("max_batch_size", "n_jobs") if (size := sweeper.get(key)))]
+    name = next(name for name, target in LAUNCHERS.items() if target == hydra.launcher._target_)
+    if name == "ray":
+        told: Any = OmegaConf.to_container(hydra.launcher.ray.init, resolve=True)
+        return Launcher(name, ray=told)
+    batch = [count, *(size for key in ("max_batch_size", "n_jobs") if (size := hydra.sweeper.get(key)))]
     return Launcher(name, min(batch) if name == "submitit_local" else None)
+
+
+@contextmanager
+def started(launcher: Launcher) -> Iterator[None]:
+    """While it lasts, there is a Ray cluster where the launcher wants one.
+
+    Hydra's plugin would connect to it later, after which SIGTERM were Ray's to answer, and with words that a cluster
+    which is there already refuses.
+    """
+    if launcher.name != "ray":
+        yield
+        return
+    import ray
+
+    own = {} if launcher.ray.get("address") else {"object_store_memory": _STORE, "include_dashboard": False}
+    ray.init(**{**own, "log_to_driver": False, **launcher.ray})
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 @contextmanager

@@ -3,25 +3,26 @@
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.core.utils import JobReturn
-from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from trainer.config import HARMLESS_ON_RESUME, Config, conf_folder
 from trainer.errors import ConfigError, OutputError, StoppedError, TrainerError, first_line
 from trainer.records.folder import MULTIRUN, RunFolder, new_folder, read_json, write_json
 from trainer.sweep.board import Board
+from trainer.sweep.combinations import combining
 from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
-from trainer.sweep.launcher import Launcher, shared_threads
-from trainer.sweep.options import Search
-from trainer.sweep.table import print_page, print_table
+from trainer.sweep.launcher import Launcher, shared_threads, started
+from trainer.sweep.options import HARMLESS, Search
+from trainer.sweep.page import print_page
+from trainer.sweep.table import print_table
 
 
 def hand_to_hydra(words: Sequence[str]) -> None:
@@ -67,6 +68,10 @@ def run_many(jobs: Jobs) -> int:
     if settings.resume == "auto" and settings.name is None:
         raise ConfigError("resume: auto wants the name of the multirun to go on with: name=NAME.")
     output = Path(settings.output).expanduser() / "multirun"
+    if jobs.search is not None and jobs.search.storage is not None:
+        from trainer.sweep.study import open_storage
+
+        open_storage(jobs.search.storage)
     folder = _claim(output, jobs)
     way_on = f"say the same with name={folder.relative_to(output)} resume=auto."
     failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
@@ -95,10 +100,12 @@ def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
         print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
     told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
     try:
-        with _composed_once(), shared_threads(launcher), told:
+        with combining(), shared_threads(launcher), started(launcher), told:
             batches = jobs.launch(folder, job)
     except SystemExit:
         print(f"To go on with the whole sweep, {way_on}", file=sys.stderr)
+        raise
+    except TrainerError:
         raise
     except Exception as error:  # of a plugin, or of what it runs on: a process was killed, a cluster is gone
         if not board.stopped:
@@ -131,17 +138,6 @@ def _close(search: Search, folder: Path, monitor: str) -> int:
     return TrainerError.exit_code if failed or not has_best(study) else 0
 
 
-@contextmanager
-def _composed_once() -> Iterator[None]:
-    """While it lasts, Hydra composes a job as it starts it, and not also all jobs before: their values are checked."""
-    before = Sweeper.validate_batch_is_legal
-    Sweeper.validate_batch_is_legal = lambda *_: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Sweeper.validate_batch_is_legal = before  # type: ignore[method-assign]
-
-
 def _claim(output: Path, jobs: Jobs) -> Path:
     """The folder of the multirun, with the words that began it: it goes on with the same, or not at all."""
     settings = jobs.first.settings
@@ -160,4 +156,4 @@ def _claim(output: Path, jobs: Jobs) -> Path:
 
 def _is_harmless(key: str) -> bool:
     """Whether a sweep that goes on may be told another value: who runs the runs changes nothing in them."""
-    return key in HARMLESS_ON_RESUME or key.startswith(("hydra/launcher", "hydra.launcher."))
+    return key in {*HARMLESS_ON_RESUME, *HARMLESS} or key.startswith(("hydra/launcher", "hydra.launcher."))

@@ -1,6 +1,6 @@
 """What may be said to a search: the options of hydra/sweeper=optuna. docs/sweeps.md says in words what each does."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -15,7 +15,7 @@ from trainer.schema import Count, Fraction, Whole
 
 TARGET = "hydra_plugins.trainer.OptunaSweeper"
 """What Hydra knows the sweeper by. It takes plugins of this package alone."""
-HARMLESS = ("n_trials", "n_jobs", "max_failure_rate")
+HARMLESS = ("hydra.sweeper.n_trials", "hydra.sweeper.n_jobs", "hydra.sweeper.max_failure_rate")
 """What may be another when a search goes on."""
 _KEY = "hydra.sweeper"
 _TRIALS = 20
@@ -110,7 +110,7 @@ def _offer() -> None:
     store = ConfigStore.instance().store
     store("optuna", {"defaults": [{"sampler": "tpe"}, "_self_"], "_target_": TARGET, **options}, "hydra/sweeper")
     for name in schema.choices(get_type_hints(Sampler)["name"]):
-        store(name, asdict(Sampler(name)), "hydra/sweeper/sampler")
+        store(name, {**asdict(Sampler()), "name": name}, "hydra/sweeper/sampler")
 
 
 def direction_of(monitor: str) -> Literal["maximize", "minimize"]:
@@ -135,14 +135,22 @@ def contradictions(search: Search, keys: Collection[str], monitor: str) -> list[
     return lines
 
 
+def wants_whole_numbers(error: str, overrides: Sequence[Override]) -> str:
+    """A sentence that says how, where the error is of an interval whose ends should have been whole numbers."""
+    for each in overrides:
+        if each.is_interval_sweep() and error.startswith(f"{each.key_or_group}: ") and "whole number" in error:
+            return f" Whole numbers are drawn by {each.key_or_group}=int({each.get_value_string()})."
+    return ""
+
+
 def unsearchable(override: Override, search: Search) -> str:
     """Why the search cannot draw from the values of the word, in a sentence; nothing where it can."""
-    from trainer.sweep.space import distribution, every
+    from trainer.sweep.space import distribution
 
+    if search.sampler.name == "grid" and override.is_interval_sweep():
+        return "a grid tries every value, and an interval has no end of them. Give a list or a range."
     try:
-        drawn = distribution(override)
-        if search.sampler.name == "grid":
-            every(drawn)
+        distribution(override)
     except ValueError as error:  # also Optuna's own, of an interval that ends before it begins
         return first_line(error)
     return ""

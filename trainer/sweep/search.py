@@ -1,9 +1,9 @@
 """hydra/sweeper=optuna: Optuna says what is tried next, a launcher runs it, and Optuna is told what came of it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
+from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainer.settings import SCORES
+from trainer.sweep.combinations import Choice, applies, combinations, offered_by
 from trainer.sweep.job import Outcome
 from trainer.sweep.options import TARGET, searched
-from trainer.sweep.space import distribution
+from trainer.sweep.space import distribution, value_in
 from trainer.sweep.study import failed_too_often, open_study, sampler_of
 
 _FOLDER = "folder"
@@ -49,14 +50,26 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """What the launcher gave back of the runs that were still to do, lump by lump."""
-        self._said = {each.key_or_group: each for each in self._grammar.parse_overrides(arguments)}
+        said = self._grammar.parse_overrides(arguments)
+        self._said, self._offered = {each.key_or_group: each for each in said}, offered_by(said)
         self._space = {key: distribution(each) for key, each in self._said.items() if each.is_sweep_override()}
         self._study = open_study(self._search, self._folder, self._monitor)
+        if self._search.sampler.name == "grid":
+            self._enqueue(combinations(said))
         returned: list[Sequence[JobReturn]] = []
         while coming := self._coming():
             for trials in _consecutive(coming):
                 returned.append(self._launched(trials))
+                if any(job.return_value.status == "stopped" for job in returned[-1]):
+                    return returned
         return returned
+
+    def _enqueue(self, grid: list[Choice]) -> None:
+        """Leaves the combinations with Optuna, in random order: as many as are not there yet, and wanted."""
+        Random(self._search.sampler.seed).shuffle(grid)
+        for choice in grid[len(self._study.trials) : self._n_trials]:
+            values = {key: value_in(values, choice[key]) for key, values in self._space.items() if key in choice}
+            self._study.enqueue_trial(values)
 
     def _coming(self) -> list[Trial]:
         """The trials to launch next: those that were under way when the search was stopped, or else new ones."""
@@ -66,16 +79,19 @@ class OptunaSweeper(Sweeper):
             return [self._drawn(each.number, each) for each in under_way]
         if failed_too_often(self._study, self._search):
             return []
-        left = self._n_trials - sum(each.state != TrialState.WAITING for each in trials)
-        return [self._drawn(len(trials) + new) for new in range(min(left, self._search.n_jobs))]
+        begun = sum(each.state != TrialState.WAITING for each in trials)
+        return [self._drawn(begun + new) for new in range(min(self._n_trials - begun, self._search.n_jobs))]
 
     def _drawn(self, number: int, begun: FrozenTrial | None = None) -> Trial:
-        """A trial with a value for every key: a new one, or one that was begun."""
-        self._study.sampler = sampler_of(self._search, self._space, number)
+        """A trial with a value for every key that can be said: a new one, or one that was begun."""
+        self._study.sampler = sampler_of(self._search, number)
         trial = self._study.ask() if begun is None else Trial(self._study, begun._trial_id)
         trial.set_user_attr(_FOLDER, str(self._folder.absolute()))
-        for key, values in self._space.items():
-            trial._suggest(key, values)  # what study.ask does; of a key that has a value, that one
+        for key in sorted(
+            self._space, key=lambda key: "." in key
+        ):  # parts before the options that not all of them have
+            if applies(key, self._choice(trial), self._offered):
+                trial._suggest(key, self._space[key])  # what study.ask does; of a key that has a value, that one
         return trial
 
     def _is_ours(self, trial: FrozenTrial) -> bool:
@@ -93,9 +109,11 @@ class OptunaSweeper(Sweeper):
 
     def _words(self, trial: Trial) -> Iterator[list[str]]:
         """The words of each of its runs."""
+        choice = self._choice(trial)
         said = [
-            f"{each.get_key_element()}={trial.params[key]}" if key in self._space else str(each.input_line)
+            f"{each.get_key_element()}={choice[key]}" if key in self._space else str(each.input_line)
             for key, each in self._said.items()
+            if key in choice and applies(key, choice, self._offered)
         ]
         if self._search.seeds == 1:
             yield said
@@ -103,16 +121,22 @@ class OptunaSweeper(Sweeper):
         for seed in range(self._search.seeds):
             yield [*said, f"++seed={self._seed + seed}"]
 
+    def _choice(self, trial: Trial) -> Choice:
+        """What is said for each key, as far as it is drawn."""
+        drawn = {key: str(value) for key, value in trial.params.items()}
+        return {key: values[0] for key, values in self._offered.items() if key not in self._space} | drawn
+
     def _tell(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
-        """Tells Optuna the mean score of the trial's runs, or that it was pruned or failed."""
+        """Tells Optuna the mean score of the trial's runs, or that it was pruned or failed; of one stopped, nothing."""
         statuses = {outcome.status for outcome in outcomes}
-        scores = [outcome.best[self._monitor] for outcome in outcomes if self._monitor in outcome.best]
-        with suppress(RuntimeError):  # at the last of a grid Optuna would stop a loop of its own, and this is ours
-            if statuses == {"finished"} and len(scores) == len(outcomes):
-                self._study.tell(trial, fmean(scores))
-            else:
-                only_pruned = statuses <= {"finished", "pruned"} and "pruned" in statuses
-                self._study.tell(trial, state=TrialState.PRUNED if only_pruned else TrialState.FAIL)
+        if "stopped" in statuses:
+            return
+        scores = [score for outcome in outcomes if (score := outcome.best.get(self._monitor)) is not None]
+        if len(scores) == len(outcomes) and statuses == {"finished"}:
+            self._study.tell(trial, fmean(scores))
+        else:
+            is_pruned = "pruned" in statuses and statuses <= {"finished", "pruned"}
+            self._study.tell(trial, state=TrialState.PRUNED if is_pruned else TrialState.FAIL)
 
 
 def _consecutive(trials: Sequence[Trial]) -> Iterator[list[Trial]]:

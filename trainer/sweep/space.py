@@ -32,17 +32,11 @@ def distribution(override: Override) -> BaseDistribution:
     return CategoricalDistribution([str(each) for each in override.sweep_iterator(transformer=Transformer.encode)])
 
 
-def every(distribution: BaseDistribution) -> list[Any]:
-    """Each value of it, for a grid. Raises ValueError where there is no end of them."""
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    if isinstance(distribution, IntDistribution):
-        return list(range(distribution.low, distribution.high + 1, distribution.step))
-    if distribution.step is None:
-        raise ValueError("a grid tries every value, and an interval has no end of them. Give a list or a range.")
-    low, step = _exact(distribution.low), _exact(distribution.step)
-    return [float(low + number * step) for number in range(round((_exact(distribution.high) - low) / step) + 1)]
+def value_in(values: BaseDistribution, said: str) -> str | int | float:
+    """What was said for one value, as the distribution has it."""
+    if isinstance(values, IntDistribution):
+        return int(said)
+    return float(said) if isinstance(values, FloatDistribution) else said
 
 
 def _steps(sweep: RangeSweep) -> BaseDistribution:

@@ -1,18 +1,17 @@
 """The study of a search: what Optuna keeps of its trials, for optuna-dashboard and whoever else reads such studies."""
 
 from collections import Counter
-from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, get_storage
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer.errors import ConfigError, first_line
 from trainer.rng import seed_of
 from trainer.sweep.options import Search, direction_of
-from trainer.sweep.space import every
 
 _STARTUP_TRIALS = 10
 """What TPE draws at random, before there is enough to learn from: Optuna's own number."""
@@ -24,13 +23,8 @@ _SEEDS = 2**32
 def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
     """The study of the search in this folder, begun where there is none. Raises ConfigError where it cannot be had."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage, name = search.storage or _in(folder), search.study_name or folder.name
-    try:
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction=direction_of(monitor), load_if_exists=True
-        )
-    except Exception as error:  # whatever the driver raises: no such server, a wrong password, no package for it
-        raise ConfigError(f"hydra.sweeper.storage: the study cannot be opened there: {first_line(error)}") from error
+    storage, name = open_storage(search.storage or _in(folder)), search.study_name or folder.name
+    study = optuna.create_study(storage=storage, study_name=name, direction=direction_of(monitor), load_if_exists=True)
     if study.direction.name.lower() != direction_of(monitor):
         raise ConfigError(
             f"hydra.sweeper.study_name: the study '{name}' there is not of {monitor}. Choose another name."
@@ -38,12 +32,21 @@ def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
     return study
 
 
+@lru_cache(maxsize=1)
+def open_storage(url: str) -> BaseStorage:
+    """Where studies are kept, opened once for all runs of a process. Raises ConfigError where it cannot be had."""
+    try:
+        return get_storage(url)
+    except Exception as error:  # whatever the driver raises: no such server, a wrong password, no package for it
+        raise ConfigError(f"hydra.sweeper.storage: it cannot be opened: {first_line(error)}") from error
+
+
 def study_of(folder: Path) -> optuna.Study | None:
     """The study that a search keeps in its folder; None where there is none."""
     if not (folder / _FILE).exists():
         return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.load_study(study_name=None, storage=_in(folder))
+    return optuna.load_study(study_name=None, storage=open_storage(_in(folder)))
 
 
 def failed_too_often(study: optuna.Study, search: Search) -> bool:
@@ -75,16 +78,14 @@ def conclusion(study: optuna.Study, search: Search, monitor: str) -> str:
     return f"The best of {trials}: {runs}, {monitor} {best.value:.4f}{' on average' if seeds > 1 else ''}, by {words}"
 
 
-def sampler_of(search: Search, space: Mapping[str, BaseDistribution], number: int) -> BaseSampler:
+def sampler_of(search: Search, number: int) -> BaseSampler:
     """What draws the values of the trial of this number: by a seed of its own, so that a search draws the same whether
-    or not it was stopped on the way."""
+    or not it was stopped on the way. Of a grid there is nothing to draw."""
     sampler = search.sampler
-    if sampler.name == "grid":
-        return GridSampler({key: every(values) for key, values in space.items()}, seed=sampler.seed)
     seed = seed_of(sampler.seed, number, "search") % _SEEDS
-    if sampler.name == "random":
-        return RandomSampler(seed)
-    return TPESampler(n_startup_trials=sampler.n_startup_trials or _STARTUP_TRIALS, seed=seed)
+    if sampler.name == "tpe":
+        return TPESampler(n_startup_trials=sampler.n_startup_trials or _STARTUP_TRIALS, seed=seed)
+    return RandomSampler(seed)
 
 
 def _in(folder: Path) -> str:

@@ -20,7 +20,7 @@ _LONGEST = 6000
 """Characters of a parameter's value that MLflow takes."""
 _METRICS, _PARAMETERS = 1000, 100
 """How many of them MLflow takes at once."""
-_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "pruned": "KILLED", "failed": "FAILED"}
 
 
 class MLflow:

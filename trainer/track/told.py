@@ -28,13 +28,18 @@ def said(config: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
     return {key: _scalar(_hiding(key, value)) for key, value in flat(config).items()}
 
 
+def holds_secrets(config: Mapping[str, Any]) -> bool:
+    """Whether something in it is hidden: the page and the weights have the config too, as it is."""
+    return any(_HIDDEN in str(value) for value in said(config).values())
+
+
 def numbers(line: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a line of metrics.jsonl, named as there, behind its kind: epoch/val_loss, epoch/vitals/waited."""
     measured = {key: value for key, value in line.items() if key not in ("step", "epoch", "steps_per_epoch")}
     return dict(_numbers(line["kind"], measured))
 
 
-def outcome_of(folder: RunFolder, status: str, step: int, *, with_weights: bool) -> Outcome:
+def outcome_of(folder: RunFolder, status: str, step: int, *, with_page: bool, with_weights: bool) -> Outcome:
     """What the folder tells of a run that has ended so, after this step."""
     summary = folder.read_summary()
     scores = {f"{name}/{key}": value for name in ("best", "test") for key, value in _scores(summary.get(name))}
@@ -44,7 +49,7 @@ def outcome_of(folder: RunFolder, status: str, step: int, *, with_weights: bool)
         step,
         scores,
         pictures=list(_pictures(folder, wording_of(summary.get("task", "single")))),
-        page=folder.report if folder.report.exists() else None,
+        page=folder.report if with_page and folder.report.exists() else None,
         weights=best if with_weights and best.exists() else None,
     )
 

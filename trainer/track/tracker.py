@@ -51,7 +51,7 @@ class Outcome:
     """What a run came to."""
 
     status: str
-    """finished | stopped | failed"""
+    """finished | stopped | pruned | failed, as in summary.json."""
     step: int
     scores: Mapping[str, float]
     pictures: Sequence[Picture]

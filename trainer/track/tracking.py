@@ -14,12 +14,13 @@ from threading import Thread
 from typing import Any
 
 from trainer.config import Config
-from trainer.errors import CheckpointError, StoppedError, first_line
+from trainer.errors import CheckpointError, TrainerError, first_line
+from trainer.records.ending import ending
 from trainer.records.folder import MULTIRUN, RunFolder, read_json, write_json
 from trainer.records.lines import read_metrics
 from trainer.records.metrics import Listener
 from trainer.schema import TrackerName
-from trainer.track.told import numbers, outcome_of, said
+from trainer.track.told import holds_secrets, numbers, outcome_of, said
 from trainer.track.tracker import Group, Tracked, Tracker
 
 PATIENCE_SECONDS = 120.0
@@ -33,7 +34,11 @@ def tracked(folder: RunFolder, config: Config, say: Callable[[str], None]) -> It
     They are told first what the file holds already, so that one that is added when a run goes on has all of it.
     say: is told of failures, and at the end how to see the run.
     """
-    tellers = _begun(folder, config, say) if config.settings.trackers else []
+    tellers = list[_Teller]()
+    try:
+        tellers += _begun(folder, config, say) if config.settings.trackers else ()
+    except TrainerError as error:
+        say(f"track: no tracker is told: {error}")
     step, status = 0, "failed"
 
     def listen(line: dict[str, Any]) -> None:
@@ -48,12 +53,14 @@ def tracked(folder: RunFolder, config: Config, say: Callable[[str], None]) -> It
         listen(line)
     try:
         yield listen
-        status = "finished"
-    except StoppedError:
-        status = "stopped"
+        status = ending(None)["status"]
+    except Exception as error:
+        status = ending(error)["status"]
         raise
     finally:
-        outcome = partial(outcome_of, folder, status, step, with_weights=config.settings.track_weights)
+        may = not holds_secrets(config.plain())
+        weights = may and config.settings.track_weights
+        outcome = partial(outcome_of, folder, status, step, with_page=may, with_weights=weights)
         for teller in tellers:
             teller.tell(lambda tracker: tracker.end(outcome()))
         _wait(tellers)

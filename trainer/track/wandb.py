@@ -61,7 +61,7 @@ class WandB:
         self._run.summary.update(dict(outcome.scores))
         if outcome.weights:
             self._run.log_artifact(str(outcome.weights), name=f"best-{self._run.id}", type="model")
-        self._run.finish(0 if outcome.status == "finished" else 1)
+        self._run.finish(0 if outcome.status in ("finished", "pruned") else 1)
 
 
 begin = WandB

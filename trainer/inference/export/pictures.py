@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.data.decode import decode
+from trainer.data.formats import Packed
 from trainer.data.listing import files_of
 from trainer.data.source import Samples
 from trainer.inference.labelled import labelled
@@ -29,7 +30,7 @@ class Proof:
     """Real pictures with labels. labels: those of the task, (N,) or (N, C), among the classes of the run; -1: none."""
 
     run: SavedRun
-    files: tuple[Path, ...]
+    files: tuple[Path | Packed, ...]
     """Those that they are read from; none where the set has no files."""
     samples: tuple[tuple[Samples, int], ...]
     labels: NDArray[Any]
@@ -62,7 +63,7 @@ def proof(run: SavedRun, words: Sequence[str]) -> Proof:
     """
     found = labelled(run, words, None)
     places: list[tuple[Samples, int]] = [(part, index) for part in found.parts.values() for index in range(len(part))]
-    files = [each.path for part in found.parts.values() for each in files_of(part)]
+    files = [each.picture for part in found.parts.values() for each in files_of(part)]
     labels: NDArray[Any] = found.known(found.labels).numpy()
     chosen = _spread(len(places), MOST)
     return Proof(

@@ -10,12 +10,15 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 392.0, 10.0, 202.0
 _MOST_POINTS = 400
 _TICKS_ACROSS, _TICKS_UP = 6, 5
 
+REST = "rest"
+"""The style of lines that are there beside the others: pale, and without a name."""
+
 Point = tuple[float, float | None]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart. style: the class of its colour, 'a' to 'h'. thin: drawn as something less."""
+    """A line of a chart. style: the class of its colour, 'a' to 'h', or REST. thin: drawn as something less."""
 
     name: str
     style: str
@@ -128,7 +131,8 @@ def line_chart(
         ],
         [line for line in drawn if line.path],
         None if mark is None else _x(x_axis, mark),
-        f"{title} over {across}: " + "; ".join(_in_words(line, percent) for line in lines if _last(line) is not None),
+        f"{title} over {across}: "
+        + "; ".join(_in_words(line, percent) for line in lines if _last(line) is not None and line.style != REST),
     )
 
 
@@ -202,7 +206,8 @@ def _drawn(line: Line, points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> D
         path.append(f"{'L' if pen_is_down else 'M'}{place[0]:.1f} {place[1]:.1f}")
         dots.append(place)
         pen_is_down = True
-    return DrawnLine(line.name, line.style, line.thin, "".join(path), dots if len(dots) <= 40 and not line.thin else [])
+    has_dots = len(dots) <= 40 and not line.thin and line.style != REST
+    return DrawnLine(line.name, line.style, line.thin, "".join(path), dots if has_dots else [])
 
 
 def _wide_enough(shares: Sequence[float]) -> list[float]:

@@ -15,6 +15,8 @@ _NO_SHARES = ("ROC-AUC", "log loss", "Brier score")
 _HEADLINES = ("test", "validation")
 """The parts whose accuracy stands above all else."""
 
+_BEFORE_ITS_END = {"stopped": "stopped", "failed": "broken off", "pruned": "pruned by its search,"}
+
 
 def verdict(facts: RunFacts) -> str:
     """The outcome in a sentence."""
@@ -44,8 +46,8 @@ def small_print(facts: RunFacts) -> list[str]:
             lines.append(f"{scores.images} images are few: one of them is {1 / scores.images:.1%} of the {what}.")
         lines += wording.meaning(scores)
     summary = facts.summary
-    if summary.get("status") in ("stopped", "failed"):
-        lines.append(f"The run was {'stopped' if summary['status'] == 'stopped' else 'broken off'} before its end.")
+    if how := _BEFORE_ITS_END.get(summary.get("status", "")):
+        lines.append(f"The run was {how} before its end.")
     if facts.outdated:
         names = ", ".join(facts.outdated)
         lines.append(f"It was trained on since it was evaluated ({names}): evaluate it again.")

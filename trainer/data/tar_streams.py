@@ -1,0 +1,66 @@
+"""Tar shards that come by over the network, or from a program: read from front to back by the package webdataset."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from trainer.data.extents import about
+from trainer.data.files import readable
+from trainer.data.passing import Passed, Passing, passed_through
+from trainer.data.shards import Asked, Rows, fields_of, label_in, picture_in
+from trainer.errors import DataError
+
+
+@dataclass(frozen=True)
+class PassingShards:
+    """How shards are read that are addresses, files, or 'pipe:' and a command.
+
+    cache: where what was found in them is kept. buffer: by how many places a shuffle may delay a sample.
+    """
+
+    package: ModuleType
+    asked: Asked
+    cache: Path
+    buffer: int
+
+    def found(self, shards: Sequence[str]) -> tuple[list[Rows], Passing]:
+        """For each shard its rows, and what reads all of them. Raises DataError with one that breaks off."""
+
+        def read(number: int) -> Iterator[Passed]:
+            for key, files in self._samples(shards[number]):
+                names = {ending: f"{key}.{ending}" for ending in files}
+                ending = picture_in(names, self.asked)
+                label = label_in(names, files.__getitem__, self.asked)
+                yield Passed(readable(names[ending or next(iter(files))]), files[ending] if ending else b"", label)
+
+        rows = [
+            passed_through(read, number, (shard, about(Path(shard)), self.asked), self.cache)
+            for number, shard in enumerate(shards)
+        ]
+        size, side = (np.concatenate([each[column] for each in rows]) for column in ("size", "side"))
+        return rows, Passing(read, tuple(map(len, rows)), size, side, self.buffer)
+
+    def contents(self, shard: str) -> str:
+        """What the first sample is made of, in words."""
+        _, files = next(self._samples(shard))
+        return fields_of(files, files.__getitem__)
+
+    def _samples(self, shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """The samples of a shard: their names, and their files by the endings."""
+        tars = self.package.tariterators
+        try:
+            with closing(import_module("webdataset.gopen").gopen(shard)) as stream:  # the package itself leaves it open
+                for sample in tars.group_by_keys(tars.tar_file_expander([{"url": shard, "stream": stream}])):
+                    files = {ending: content for ending, content in sample.items() if isinstance(content, bytes)}
+                    if files:
+                        yield sample["__key__"], files
+        except DataError:
+            raise
+        except Exception as error:  # each way of reading raises whatever it is led to, and the package adds to it
+            reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
+            raise DataError(f"{shard}: the stream breaks off ({reason.rstrip('.')}).") from error
