@@ -44,7 +44,7 @@ from trainer.loss.criterion import Criterion
 from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
 from trainer.parallel.batch_norm import share_norms
-from trainer.parallel.place import ONE, Place
+from trainer.parallel.place import Place
 from trainer.parallel.ranks import ALONE, Ranks
 from trainer.sched.schedule import Schedule, last_rise
 from trainer.settings import Settings
@@ -147,8 +147,7 @@ def _assembled(
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
     probe = None
     if trains and isinstance(finetune, Probing):
-        whole = _batches(config, train, policy, mix, to_device, transform, ONE)
-        pictures = Pictures(taken.train, in_order(train), whole, preprocessing)
+        pictures = Pictures(taken.train, in_order(train), batches.whole, preprocessing)
         body = BodyOf(last_layer(model, looked_at[:2]), precision, used.name)
         probe = probe_of(finetune, task, FrozenFeatures(config, pictures, finetune.views, body, source.keep, progress))
 

@@ -92,7 +92,7 @@ def _seen(job: Job, chosen: Tensor, epoch: int) -> list[str]:
 
 def _mixed(job: Job, chosen: Tensor) -> tuple[list[str], list[str]]:
     """The samples in the first batch of the last epoch, and in words what each is a mixture of."""
-    batch = next(iter(job.batches.epoch(job.plan.epochs - 1)))
+    batch = next(iter(job.batches.whole.epoch(job.plan.epochs - 1)))
     rows = [batch.indices.tolist().index(index) for index in chosen.tolist()]
     words = [mixture_in_words(targets, job.about["classes"]) for targets in batch.targets[rows]]
     return _shown(job, batch.images[rows]), words
