@@ -227,7 +227,7 @@ class _NotComingError(RuntimeError):
 def _is_of_an_exchange(error: RuntimeError) -> bool:
     """Whether an exchange between processes has failed, and not this one's own work."""
     return isinstance(error, dist.DistError | _NotComingError) or any(
-        word in str(error) for word in ("gloo", "Gloo", "NCCL", "ProcessGroup")
+        word in str(error) for word in ("gloo", "Gloo", "NCCL", "ProcessGroup", "onnection", "Broken pipe")
     )
 
 
