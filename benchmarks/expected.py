@@ -55,7 +55,7 @@ class Expected:
 
 
 def all_reduce(cluster: Cluster, gpus: int) -> float:
-    """A ring within each node, one between nodes: 2 (n - 1) / n of the bytes pass each link, in 2 (n - 1) messages."""
+    """A ring within each node, and one between nodes: 2 (n - 1) / n of the bytes on each link, in 2 (n - 1) parts."""
     local, nodes = min(gpus, cluster.gpus_per_node), ceil(gpus / cluster.gpus_per_node)
     rings = ((local, cluster.bytes_in_node), (nodes, cluster.bytes_between_nodes))
     return sum(2 * (n - 1) * (cluster.gradient_bytes / n / rate + cluster.latency) for n, rate in rings)

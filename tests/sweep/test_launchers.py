@@ -136,6 +136,10 @@ def test_processes_that_a_launcher_starts_at_once_have_their_share_of_the_cores(
     ("words", "error"),
     [
         (["hydra/launcher=joblb"], "there is no launcher 'joblb'. Did you mean 'joblib'? There is basic, joblib, "),
+        (
+            ["hydra/launcher=joblib", "hydra.launcher.n_job=2"],
+            "joblib has no such option. Did you mean 'n_jobs'?",
+        ),
         (["hydra/launcher=joblib,basic"], "one launcher runs the whole sweep. Give one."),
         (["hydra/launcher=mine"], "hydra.launcher.setup.0: by this a cluster could be made to run commands"),
     ],

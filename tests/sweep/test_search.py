@@ -19,7 +19,7 @@ from shared import Crash, Ended, fingerprint, lines_of
 
 from trainer.cli.main import main
 from trainer.commands import train as training
-from trainer.errors import PrunedError
+from trainer.errors import ConfigError, PrunedError
 from trainer.records.folder import RunFolder, write_json
 from trainer.sweep.job import Outcome
 from trainer.sweep.options import TARGET, Sampler, Search, searched
@@ -50,8 +50,9 @@ class Launcher:
     def _run(self, number: int, words: Sequence[str]) -> JobReturn:
         said = {key.lstrip("+"): value for key, _, value in (word.partition("=") for word in words)}
         self.begun.append(" ".join([str(number), *(f"seed {said[key]}" for key in ("seed",) if key in said)]))
-        hydra = OmegaConf.merge(self.config.hydra, {"job": {"num": number}})
-        folder, status, score = RunFolder(Path(hydra.sweep.dir) / str(number)), self.before(len(self.begun)), 0.0
+        folder = RunFolder(Path(self.config.hydra.sweep.dir) / str(number))
+        about = {"job": {"num": number}, "runtime": {"output_dir": str(folder.path)}}
+        hydra, status, score = OmegaConf.merge(self.config.hydra, about), self.before(len(self.begun)), 0.0
         if status == "finished":
             score = self.scored(said)
             status = self._trained(hydra, folder, score) if self.reports else status
@@ -87,7 +88,7 @@ def search(tmp_path: Path, launcher: Launcher) -> Callable[..., Study]:
     """Searches with such runs, as Hydra would have the sweeper do it, and gives the study."""
 
     def searching(*words: str, name: str = "s", seed: int = 0, n_trials: int, **options: Any) -> Study:
-        (folder := tmp_path / name).mkdir(exist_ok=True)
+        (folder := tmp_path / name).mkdir(parents=True, exist_ok=True)
         node = {"_target_": TARGET, "n_trials": n_trials, **options}
         hydra = {"sweeper": node, "sweep": {"dir": str(folder)}}
         config = OmegaConf.create({"hydra": hydra, "seed": seed, "monitor": None, "task": {"name": "single"}})
@@ -95,9 +96,9 @@ def search(tmp_path: Path, launcher: Launcher) -> Callable[..., Study]:
         loader: Any = None
         sweeper.setup(hydra_context=HydraContext(loader, loader), task_function=lambda _: None, config=config)
         sweeper.sweep([f"++{word}" for word in words])
-        study = study_of(folder)
-        assert study is not None
-        return study
+        found = searched(config.hydra)
+        assert found is not None
+        return open_study(found, folder, "val_accuracy")
 
     return searching
 
@@ -216,6 +217,16 @@ def test_a_pruned_run_is_saved_whole_and_can_be_trained_on(
     monkeypatch.undo()
     assert train(f"resume={folder.path}", tiny=False).code == 0
     assert fingerprint(folder.path)["state"] == fingerprint(unbroken)["state"]
+
+
+def test_a_study_of_another_sweep_is_gone_on_with_only_by_its_name(
+    search: Callable[..., Study], tmp_path: Path
+) -> None:
+    storage = f"sqlite:///{tmp_path}/all.db"
+    search(LR, name="a/s", n_trials=1, storage=storage)
+    with pytest.raises(ConfigError, match=r"it holds a study 's' of another sweep\. .*study_name=s\.$"):
+        search(LR, name="b/s", n_trials=2, storage=storage)
+    assert states(search(LR, name="b/s", n_trials=2, storage=storage, study_name="s")) == "CC"
 
 
 def test_a_config_can_say_the_whole_search(train: Train, tmp_path: Path) -> None:

@@ -30,10 +30,11 @@ from trainer.errors import ConfigError, did_you_mean, first_line
 from trainer.settings import Settings
 from trainer.stored import renewed
 from trainer.sweep.combinations import Choice, combinations, covering, values_of
-from trainer.sweep.launcher import EXTRAS, LAUNCHERS
+from trainer.sweep.launcher import unavailable, unknown_option
 from trainer.sweep.options import Search, contradictions, unsearchable, wants_whole_numbers
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+_LAUNCHER = "hydra/launcher"
 _ALONE = threading.Lock()
 
 
@@ -249,19 +250,24 @@ def _text_of(value: str) -> str:
 def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
     """The overrides without wrong choices of a part, and without what is said to such a part."""
     wrong = {each.key_or_group for each in overrides if not _is_valid_choice(each, loader, origin, errors)}
-    return [each for each in overrides if _group_of(each.key_or_group) not in wrong]
-
-
-def _group_of(key: str) -> str:
-    """The group whose choice decides what may be said to the key."""
-    return "hydra/launcher" if key.startswith("hydra.launcher.") else key.partition(".")[0]
+    chosen = [_text_of(values_of(each)[0]) for each in overrides if each.key_or_group == _LAUNCHER]
+    told = {
+        each.key_or_group: "" if _LAUNCHER in wrong else unknown_option(chosen[-1], each.key_or_group)
+        for each in overrides
+        if chosen and each.key_or_group.startswith("hydra.launcher.") and not each.is_add()
+    }
+    errors += filter(None, told.values())
+    wrong |= {key for key, error in told.items() if error or _LAUNCHER in wrong}
+    return [each for each in overrides if not {each.key_or_group, each.key_or_group.split(".")[0]} & wrong]
 
 
 def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, errors: list[str]) -> bool:
     """Whether a choice of part names one that is there. Words that choose no part are valid here."""
     group = override.key_or_group
-    if group == "hydra/launcher":
-        return _is_valid_launcher(override, names_in(group, loader, origin), errors)
+    if group == _LAUNCHER:
+        why = unavailable([*map(_text_of, values_of(override))], names_in(group, loader, origin))
+        errors += [why] if why else []
+        return not why
     is_hydras = group.startswith("hydra/")
     if not (is_hydras or group in GROUPS) or override.type is OverrideType.DEL:
         return True
@@ -275,26 +281,6 @@ def _is_valid_choice(override: Override, loader: ConfigLoader, origin: Origin, e
             f"{group}: there is no {group} '{value}'.{did_you_mean(value, names)} There is {', '.join(names)}."
         )
     return not wrong
-
-
-def _is_valid_launcher(override: Override, installed: Sequence[str], errors: list[str]) -> bool:
-    """Whether the launcher that is chosen is there."""
-    names = [_text_of(value) for value in values_of(override)]
-    if len(names) > 1:
-        errors.append(f"{override.input_line}: one launcher runs the whole sweep. Give one.")
-    elif names[0] in EXTRAS and names[0] not in installed:
-        errors.append(
-            f"hydra/launcher={names[0]}: its packages are not installed. Install them: "
-            f"pip install 'trainer[{EXTRAS[names[0]]}]'. Without a launcher the runs go one after the other."
-        )
-    elif names[0] not in installed:
-        errors.append(
-            f"hydra/launcher: there is no launcher '{names[0]}'.{did_you_mean(names[0], LAUNCHERS)} "
-            f"There is {', '.join(LAUNCHERS)}."
-        )
-    else:
-        return True
-    return False
 
 
 def names_in(group: str, loader: ConfigLoader, origin: Origin) -> list[str]:

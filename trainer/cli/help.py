@@ -7,6 +7,7 @@ from trainer.registry import entries
 
 _FLAGS = {
     "-m, --multirun": "one run for each combination of comma-separated values, closed by a ranked table",
+    "hydra/sweeper=optuna": "with -m: a search, by Optuna, instead of every combination; docs/sweeps.md says how",
     "--cfg job": "print the whole config instead of running it; --resolve fills in what it refers to",
     "--config-dir DIR": "more YAML files of your own, in DIR/model, DIR/experiment, ...",
     "--config-path RUN": "run the config again that a run folder stores",

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from trainer.sweep.launcher import LAUNCHERS
+from trainer.sweep.launcher import LAUNCHERS, options_of
 from trainer.sweep.options import TARGET
 
 _RUNS = ("_target_", "()", "class", "env_set")
@@ -47,9 +46,8 @@ def _is_known(place: str, value: Any) -> bool:
 
 def _commands_in(settings: Any, words: Sequence[str]) -> list[str]:
     """A refusal of each option of the launcher by which a config, and not who types, would have a cluster run code."""
-    target = settings["launcher"]["_target_"]
-    stored = ConfigStore.instance().load(f"hydra/launcher/{[*LAUNCHERS][[*LAUNCHERS.values()].index(target)]}.yaml")
-    own = dict(_named(_LAUNCHER, OmegaConf.to_container(stored.node)))
+    name = next(name for name, target in LAUNCHERS.items() if target == settings["launcher"]["_target_"])
+    own = dict(_named(_LAUNCHER, options_of(name)))
     harmless = {place for place in own if place.split(".")[2] not in _COMMANDS}
     typed = tuple(word.partition("=")[0].lstrip("+") for word in words if word.lstrip("+").startswith(f"{_LAUNCHER}."))
     return [

@@ -7,8 +7,8 @@ from typing import Any
 
 from trainer.inference.compared import Compared
 from trainer.report.page.charts import Chart, Line, line_chart
-from trainer.report.page.words import duration
 from trainer.report.page.write import write_page
+from trainer.system.elapsed import duration
 
 STYLES = "abcdefgh"
 """The colours of runs: as many as can be told apart."""

@@ -42,7 +42,8 @@ def apart(board: Board, command: Command) -> Iterator[None]:
     """While it lasts, what is printed goes nowhere, and a sweep that stops, or whose command is gone, sends this
     process SIGTERM again and again: a run that is not training yet would miss the first.
 
-    After it the process ignores signals: a launcher that loses one that idles would kill those that still save.
+    After it the process ignores signals: a launcher that loses one that idles would kill those that still save. Where
+    the command is gone it ends.
     """
     over = threading.Event()
 
@@ -62,3 +63,5 @@ def apart(board: Board, command: Command) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        if command.is_gone:  # nobody waits for an answer, and joblib's processes would idle for minutes
+            os._exit(0)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from trainer.errors import visible
-from trainer.report.page.words import duration
 from trainer.sweep.board import Board, seconds_left
+from trainer.system.elapsed import duration
 
 _LOOKS = 0.5
 """Seconds between two looks at what has ended."""

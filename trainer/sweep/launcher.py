@@ -1,13 +1,15 @@
 """Who runs the runs of a sweep: this process, one after the other, or a plugin of Hydra's, side by side in others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from trainer.errors import did_you_mean
 from trainer.system.threads import THREADS, cores
 
 _PLUGINS = "hydra_plugins.hydra_"
@@ -19,6 +21,7 @@ LAUNCHERS = {
     "ray": f"{_PLUGINS}ray_launcher.ray_launcher.RayLauncher",
 }
 """The launchers that a sweep may have, by the names that are said, and the class that each is."""
+_LISTED = ", ".join(LAUNCHERS)
 EXTRAS = {"joblib": "sweep", "submitit_local": "sweep", "submitit_slurm": "sweep", "ray": "ray"}
 """What brings those that Hydra itself has not."""
 
@@ -51,6 +54,38 @@ def launcher_of(hydra: Any, count: int) -> Launcher:
         return Launcher(name, ray=told)
     batch = [count, *(size for key in ("max_batch_size", "n_jobs") if (size := hydra.sweeper.get(key)))]
     return Launcher(name, min(batch) if name == "submitit_local" else None)
+
+
+def unavailable(names: Sequence[str], installed: Sequence[str]) -> str:
+    """Why the launchers of these names cannot run a sweep; nothing where there is one, and it is installed."""
+    name = names[0]
+    if len(names) > 1:
+        return "hydra/launcher: one launcher runs the whole sweep. Give one."
+    if name in EXTRAS and name not in installed:
+        return (
+            f"hydra/launcher={name}: its packages are not installed. Install them: pip install "
+            f"'trainer[{EXTRAS[name]}]'. Without a launcher the runs go one after the other."
+        )
+    if name not in installed:
+        return f"hydra/launcher: there is no launcher '{name}'.{did_you_mean(name, LAUNCHERS)} There is {_LISTED}."
+    return ""
+
+
+def unknown_option(name: str, key: str) -> str:
+    """That a launcher of this name has no option of this key, and which is the nearest; nothing where it has."""
+    options = options_of(name)
+    option = key.removeprefix("hydra.launcher.").partition(".")[0]
+    if not options or option in options:
+        return ""
+    own = [each for each in options if each != "_target_"]
+    return f"{key}: {name} has no such option.{did_you_mean(option, own)} It takes {', '.join(own) or 'none'}."
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of a launcher of Hydra's or a plugin's, with their defaults; none where a config has made it up."""
+    stored = ConfigStore.instance().repo["hydra"]["launcher"].get(f"{name}.yaml")
+    options: Any = OmegaConf.to_container(stored.node) if stored else {}
+    return dict(options)
 
 
 @contextmanager

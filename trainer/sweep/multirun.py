@@ -119,9 +119,11 @@ def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
 
 
 def _finished(folder: Path) -> frozenset[int]:
-    """The numbers of the runs there that have finished."""
+    """The numbers of the runs there that have come to their end, their search's verdict included."""
     runs = {int(path.name): RunFolder(path) for path in folder.iterdir() if path.name.isdecimal()}
-    return frozenset(number for number, run in runs.items() if run.read_summary().get("status") == "finished")
+    return frozenset(
+        number for number, run in runs.items() if run.read_summary().get("status") in ("finished", "pruned")
+    )
 
 
 def _close(search: Search, folder: Path, monitor: str) -> int:

@@ -1,12 +1,13 @@
 """How a run of a search is judged while it trains: its epochs are reported to its trial, beside those of the others."""
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Config
 from trainer.engine.loop import EpochReport
-from trainer.errors import PrunedError
+from trainer.errors import PrunedError, first_line
 from trainer.records.folder import RunFolder
 from trainer.report.witness import AfterEpoch, nothing
 from trainer.sweep.options import searched
@@ -29,17 +30,29 @@ class Reporter:
 
     def __call__(self, report: EpochReport, epochs: int) -> None:
         """epochs: of the whole run. Half of them are waited for, and the last comes too late."""
-        from optuna.pruners import MedianPruner
+        from optuna.exceptions import StorageInternalError
 
-        score = report.val.loss if self._monitor == "val_loss" else report.val.score
-        if report.epoch not in self._known:  # as a run that goes on from a checkpoint may tell it again
-            self._trial.report(score, report.epoch)
-        self._trial.study.pruner = MedianPruner(_LEAST, n_warmup_steps=math.ceil(epochs / 2))
-        if self._prunes and report.epoch < epochs and self._trial.should_prune():
+        try:
+            is_poor = self._told(report, epochs)
+        except StorageInternalError as error:  # a server that is away for a while is no reason to end a run
+            print(f"The study was not told epoch {report.epoch}: {first_line(error)}", file=sys.stderr)
+            return
+        if is_poor and self._prunes and report.epoch < epochs:
             raise PrunedError(
                 f"Pruned after epoch {report.epoch} of {epochs}: the best {self._monitor} so far is poorer than the "
                 f"median of the trials before at this epoch."
             )
+
+    def _told(self, report: EpochReport, epochs: int) -> bool:
+        """Tells the trial, and whether it is poor by now."""
+        from optuna.pruners import MedianPruner
+
+        score = report.val.loss if self._monitor == "val_loss" else report.val.score
+        if report.epoch not in self._known:  # a run that goes on from a checkpoint, or rolls back, tells it again
+            self._trial.report(score, report.epoch)
+            self._known.add(report.epoch)
+        self._trial.study.pruner = MedianPruner(_LEAST, n_warmup_steps=math.ceil(epochs / 2))
+        return self._trial.should_prune()
 
 
 def reporter_of(hydra: Any, config: Config) -> AfterEpoch:
@@ -50,7 +63,7 @@ def reporter_of(hydra: Any, config: Config) -> AfterEpoch:
     search = searched(hydra)
     if search is None:
         return nothing
-    folder, (number, seed) = Path(hydra.sweep.dir), divmod(hydra.job.num, search.seeds)
+    folder, (number, seed) = Path(hydra.runtime.output_dir).parent, divmod(hydra.job.num, search.seeds)
     first = RunFolder(folder / str(hydra.job.num - seed)).read_summary()
     if first.get("status") == "pruned":
         raise PrunedError(str(first["message"]))

@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from trainer.errors import ConfigError
 from trainer.settings import SCORES
 from trainer.sweep.combinations import Choice, applies, combinations, offered_by
 from trainer.sweep.job import Outcome
@@ -54,6 +55,7 @@ class OptunaSweeper(Sweeper):
         self._said, self._offered = {each.key_or_group: each for each in said}, offered_by(said)
         self._space = {key: distribution(each) for key, each in self._said.items() if each.is_sweep_override()}
         self._study = open_study(self._search, self._folder, self._monitor)
+        self._refuse_a_study_of_others()
         if self._search.sampler.name == "grid":
             self._enqueue(combinations(said))
         returned: list[Sequence[JobReturn]] = []
@@ -63,6 +65,14 @@ class OptunaSweeper(Sweeper):
                 if any(job.return_value.status == "stopped" for job in returned[-1]):
                     return returned
         return returned
+
+    def _refuse_a_study_of_others(self) -> None:
+        trials, name = self._study.trials, self._study.study_name
+        if trials and self._search.study_name is None and not any(map(self._is_ours, trials)):
+            raise ConfigError(
+                f"hydra.sweeper.storage: it holds a study '{name}' of another sweep. Choose another name=NAME, or "
+                f"share it by hydra.sweeper.study_name={name}."
+            )
 
     def _enqueue(self, grid: list[Choice]) -> None:
         """Leaves the combinations with Optuna, in random order: as many as are not there yet, and wanted."""

@@ -1,4 +1,4 @@
-"""When a run began, as whoever gave the command sees it."""
+"""When a run began, as whoever gave the command sees it, and times in words."""
 
 import os
 import time
@@ -18,3 +18,11 @@ def start_of_run() -> float:
     ticks = int(about.read_text().rpartition(")")[2].split()[_STARTED])
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return now - age if 0 <= age < _LONGEST_START else now
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

@@ -7,6 +7,7 @@ from typing import Any
 from trainer.report.page.facts import RunFacts
 from trainer.report.page.scores import Scores, part_of
 from trainer.report.page.wordings import Wording
+from trainer.system.elapsed import duration
 
 _FEW_IMAGES = 100
 _FAR = 4.0
@@ -14,7 +15,6 @@ _FAR = 4.0
 _NO_SHARES = ("ROC-AUC", "log loss", "Brier score")
 _HEADLINES = ("test", "validation")
 """The parts whose accuracy stands above all else."""
-
 _BEFORE_ITS_END = {"stopped": "stopped", "failed": "broken off", "pruned": "pruned by its search,"}
 
 
@@ -165,11 +165,3 @@ def _short(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:g}"
-
-
-def duration(seconds: float) -> str:
-    """In the unit that suits it."""
-    if seconds < 100:
-        return f"{seconds:.3g} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
