@@ -44,7 +44,7 @@ def measured(shrink: int) -> Iterator[Sequence[str]]:
         words = (f"data.images={count}", "data.size=128", "data.cache=none", f"workers={workers}")
         yield _run(f"{workers} workers, {count:,} glyphs of 128 px drawn anew each time", *words)
     for processes, threads in PROCESSES:
-        count = max(100, 8_000 // shrink)
+        count = max(100, 2_000 // shrink)
         what = f"{processes} process{'es' * (processes > 1)} of {threads} thread{'s' * (threads > 1)}, {count:,} glyphs"
         words = (f"data.images={count}", "data.size=64", "model=xresnet18", "epochs=1", "sync_batch_norm=true")
         yield _run(f"{what} of 64 px, xresnet18", *words, processes=processes, threads=threads)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401  # DistributedDataParallel does: here once, and not in each fork
 from torch.distributed import TCPStore
 
 _LONGEST_SECONDS = 120.0

@@ -7,6 +7,8 @@ from trainer.settings import SCORES, Choice, Settings
 
 _ONE_LABEL = ("cross_entropy", "mse", "l1")
 """Losses that ask for the one class of a picture."""
+_OF_WHOLE_WEIGHTS = ("muon", "lamb")
+"""Optimizers whose step of a weight depends on all of its numbers."""
 
 
 def is_probe(parts: Mapping[str, Choice | None]) -> bool:
@@ -54,6 +56,7 @@ def of_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str
     """Parts that are each right and cannot act together."""
     lines = []
     lines += _of_task(settings, parts)
+    lines += _of_shards(settings, parts)
     model, init, sched, finetune = (parts.get(room) for room in ("model", "init", "sched", "finetune"))
     weights = model.options.get("weights") if model else None
     if model and finetune and finetune.name != "none" and weights is None:
@@ -86,6 +89,27 @@ def of_parts(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str
                 f"sched.patience: early_stop={settings.early_stop} ends the run before the rate falls. "
                 f"Set early_stop={patience + 1} at least, or lower sched.patience."
             )
+    return lines
+
+
+def _of_shards(settings: Settings, parts: Mapping[str, Choice | None]) -> list[str]:
+    """What cannot be where each process holds a part of the model."""
+    optim, finetune, lines = parts.get("optim"), parts.get("finetune"), list[str]()
+    if settings.parallel != "fsdp":
+        return []
+    for key, value, free in (
+        ("on_nonfinite", settings.on_nonfinite, "stop"),
+        ("precision", settings.precision if settings.precision == "fp16" else "", ""),
+        ("compile", settings.compile, False),
+        ("finetune", finetune.name if finetune else "none", "none"),
+    ):
+        if value != free:
+            lines.append(f"{key}: {value} cannot act with parallel=fsdp. Leave it out, or use parallel=ddp.")
+    if optim and optim.name in _OF_WHOLE_WEIGHTS:
+        lines.append(
+            f"optim: '{optim.name}' works on whole weights, of which parallel=fsdp leaves each process a part. "
+            "Use optim=adamw, or parallel=ddp."
+        )
     return lines
 
 

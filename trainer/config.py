@@ -52,6 +52,7 @@ HARMLESS_ON_RESUME = {
     "budget",
     "epochs",
     "workers",
+    "parallel",
     "name",
     "resume",
     "resume_allow",

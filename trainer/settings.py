@@ -30,6 +30,7 @@ class Settings:
     compile: bool | Literal["reduce-overhead"] = False
     kernels: Literal["auto", "torch"] = "auto"
     sync_batch_norm: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     limit_train: Count | None = None
     limit_val: Count | None = None
     limit_test: Count | Literal["all"] | None = None

@@ -2,20 +2,31 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from several import ended, environment, started
 from shared import TINY, Ended, fingerprint, lines_of
 
+from trainer.build.training import build
+from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main, script
+from trainer.config import conf_folder
+from trainer.errors import ConfigError
+from trainer.parallel.place import Place
+from trainer.parallel.ranks import Ranks
 
 Train = Callable[..., Ended]
 Several = Callable[..., list[Ended]]
+Fault = Callable[[str], None]
 SHARED = ("sync_batch_norm=true", "aug=strong", "aug.mixup=0.2", "aug.cutmix=1.0", "accumulate=2", "log_every=1")
 """With all that the processes have to do together."""
 
@@ -23,27 +34,56 @@ _OF_TORCH = re.compile(r"\[rank.*reducer.cpp.*\n")
 """Advice that torch keeps to itself where it is imported after the command line was read."""
 
 
-@pytest.fixture
-def several(tmp_path: Path) -> Several:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs of these tests lie: some go on from what others have left."""
+    return tmp_path_factory.mktemp("several")
+
+
+@pytest.fixture(scope="module")
+def several(folder: Path) -> Several:
     """Trains a tiny run by several processes. faults: what TRAINER_FAULT says to each rank that has one."""
 
     def command(*words: str, size: int = 2, faults: dict[int, str] | None = None) -> list[Ended]:
         def work(rank: int) -> None:
             os.environ["TRAINER_FAULT"] = (faults or {}).get(rank, "")
-            sys.argv = ["trainer", *TINY, f"output={tmp_path / 'outputs'}", *words]
+            sys.argv = ["trainer", *TINY, f"output={folder}", *words]
             script()
 
-        with started(size, work, tmp_path) as pids:
+        with started(size, work, folder) as pids:
             codes = ended(pids)
-        said = [[(tmp_path / f"{rank}.{kind}").read_text() for kind in ("out", "err")] for rank in range(size)]
+        said = [[(folder / f"{rank}.{kind}").read_text() for kind in ("out", "err")] for rank in range(size)]
         return [Ended(code, out, _OF_TORCH.sub("", err)) for code, (out, err) in zip(codes, said, strict=True)]
 
     return command
 
 
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
+    """Has the one process of this test come to a fault."""
+    return partial(monkeypatch.setenv, "TRAINER_FAULT")
+
+
+@pytest.fixture(scope="module")
+def two(several: Several, folder: Path) -> Path:
+    """The folder of a run by two processes that nothing happened to: not to be changed."""
+    first, other = several(*SHARED, "name=two")
+    assert [first.code, first.err, *vars(other).values()] == [0, "", 0, "", ""]
+    return folder / "two"
+
+
+@pytest.fixture(scope="module")
+def stopped(several: Several, folder: Path) -> tuple[Path, list[Ended]]:
+    """The folder of one whose second process was sent a signal in step 1, and what all said: not to be changed."""
+    ends = several(*SHARED, "name=stopped", faults={1: "term@step=1"})
+    return folder / "stopped", ends
+
+
 REFUSED = {
     "finetune=probe": "finetune: probe takes no steps that processes could share.",
     "budget=10min": "budget: it goes by the time of the steps of one process.",
+    "parallel=fsdp optim=muon": "optim: 'muon' works on whole weights, of which parallel=fsdp leaves each process a",
+    "parallel=fsdp on_nonfinite=rollback": "on_nonfinite: rollback cannot act with parallel=fsdp. Leave it out, or use",
     "-m seed=1,2": "-m: torchrun has started several processes, and this is for one. Leave it out.",
 }
 
@@ -74,12 +114,12 @@ def test_only_the_first_process_tells_what_all_are_refused(
     assert main(["evaluate", "outputs/x"]) == 2 and capsys.readouterr().err == ""
 
 
-def test_a_batch_of_fewer_images_than_processes_is_refused_once(several: Several) -> None:
-    first, *others = several("batch_size=2", "limit_train=10", size=3)
-    assert [first.code, *(each.code for each in others)] == [2, 2, 2]
-    said = "".join(each.err for each in (first, *others))
-    assert said.startswith("batch_size: it is of all processes together, and the smallest batch has 2 images for 3")
-    assert said.count("\n") == 1
+def test_a_batch_of_fewer_images_than_processes_is_refused() -> None:
+    ranks = Ranks()
+    ranks.place = Place(0, 3, 0, 3)
+    config = compose([*TINY, "batch_size=2", "limit_train=10"], Origin(conf_folder()))
+    with pytest.raises(ConfigError, match="it is of all processes together, and the smallest batch has 2 images for 3"):
+        build(config, lambda *_: None, ranks=ranks)
 
 
 def assert_same_curves(one: Path, other: Path) -> None:
@@ -92,27 +132,78 @@ def assert_same_curves(one: Path, other: Path) -> None:
         assert all(shared[key] == alone[key] for key in alone if key.endswith("accuracy"))
 
 
-def test_two_processes_follow_the_curves_of_one(train: Train, several: Several, tmp_path: Path) -> None:
+def test_two_processes_follow_the_curves_of_one(train: Train, two: Path, tmp_path: Path) -> None:
     assert train(*SHARED, "name=one").code == 0
-    first, other = several(*SHARED, "name=two")
-    assert [first.code, first.err, *vars(other).values()] == [0, "", 0, "", ""]
-    assert_same_curves(*(tmp_path / "outputs" / name for name in ("one", "two")))
+    assert_same_curves(tmp_path / "outputs" / "one", two)
 
 
-def test_a_signal_to_one_process_stops_all_after_the_same_step_and_the_run_goes_on_to_the_same_bits(
-    several: Several, tmp_path: Path
+def test_a_signal_to_one_process_stops_all_after_the_same_step_with_one_save(
+    stopped: tuple[Path, list[Ended]],
 ) -> None:
-    several(*SHARED, "name=unbroken")
-    first, other = several(*SHARED, "name=x", "save_every=1", faults={1: "term@step=4"})
+    run, (first, other) = stopped
     assert [first.code, *vars(other).values()] == [143, 143, "", ""]
-    assert re.fullmatch(r"Stopped by SIGTERM after step 5; all is saved. Go on with: .* resume=.*x\n", first.err)
-    assert [each.code for each in several(f"resume={tmp_path / 'outputs' / 'x'}")] == [0, 0]
-    unbroken, broken = (fingerprint(tmp_path / "outputs" / name) for name in ("unbroken", "x"))
-    assert broken["state"] == unbroken["state"] and broken["lines"] == unbroken["lines"]
+    assert re.fullmatch(r"Stopped by SIGTERM after step 2; all is saved. Go on with: .* resume=.*\n", first.err)
+    assert [path.name for path in (run / "checkpoints").iterdir()].count("last.pt") == 1
 
 
-def test_a_killed_process_ends_the_others_with_a_line_that_names_it(several: Several, tmp_path: Path) -> None:
+def test_a_run_that_goes_on_with_as_many_processes_has_the_bits_of_an_unbroken_one(
+    several: Several, two: Path, stopped: tuple[Path, list[Ended]], folder: Path
+) -> None:
+    run = shutil.copytree(stopped[0], folder / "same")
+    assert [(each.code, each.err) for each in several(f"resume={run}", "log_every=1")] == [(0, "")] * 2
+    ours, theirs = fingerprint(run), fingerprint(two)
+    assert ours["state"] == theirs["state"] and ours["lines"] == theirs["lines"]
+
+
+def test_a_run_may_go_on_with_fewer_processes_and_with_more(
+    train: Train, several: Several, two: Path, stopped: tuple[Path, list[Ended]], folder: Path, fault: Fault
+) -> None:
+    run = shutil.copytree(stopped[0], folder / "other")
+    fault("term@step=4")
+    assert train(f"resume={run}", "log_every=1", tiny=False).code == 143
+    assert [(each.code, each.err) for each in several(f"resume={run}", "log_every=1")] == [(0, "")] * 2
+    assert_same_curves(two, run)
+    changes = [line["changed"] for line in lines_of(run / "metrics.jsonl", "event") if line["event"] == "resumed"]
+    assert changes == [[f"the number of processes was {old}, and is {3 - old}"] for old in (2, 1)]
+
+
+def test_a_killed_process_ends_the_others_with_a_line_that_names_it(several: Several) -> None:
     begun = time.monotonic()
-    first, other = several(*SHARED, "name=x", faults={1: "kill@step=5"})
-    assert first.code == 1 and other.code == -signal.SIGKILL and time.monotonic() - begun < 60
-    assert re.fullmatch(r"Process 1 of 2 has ended without a word \(pid .*intact\. Go on with .*x\n", first.err)
+    ends = several("name=killed", size=3, faults={1: "kill@step=1"})
+    assert [each.code for each in ends] == [1, -signal.SIGKILL, 1] and time.monotonic() - begun < 60
+    said = r"Process 1 of 3 has ended without a word \(pid .*intact\. Go on with .*killed\n"
+    assert re.fullmatch(said, "".join(each.err for each in ends))
+
+
+def test_processes_that_diverge_go_back_together_and_tell_it_once(several: Several, folder: Path) -> None:
+    first, other = several("name=diverged", "on_nonfinite=rollback", "optim.lr=1e30", "epochs=1")
+    assert [first.code, other.code, other.err] == [6, 6, ""] and "went back 3 times" in first.err
+    events = [line["event"] for line in lines_of(folder / "diverged" / "metrics.jsonl", "event")]
+    assert events == ["rolled back"] * 3 + ["failed"]
+
+
+def test_processes_that_share_out_the_model_go_on_from_the_same_files_and_leave_the_same(
+    train: Train, several: Several, folder: Path, fault: Fault
+) -> None:
+    words = (*SHARED, f"output={folder}", "ema=0.9", "clip_norm=0.5", "optim=sgd", "optim.lr=0.1")
+    assert train(*words, "name=one").code == 0
+    fault("term@step=2")
+    assert train(*words, "name=shards").code == 143
+    ends = several(f"resume={folder / 'shards'}", "parallel=fsdp", "log_every=1", "report=true")
+    assert [(each.code, each.err) for each in ends] == [(0, ""), (0, "")]
+    assert_same_curves(folder / "one", folder / "shards")
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = (folder / run / "checkpoints" / name for run in ("shards", "one"))
+        assert_alike(torch.load(ours, weights_only=True), torch.load(theirs, weights_only=True))
+    assert (folder / "shards" / "report.html").exists()
+
+
+def assert_alike(saved: Any, other: Any) -> None:
+    """The same keys, types and shapes, and tensors of nearly the same numbers."""
+    assert type(saved) is type(other)
+    if isinstance(saved, torch.Tensor):
+        torch.testing.assert_close(saved, other, rtol=1e-4, atol=1e-5, equal_nan=True)
+    elif isinstance(saved, dict):
+        assert list(saved) == list(other)
+        for key in saved.keys() - {"versions", "config"}:
+            assert_alike(saved[key], other[key])

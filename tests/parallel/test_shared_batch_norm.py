@@ -1,8 +1,8 @@
 """Batch norm over several processes, beside torch's own over the whole batch."""
 
+from copy import deepcopy
 from pathlib import Path
 
-import pytest
 import torch
 import torch.distributed as dist
 from several import together
@@ -12,6 +12,7 @@ from trainer.parallel.batch_norm import SharedBatchNorm, share_norms
 from trainer.parallel.place import Place
 
 SIZE, IMAGES = 3, 7
+OPTIONS = ({}, {"momentum": None}, {"affine": False}, {"track_running_stats": False})
 
 
 def passed(norm: nn.Module, images: Tensor, wanted: Tensor) -> list[Tensor]:
@@ -26,35 +27,39 @@ def passed(norm: nn.Module, images: Tensor, wanted: Tensor) -> list[Tensor]:
     return [*found, *norm.buffers()]
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"momentum": None}, {"affine": False}, {"track_running_stats": False}], ids=str
-)
-def test_it_gives_what_batch_norm_gives_of_the_whole_batch(options: dict[str, bool], tmp_path: Path) -> None:
+def test_it_gives_what_batch_norm_gives_of_the_whole_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     images, wanted = 3 + 2 * torch.randn(IMAGES, 4, 5, 6), torch.randn(IMAGES, 4, 5, 6)
-    layer = nn.BatchNorm2d(4, **options)
+    layers = nn.ModuleList(nn.BatchNorm2d(4, **options) for options in OPTIONS)
     with torch.no_grad():
-        for parameter in layer.parameters():
+        for parameter in layers.parameters():
             parameter.uniform_(0.5, 2)
 
     def work(rank: int) -> None:
         dist.init_process_group("gloo", init_method="env://")
         own = Place(rank, SIZE, rank, SIZE).share(IMAGES)
-        share_norms(layer)
-        assert type(layer) is SharedBatchNorm
-        torch.save(passed(layer, images[own], wanted[own]), tmp_path / f"{rank}.pt")
+        plain = [passed(layer, images[own], wanted[own]) for layer in deepcopy(layers)]
+        share_norms(layers)
+        assert {type(layer) for layer in layers} == {SharedBatchNorm}
+        torch.save([plain, [passed(layer, images[own], wanted[own]) for layer in layers]], tmp_path / f"{rank}.pt")
 
     together(SIZE, work, tmp_path)
-    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(SIZE)]
-    whole = passed(layer.double(), images.double(), wanted.double())
-    for expected, *shares in zip(whole, *parts, strict=True):
-        if expected.shape == images.shape:
-            found = torch.cat(shares)
-        elif expected.shape == (4,) and not any(torch.equal(shares[0], each) for each in shares[1:]):
-            found = torch.stack(shares).sum(0)  # each rank's part of the gradient of weight or bias
-        else:
-            found = shares[0]
-        torch.testing.assert_close(found.double(), expected.double(), rtol=3e-6, atol=3e-6)
+    plain, shared = zip(*[torch.load(tmp_path / f"{rank}.pt") for rank in range(SIZE)], strict=True)
+    for number, layer in enumerate(layers):
+        whole = passed(layer.double(), images.double(), wanted.double())
+        for expected, *shares in zip(whole, *(each[number] for each in shared), strict=True):
+            torch.testing.assert_close(joined(expected, shares), expected, rtol=3e-6, atol=3e-6)
+        alone = joined(whole[0], [each[number][0] for each in plain])
+        assert (alone - whole[0]).abs().max() > 0.01, "the control: each by its own share"
+
+
+def joined(expected: Tensor, shares: list[Tensor]) -> Tensor:
+    """What the shares come to: all images, the sum of the parts of a weight's gradient, or what all have alike."""
+    if expected.shape[:1] == (IMAGES,):
+        return torch.cat(shares).double()
+    if any(not torch.equal(shares[0], each) for each in shares[1:]):
+        return torch.stack(shares).sum(0).double()
+    return shares[0].to(expected.dtype)
 
 
 def test_it_keeps_its_names_and_weights_and_is_plain_in_evaluation() -> None:

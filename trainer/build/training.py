@@ -1,6 +1,7 @@
 """From a config to a run that is ready to start: the one file that knows every room."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -43,7 +44,7 @@ from trainer.loss.criterion import Criterion
 from trainer.model.staged import check_single
 from trainer.model.weights import renew_head
 from trainer.parallel.batch_norm import share_norms
-from trainer.parallel.place import ONE, Place
+from trainer.parallel.place import Place
 from trainer.parallel.ranks import ALONE, Ranks
 from trainer.sched.schedule import Schedule, last_rise
 from trainer.settings import Settings
@@ -138,20 +139,25 @@ def _assembled(
     if policy.mix and not config.is_probe:
         _check_mixing(config, criterion, batches.batch_size)
     used = choose_kernels(model, settings, device, precision.dtype) if trains else Used()
+    averaged = deepcopy(model) if settings.ema > 0 else None
+    ranks.shard(model, averaged)
     optimizer = build_part(config, "optim", model)
     schedule = build_part(config, "sched", settings.epochs * steps_per_epoch(batches))
     plan = _plan(config, schedule, steps_per_epoch(batches), -(-len(val) // ranks.place.size))
     finetune = build_part(config, "finetune", len(model.stages), settings.epochs)  # type: ignore[arg-type]
     probe = None
     if trains and isinstance(finetune, Probing):
-        whole = _batches(config, train, policy, mix, to_device, transform, ONE)
-        pictures = Pictures(taken.train, in_order(train), whole, preprocessing)
+        pictures = Pictures(taken.train, in_order(train), batches.whole, preprocessing)
         body = BodyOf(last_layer(model, looked_at[:2]), precision, used.name)
         probe = probe_of(finetune, task, FrozenFeatures(config, pictures, finetune.views, body, source.keep, progress))
 
     return Job(
         state=State.begin(
-            model, optimizer, precision.scaler(skip=settings.on_nonfinite == "skip"), averaging=settings.ema > 0
+            model,
+            optimizer,
+            precision.scaler(skip=settings.on_nonfinite == "skip"),
+            averaging=averaged is not None,
+            averaged=averaged,
         ),
         batches=batches,
         val_batches=in_order(val, place=ranks.place),

@@ -42,7 +42,7 @@ from trainer.report.curves import draw_curves
 from trainer.report.sentences import beyond_probe, closing
 from trainer.report.witness import AfterEpoch, Pace, Witness, nothing
 from trainer.run.begin import begin
-from trainer.run.beside import follow, refuse_several, tested
+from trainer.run.beside import follow, refuse_several, same_state, tested
 from trainer.run.diverged import give_up, go_back, may_go_back, what_stays
 from trainer.run.judged import judged, verdict
 from trainer.run.memory import advised
@@ -58,7 +58,7 @@ def run(config: Config) -> int:
     """Trains in the folder that the config names. Returns the exit code 0; every other end is an error."""
     place = place_of_process()
     refuse_several(config, place)
-    with joined(place, choose_device(config.settings.device)) as ranks:
+    with joined(place, choose_device(config.settings.device), config.settings.parallel) as ranks:
         if not place.is_first:
             return follow(ranks)
         folder, checkpoint = place_of(config.settings)
@@ -152,7 +152,8 @@ def _run(
             ranks.from_first(None)
             return
         begin(folder, config, job, screen, *changes)
-    ranks.from_first(job.state.state_dict())
+    ranks.from_first(saved or {})
+    same_state(job)
     with tracked(folder, config, screen.say) as listener:
         _to_its_end(folder, config, job, overrides, screen, listener, after_epoch)
 
@@ -238,7 +239,7 @@ def _train(
                 if not may_go_back(config, job):
                     raise give_up(error, folder, job, checkpoints) from error
                 screen.say(go_back(error, folder, config, job, checkpoints))
-                ranks.from_first(job.state.state_dict())
+                same_state(job)
 
 
 def _attempt(
@@ -268,9 +269,7 @@ def _attempt(
                 fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, witness, interrupt)
                 if fit_to_save(job.state, job.recipe):
                     witness.save_what_is_not_saved(job.state)
-                if job.test_batches is not None and job.state.best is not None:
-                    job.state.model.load_state_dict(checkpoints.load_best()["model"])
-                return tested(job, interrupt)
+                return tested(job, lambda: checkpoints.load_best()["model"], interrupt)
         except Interrupted as signal:
             raise _stopped(signal, folder, job, checkpoints, witness) from None
         except DivergedError:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainer.parallel.sharded import part
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -23,7 +25,7 @@ def pairs_of(averaged: nn.Module, model: nn.Module) -> Pairs:
     theirs, ours = averaged.state_dict(), model.state_dict()
     floats = [name for name, tensor in ours.items() if tensor.is_floating_point()]
     others = [name for name, tensor in ours.items() if not tensor.is_floating_point()]
-    return Pairs(*([side[name] for name in names] for names in (floats, others) for side in (theirs, ours)))
+    return Pairs(*([part(side[name]) for name in names] for names in (floats, others) for side in (theirs, ours)))
 
 
 def follow(pairs: Pairs, decay: float, step: int, taken: Tensor | None = None) -> None:

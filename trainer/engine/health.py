@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainer.engine.course import FAR, PATIENCE, Noted
 from trainer.engine.state import State
+from trainer.parallel.sharded import whole as all_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def note(
     nothing hides it. sums: of each batch of the step.
     """
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm(grads) if whole else torch.linalg.vector_norm(grads[0])
+    norm = all_of(nn.utils.get_total_norm(grads) if whole else torch.linalg.vector_norm(grads[0]))
     if state.scaler.is_enabled():
         norm = norm / state.scaler.scale(torch.ones_like(norm))
     both = loss + norm

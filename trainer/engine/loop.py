@@ -26,6 +26,7 @@ from trainer.errors import DivergedError
 from trainer.finetune.freezing import BeginEpoch, learn_all
 from trainer.loss.criterion import Criterion, reduce
 from trainer.parallel.ranks import ALONE, Ranks
+from trainer.parallel.sharded import part
 from trainer.rng import seed_of
 from trainer.sched.schedule import Plateau, Schedule
 from trainer.system import fault
@@ -161,8 +162,8 @@ def fit_to_save(state: State, recipe: Recipe) -> bool:
     Raises DivergedError if the last steps were not sound. Reads the device.
     """
     _check(state, recipe)
-    finite = torch.stack([parameter.isfinite().all() for parameter in state.model.parameters()]).all()
-    if not finite:  # the last update before a save has no later loss that would tell what it did
+    finite = torch.stack([part(parameter).isfinite().all() for parameter in state.model.parameters()]).all()
+    if not recipe.ranks.all_of(finite):  # the last update before a save has no later loss that would tell what it did
         raise _diverged(f"The weights are not finite numbers after step {state.step}.", state, recipe)
     return not is_far_off(state)
 

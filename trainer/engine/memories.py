@@ -8,13 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from trainer.parallel.sharded import like, whole
+
 Memories = Mapping[str, Mapping[str, Any]]
 """Of each parameter that has learnt, by its name: what the optimizer calls a memory -> a tensor or a number."""
 
 
 def memories_of(optimizer: Optimizer, model: nn.Module) -> dict[str, dict[str, Any]]:
     """What the optimizer keeps now."""
-    return {name: dict(optimizer.state[each]) for name, each in model.named_parameters() if each in optimizer.state}
+    kept = {name: optimizer.state[each] for name, each in model.named_parameters() if each in optimizer.state}
+    return {name: {key: _whole(memory) for key, memory in memories.items()} for name, memories in kept.items()}
 
 
 def put_back(optimizer: Optimizer, model: nn.Module, saved: Memories) -> list[str]:
@@ -80,8 +83,12 @@ def _shape(memory: Any) -> torch.Size | None:
     return memory.shape if isinstance(memory, Tensor) else None
 
 
+def _whole(memory: Any) -> Any:
+    return whole(memory) if isinstance(memory, Tensor) else memory
+
+
 def _filled(memory: Any, content: Any) -> Any:
     """The memory with that content, or at zero: a tensor where it lies, for its layout and device may be other ones."""
     if isinstance(memory, Tensor):
-        return memory.zero_() if content is None else memory.copy_(content)
+        return memory.zero_() if content is None else memory.copy_(like(content, memory))
     return type(memory)() if content is None else content

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from trainer.engine.course import MOST_NOTED, Course, Noted, counted
 from trainer.engine.memories import by_name, memories_of, put_back
 from trainer.engine.metrics import zero_sums
+from trainer.parallel.sharded import load_weights, weights_of
 
 _COUNTERS = (
     "step",
@@ -95,9 +96,18 @@ class State:
     """The steps that are not in the course yet; none in what is saved."""
 
     @classmethod
-    def begin(cls, model: nn.Module, optimizer: Optimizer, scaler: GradScaler, *, averaging: bool) -> "State":
-        """The state before the first step."""
-        averaged = deepcopy(model).requires_grad_(False) if averaging else None
+    def begin(
+        cls,
+        model: nn.Module,
+        optimizer: Optimizer,
+        scaler: GradScaler,
+        *,
+        averaging: bool,
+        averaged: nn.Module | None = None,
+    ) -> "State":
+        """The state before the first step. averaged: a copy of the model, where it can no longer be made of it."""
+        if averaging:
+            averaged = (averaged or deepcopy(model)).requires_grad_(False)
         device = next(model.parameters()).device
         return cls(
             model,
@@ -144,11 +154,15 @@ class State:
         """The weights that are validated and kept: the averaged ones where there are any."""
         return self.model if self.averaged is None else self.averaged
 
+    def selected(self) -> dict[str, Any]:
+        """The weights that are validated and kept, and when they were. Of several ranks all take part."""
+        return {"model": weights_of(self.selected_model), "step": self.step, "epoch": self.epoch}
+
     def state_dict(self) -> dict[str, Any]:
-        """Plain Python and tensors, such as torch.load(weights_only=True) accepts."""
+        """Plain Python and tensors, such as torch.load(weights_only=True) accepts. Of several ranks all take part."""
         return {
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
+            "model": weights_of(self.model),
+            "averaged": weights_of(self.averaged) if self.averaged is not None else None,
             "optimizer": memories_of(self.optimizer, self.model),
             "scaler": self.scaler.state_dict(),
             **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS, *_LOOKS)},
@@ -163,9 +177,9 @@ class State:
         lost, anew = put_back(self.optimizer, self.model, saved["optimizer"]), []
         if lost:
             anew.append(f"the optimizer begins anew for {_some(lost)}, since what it kept of them does not fit")
-        self.model.load_state_dict(saved["model"])
+        load_weights(self.model, saved["model"])
         if self.averaged is not None:
-            self.averaged.load_state_dict(saved["averaged"] or saved["model"])
+            load_weights(self.averaged, saved["averaged"] or saved["model"])
             anew += [] if saved["averaged"] else ["the averaged weights begin as the model's own"]
         if saved["scaler"].get("growth_interval") == self.scaler.state_dict().get("growth_interval"):
             self.scaler.load_state_dict(saved["scaler"])  # else it is of another precision or policy, and begins anew

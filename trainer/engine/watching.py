@@ -19,6 +19,7 @@ from trainer.engine.state import State
 from trainer.engine.vitals import Layer, Vitals
 from trainer.loss.criterion import Criterion
 from trainer.model.probe import ACTIVATIONS, RECTIFIERS
+from trainer.parallel.sharded import whole
 
 Item = TypeVar("Item")
 
@@ -208,9 +209,9 @@ def _changes(model: nn.Module, before: list[Tensor]) -> Tensor:
     ratios = []
     for stage in _stages(model):
         held = [was[each] for each in stage.parameters()]
-        weights = nn.utils.get_total_norm(held)
-        moved = nn.utils.get_total_norm(
-            [old.sub_(new.detach()) for old, new in zip(held, stage.parameters(), strict=True)]
+        weights = whole(nn.utils.get_total_norm(held))
+        moved = whole(
+            nn.utils.get_total_norm([old.sub_(new.detach()) for old, new in zip(held, stage.parameters(), strict=True)])
         )
         ratios.append(moved / weights)
     return torch.stack(ratios)

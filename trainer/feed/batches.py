@@ -1,6 +1,7 @@
 """Batches on the device: shuffled and augmented for training, in order for evaluation."""
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from itertools import chain
 
@@ -75,6 +76,13 @@ class TrainBatches:
     def beside(self) -> bool:
         """Whether a thread may prepare them beside the steps: not what draws from torch's global generator."""
         return self.item is None
+
+    @property
+    def whole(self) -> "TrainBatches":
+        """The same, as a process that is alone has them."""
+        found = copy(self)
+        found.place = ONE
+        return found
 
     def __len__(self) -> int:
         return sum(self.per_step)

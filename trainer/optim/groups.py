@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainer.errors import ConfigError, did_you_mean
+from trainer.parallel.sharded import is_sharded
 
 Group = dict[str, Any]
 
@@ -48,7 +49,9 @@ def param_groups(
 def has_fused(groups: list[Group]) -> bool:
     """Whether torch can step these parameters in one kernel; move the model to its device first."""
     parameters = [parameter for group in groups for parameter in group["params"]]
-    return all(each.device.type in _FUSED_DEVICES and each.is_floating_point() for each in parameters)
+    return all(
+        each.device.type in _FUSED_DEVICES and each.is_floating_point() and not is_sharded(each) for each in parameters
+    )
 
 
 def with_initial_lr(optimizer: Optimizer) -> Optimizer:

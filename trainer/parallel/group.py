@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.errors import ConfigError, TrainerError, visible
 from trainer.parallel.place import Place
 from trainer.parallel.ranks import ALONE, Ranks
+from trainer.parallel.sharded import is_sharded
 
 _PATIENCE = timedelta(minutes=30)
 """How long a rank may take longer than another until its next exchange, a save and the drawing of a page included."""
@@ -77,8 +78,7 @@ class Several(Ranks):
 
     def same(self, *models: nn.Module | None) -> None:
         self.from_first(None)
-        tensors = [tensor for model in models if model is not None for tensor in model.state_dict().values()]
-        for tensor in tensors:
+        for tensor in (tensor for model in models if model is not None for tensor in self._shared(model)):
             dist.broadcast(tensor, src=0)
 
     def from_first(self, value: Any) -> Any:
@@ -137,6 +137,10 @@ class Several(Ranks):
             self._coming[1].wait()
         dist.destroy_process_group()
 
+    def _shared(self, model: nn.Module) -> list[Tensor]:
+        """Those of its tensors that each process holds whole."""
+        return list(model.state_dict().values())
+
     def _wait_for(self, key: str) -> None:
         """Without a limit of time, which decoding may take much of: but not for a process that has ended."""
         while not self._store.check([key]):
@@ -182,6 +186,40 @@ class Several(Ranks):
         return [rank for rank, (host, pid) in enumerate(self._peers) if host == here and not _is_alive(pid)]
 
 
+class Sharded(Several):
+    """One of several processes, each of which holds a part of every weight and of what the optimizer keeps of it."""
+
+    def __init__(self, place: Place, device: torch.device) -> None:
+        from torch.distributed.device_mesh import init_device_mesh
+
+        super().__init__(place, device)
+        self._mesh = init_device_mesh(device.type, (place.size,))
+
+    def shard(self, *models: nn.Module | None) -> None:
+        """Child by child, so that no process holds more than one of them whole."""
+        from torch.distributed.fsdp import fully_shard
+
+        for model in models:
+            if model is None:
+                continue
+            model.to(memory_format=torch.contiguous_format)  # it takes no others
+            called = [module for module in model.children() if not isinstance(module, nn.ModuleList | nn.ModuleDict)]
+            for module in (*called, model):
+                fully_shard(module, mesh=self._mesh, reshard_after_forward=True)
+
+    def learner(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def sum_after(self, learner: nn.Module, last: bool) -> None:
+        learner.set_requires_gradient_sync(last)  # type: ignore[operator]
+
+    def all_of(self, finite: Tensor) -> bool:
+        return bool(self.mean(finite.float()) == 1)
+
+    def _shared(self, model: nn.Module) -> list[Tensor]:
+        return [tensor for tensor in model.state_dict().values() if not is_sharded(tensor)]
+
+
 class _NotComingError(RuntimeError):
     """What is waited for was to come from a process that has ended."""
 
@@ -189,7 +227,7 @@ class _NotComingError(RuntimeError):
 def _is_of_an_exchange(error: RuntimeError) -> bool:
     """Whether an exchange between processes has failed, and not this one's own work."""
     return isinstance(error, dist.DistError | _NotComingError) or any(
-        word in str(error) for word in ("gloo", "Gloo", "NCCL", "ProcessGroup")
+        word in str(error) for word in ("gloo", "Gloo", "NCCL", "ProcessGroup", "onnection", "Broken pipe")
     )
 
 
@@ -205,10 +243,11 @@ def _is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def joined(place: Place, device: torch.device) -> Iterator[Ranks]:
+def joined(place: Place, device: torch.device, parallel: str = "ddp") -> Iterator[Ranks]:
     """This process among those of its run, on a device of its own; or ALONE.
 
-    Raises ConfigError if they cannot share the device. An error within is told once, of whatever rank it is.
+    parallel: ddp, or fsdp: then they share out the model. Raises ConfigError if they cannot share the device. An error
+    within is told once, of whatever rank it is.
     """
     if place.is_alone:
         yield ALONE
@@ -217,7 +256,7 @@ def joined(place: Place, device: torch.device) -> Iterator[Ranks]:
         raise ConfigError("device: several processes cannot share mps. Use device=cpu, or one process.")
     if device.type == "cuda":  # untested: needs several GPUs
         torch.cuda.set_device(place.local_rank)
-    ranks = Several(place, device)
+    ranks = (Sharded if parallel == "fsdp" else Several)(place, device)
     try:
         with ranks.watched():
             yield ranks

@@ -35,6 +35,13 @@ class Ranks:
         """The mean of a step's loss, and the sums of what each of its batches was summed to. Stay on the device."""
         return loss, sums
 
+    def shard(self, *models: nn.Module | None) -> None:
+        """Leaves each process a part of their weights, if they are to be shared out: before an optimizer has them."""
+
+    def all_of(self, finite: Tensor) -> bool:
+        """Whether it is true on all ranks. Reads the device."""
+        return bool(finite)
+
     def whole(self, logits: Tensor, count: int) -> Tensor:
         """The logits of a whole batch of this many images, of those for each rank's even share."""
         return logits

@@ -109,13 +109,14 @@ class Witness:
         """Saves the state, or tells that the disk does not take it. Raises SaveError the third time in a row."""
         if is_best:
             verdicts = {} if self._verdicts is None else {"verdicts": self._verdicts.plain()}
-            self._owed[BEST] = {**_selected(state), "score": state.best, **verdicts}
+            self._owed[BEST] = {**state.selected(), "score": state.best, **verdicts}
+        saved = state.state_dict()  # first: other ranks may take part, and know nothing of what the disk takes
         try:
             self._metrics.sync()  # no checkpoint is ahead of its records
             for name in list(self._owed):  # first: a crash here repeats the epoch, and writes the same again
                 self._checkpoints.keep(name, self._owed[name])
                 del self._owed[name]
-            self._checkpoints.save_last(state.state_dict())
+            self._checkpoints.save_last(saved)
             self._failures, self._saved_at = 0, (state.step, state.epoch)
         except SaveError as error:
             self._failed(error, state)
@@ -127,10 +128,12 @@ class Witness:
         if self._saved_at != (state.step, state.epoch):
             self._failures = _TOLERATED
             self.save(state, is_best=False)
+        else:
+            state.state_dict()  # for the other ranks, which do not know what lies on the disk
 
     def keep(self, state: State, report: EpochReport) -> None:
         """The weights of this epoch are written for good by the save that follows."""
-        self._owed[kept_name(report, self._pace.epochs)] = _selected(state)
+        self._owed[kept_name(report, self._pace.epochs)] = state.selected()
 
     def close(self) -> None:
         self._bar.close()
@@ -152,8 +155,3 @@ class Witness:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._begun
-
-
-def _selected(state: State) -> dict[str, Any]:
-    """The weights that are validated and kept, and when they were."""
-    return {"model": state.selected_model.state_dict(), "step": state.step, "epoch": state.epoch}

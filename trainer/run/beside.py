@@ -1,5 +1,8 @@
 """What a process does that trains beside the first one: the same steps, with nothing written and nothing said."""
 
+from collections.abc import Callable
+from typing import Any
+
 from trainer.build.training import Job, build
 from trainer.config import Config
 from trainer.engine.evaluate import evaluate
@@ -11,18 +14,25 @@ from trainer.engine.state import State
 from trainer.errors import ConfigError, DivergedError, StoppedError
 from trainer.parallel.place import Place
 from trainer.parallel.ranks import Ranks
+from trainer.parallel.sharded import load_weights
 from trainer.run.diverged import may_go_back
 
 
 class _Mute:
-    """An observer that leaves it to the first process to be told."""
+    """An observer that leaves it to the first process to be told, and has its part in what that one writes."""
 
     def step(self, state: State) -> None: ...
     def probed(self, probed: Probed) -> None: ...
     def logged(self, state: State, scores: Scores, lr: float) -> None: ...
     def epoch(self, report: EpochReport) -> None: ...
-    def save(self, state: State, *, is_best: bool) -> None: ...
-    def keep(self, state: State, report: EpochReport) -> None: ...
+
+    def save(self, state: State, *, is_best: bool) -> None:
+        if is_best:
+            state.selected()
+        state.state_dict()
+
+    def keep(self, state: State, report: EpochReport) -> None:
+        state.selected()
 
 
 def refuse_several(config: Config, place: Place) -> None:
@@ -47,18 +57,23 @@ def follow(ranks: Ranks) -> int:
     folder, config = told
     with ranks.watched(folder):
         job = build(config, lambda *_: None, ranks=ranks)
-        state = ranks.from_first(None)
-        if state is None:
+        saved = ranks.from_first(None)
+        if saved is None:
             return 0
-        job.state.load_state_dict(state)
+        if saved:
+            job.state.load_state_dict(saved)
+        same_state(job)
         with Interrupt(ranks) as interrupt:
             while True:
                 try:
                     fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, _Mute(), interrupt)
-                    fit_to_save(job.state, job.recipe)
-                    tested(job, interrupt)
+                    if fit_to_save(job.state, job.recipe):
+                        job.state.state_dict()
+                    tested(job, lambda: None, interrupt)
                     return 0
                 except Interrupted as signal:
+                    if fit_to_save(job.state, job.recipe):
+                        job.state.state_dict()
                     error = StoppedError("", signal.signal_number)
                     error.is_told = True
                     raise error from None
@@ -66,13 +81,21 @@ def follow(ranks: Ranks) -> int:
                     error.is_told = True
                     if not may_go_back(config, job):
                         raise
-                    job.state.load_state_dict(ranks.from_first(None))
+                    same_state(job)
 
 
-def tested(job: Job, interrupt: Interrupt) -> Evaluation | None:
-    """The scores on the test part with the weights that the first process has; None where there is no such part."""
+def same_state(job: Job) -> None:
+    """Gives all ranks the state of the first, with the weights of all where each holds a part."""
+    ranks, state = job.recipe.ranks, job.state
+    told = ranks.from_first(None if ranks.place.is_alone else state.state_dict())
+    if not ranks.place.is_first:
+        state.load_state_dict(told)
+
+
+def tested(job: Job, best: Callable[[], Any], interrupt: Interrupt) -> Evaluation | None:
+    """The scores on the test part; None where there is none. best: the weights to test, which the first process has."""
     if job.test_batches is None or job.state.best is None:
         return None
-    job.recipe.ranks.same(job.state.model)
+    load_weights(job.state.model, job.recipe.ranks.from_first(best()))
     seen = interrupt.watch(job.test_batches)
     return evaluate(job.state.model, seen, job.recipe.criterion, job.recipe.precision, job.recipe.ranks)

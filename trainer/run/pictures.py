@@ -12,6 +12,7 @@ from trainer.feed.store import Store
 from trainer.feed.stream import StreamedStore
 from trainer.inference.judges import judge_of
 from trainer.inference.worst import MOST, with_pictures
+from trainer.parallel.sharded import is_sharded
 from trainer.records.folder import RunFolder
 from trainer.report.page.facts import facts_of
 from trainer.report.page.pictures import Mistake, Pictures, Sample, drawn, write_pictures
@@ -26,10 +27,12 @@ _SAMPLES = 6
 def draw_page(folder: RunFolder, job: Job, part: str, answers: Verdicts | None, validation: Verdicts | None) -> None:
     """Writes report.html, and the pictures in it for when it is drawn again. part and so on: as `pictures_of` has them.
 
-    The model takes the best weights, where there are any.
+    The model takes the best weights, where there are any. Where it is shared out, mistakes have no pictures.
     """
     checkpoints = Checkpoints(folder.checkpoints)
-    if checkpoints.has_best:
+    if is_sharded(next(job.state.model.parameters())):
+        answers = None  # the pictures of mistakes ask the model, of which this process holds a part
+    elif checkpoints.has_best:
         job.state.model.load_state_dict(checkpoints.load_best()["model"])
     pictures = pictures_of(job, part, answers, validation)
     write_pictures(folder.pictures, pictures)
@@ -89,7 +92,7 @@ def _seen(job: Job, chosen: Tensor, epoch: int) -> list[str]:
 
 def _mixed(job: Job, chosen: Tensor) -> tuple[list[str], list[str]]:
     """The samples in the first batch of the last epoch, and in words what each is a mixture of."""
-    batch = next(iter(job.batches.epoch(job.plan.epochs - 1)))
+    batch = next(iter(job.batches.whole.epoch(job.plan.epochs - 1)))
     rows = [batch.indices.tolist().index(index) for index in chosen.tolist()]
     words = [mixture_in_words(targets, job.about["classes"]) for targets in batch.targets[rows]]
     return _shown(job, batch.images[rows]), words
