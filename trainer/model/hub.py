@@ -64,7 +64,8 @@ def package(said: str) -> ModuleType:
     """
     try:
         hub = import_module("huggingface_hub")
-        import_module("huggingface_hub.errors")  # it loads its parts late, and this one not by its name
+        for part in ("errors", "utils"):  # it loads its parts late, and these not by their names
+            import_module(f"huggingface_hub.{part}")
     except ImportError as error:
         raise ConfigError(
             f"{said}: the package huggingface_hub is not installed. Install it: pip install 'trainer[hub]'."
