@@ -111,7 +111,28 @@ def test_only_the_first_process_tells_what_all_are_refused(
 ) -> None:
     assert main(["evaluate", "outputs/x"]) == 2 and "evaluate: torchrun has started" in capsys.readouterr().err
     monkeypatch.setenv("RANK", "1")
-    assert main(["evaluate", "outputs/x"]) == 2 and capsys.readouterr().err == ""
+    monkeypatch.setattr("time.sleep", sys.exit)  # as torchrun ends it, once the first has told it
+    with pytest.raises(SystemExit):
+        main(["evaluate", "outputs/x"])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("as_one_of_two")
+def test_a_process_that_nobody_ends_tells_its_own_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    assert main(["evaluate", "outputs/x"]) == 2 and "evaluate: torchrun has started" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_process_that_does_not_know_its_place_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["epochs=1"]) == 2 and capsys.readouterr().err.startswith("RANK and WORLD_SIZE in the environment say")
 
 
 def test_a_batch_of_fewer_images_than_processes_is_refused() -> None:

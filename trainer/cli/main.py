@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
-from trainer.parallel.place import place_of, share_the_machine
+from trainer.parallel.place import place_of, share_the_machine, tells_first
 from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
@@ -58,6 +59,8 @@ COMPARED = {"inspect": ("init", "model")}
 """The verbs that look at several configs at once, and the rooms in which these may differ."""
 WITH_OPTIONS = ("check",)
 """The verbs that look at one config, and have options of their own beside it."""
+_FIRST_TELLS_SECONDS = 5.0
+"""In which the first of several processes, begun with the others, has told an error that all have."""
 
 
 def script() -> None:
@@ -85,7 +88,9 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        if place_of().is_first and not error.is_told:  # of several processes the others would say the same
+        if not error.is_told:
+            if not tells_first():  # all may have the same error: torchrun ends this one when the first has told it
+                time.sleep(_FIRST_TELLS_SECONDS)
             print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
 
@@ -102,7 +107,9 @@ def _dispatch(words: list[str]) -> int:
         share_the_machine(place)
         if verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}:
             what = verb if verb != DEFAULT_VERB else "-m"
-            raise ConfigError(f"{what}: torchrun has started several processes, and this is for one. Leave it out.")
+            raise ConfigError(
+                f"{what}: torchrun has started several processes, and this is for one. Say it without torchrun."
+            )
     if verb in ON_RUNS:
         if {"--help", "-h"} & {*words}:
             print(verbs.usage(verb, VERBS[verb]))

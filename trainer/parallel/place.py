@@ -58,6 +58,14 @@ def place_of(environment: Mapping[str, str] = os.environ) -> Place:
         ) from error
 
 
+def tells_first(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether an error is this process's to tell at once: also where it cannot know its place, which is the error."""
+    try:
+        return place_of(environment).is_first
+    except ConfigError:
+        return True
+
+
 def share_the_machine(place: Place) -> None:
     """Gives each process its share of the cores, and keeps torch's advice to itself; before torch is imported.
 
