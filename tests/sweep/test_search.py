@@ -190,6 +190,18 @@ def test_a_failed_trial_is_passed_over_until_too_many_have_failed(
     )
 
 
+def test_trials_of_one_value_are_not_told_apart_by_the_study(
+    search: Callable[..., Study], launcher: Launcher, tmp_path: Path
+) -> None:
+    launcher.scored = lambda said: 0.5
+    search(LR, n_trials=2)
+    found = searched(launcher.config.hydra)
+    assert found is not None
+    assert conclusion(open_study(found, tmp_path / "s", "val_accuracy"), found, "val_accuracy") == (
+        "The best of 2 trials: 2 are equal, val_accuracy 0.5000. The table says which is first."
+    )
+
+
 def test_a_trial_is_told_the_score_of_every_epoch(train: Train, tmp_path: Path) -> None:
     words = ("-m", "name=s", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", LR)
     assert train(*words).code == 0
@@ -271,7 +283,7 @@ def test_only_the_parts_that_have_an_option_are_said_it(search: Callable[..., St
         (
             "search_values",
             ["optim.lr=interval(1e-1,1e-4)", "clip_norm=tag(log,interval(0,1))", "ema=tag(lg,interval(0.1,0.9))",
-             "seed=tag(log,range(1,9))", "aug=glob(x*)", "epochs=range(4,1)"],
+             "seed=tag(log,range(1,9))", "aug=glob(x*)", "epochs=range(4,1)", "hydra.sweeper.study_name=a,b"],
         ),
         ("search_ends", ["ema=interval(0.5,1)", "batch_size=interval(16,64)"]),
         ("search_nothing", ["epochs=3"]),
@@ -294,7 +306,7 @@ def test_what_is_wrong_with_a_search_is_told_before_its_first_trial(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, golden: Callable[..., None], name: str, words: Sequence[str]
 ) -> None:
     assert main(["-m", f"output={tmp_path}", "hydra/sweeper=optuna", *words]) == 2
-    golden(name, capsys.readouterr().err, "(?<=opened: ).*", "`low.*")  # Optuna's own words
+    golden(name, capsys.readouterr().err, "(?<=opened: ).*")  # Optuna's own words
     assert not list(tmp_path.iterdir())
 
 

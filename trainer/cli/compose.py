@@ -35,6 +35,7 @@ from trainer.sweep.options import Search, contradictions, unsearchable, wants_wh
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _LAUNCHER = "hydra/launcher"
+_OF_HYDRA = ("hydra.", "hydra/")
 _ALONE = threading.Lock()
 
 
@@ -206,6 +207,10 @@ def overrides_in(word: str, multirun: bool, errors: list[str], search: Search | 
             f"{word}: several values make several runs, which wants -m. A list is written {listed}; for a comma in "
             f"one value say {in_quotes}."
         )
+        return []
+    if override.is_sweep_override() and override.key_or_group.startswith(_OF_HYDRA):
+        in_quotes = f'"{override.key_or_group}={quoted(override.get_value_string())}"'
+        errors.append(f"{word}: it is of the whole multirun. Give one value; for a comma in it say {in_quotes}.")
         return []
     if override.is_sweep_override() and (wrong := _not_listed(override, search)):
         errors.append(f"{word}: {wrong}")

@@ -98,7 +98,8 @@ def _launched(folder: Path, jobs: Jobs, way_on: str) -> list[Outcome]:
 
         be_known_to_hydra()
     if not launcher.is_here:
-        print(f"{jobs.count} runs by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
+        runs = f"{jobs.count} run{'s' if jobs.count != 1 else ''}"
+        print(f"{runs} by {launcher.name}, in {folder}. What each says is in its train.log.", flush=True)
     told = nullcontext() if launcher.is_here else followed(board, jobs.count, finished)
     try:
         with combining(), shared_threads(launcher), started(launcher), told:

@@ -15,7 +15,7 @@ _LOG = "log"
 def distribution(override: Override) -> BaseDistribution:
     """What a word with several values stands for; the choices of a list are told as they are written.
 
-    tag(log,interval(...)) draws the logarithm. Raises ValueError where Optuna has no such distribution.
+    tag(log,interval(...)) draws the logarithm. Raises ValueError, with a sentence, where there is no such distribution.
     """
     sweep: Any = override.value()
     tags: set[str] = getattr(sweep, "tags", set())
@@ -23,6 +23,10 @@ def distribution(override: Override) -> BaseDistribution:
         raise ValueError(f"there is no tag '{tag}'.{did_you_mean(tag, [_LOG])} There is {_LOG}.")
     if override.is_interval_sweep():
         low, high = sweep.start, sweep.end
+        if low > high:
+            raise ValueError("it ends before it begins. Write interval(FROM,TO).")
+        if tags and low <= 0:
+            raise ValueError("both ends must be above 0 where the logarithm is drawn from.")
         are_whole = isinstance(low, int) and isinstance(high, int)  # int(interval(16,64)): else they are 16.0 and 64.0
         return (IntDistribution if are_whole else FloatDistribution)(low, high, log=_LOG in tags)
     if tags:

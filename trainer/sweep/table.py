@@ -90,7 +90,8 @@ def _tell_best(folder: Path, found: Standings) -> None:
         return
     monitor, scores = found.groups[0].monitor, scores_like(best, found)
     mean = f", {fmean(scores):.4f} in the mean of {len(scores)}" if len(scores) > 1 else ""
-    print(visible(f"best: run {best.run}, {found.told(best)}: {monitor} {_figure(best, monitor)}{mean}"))
+    what = ", ".join(dict.fromkeys((f"run {best.run}", found.told(best))))
+    print(visible(f"best: {what}: {monitor} {_figure(best, monitor)}{mean}"))
     try:
         print(f"{write_best(folder, best, found)}, to run it again: {again(folder)}")
     except CheckpointError as error:
