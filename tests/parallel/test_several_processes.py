@@ -84,7 +84,7 @@ REFUSED = {
     "budget=10min": "budget: it goes by the time of the steps of one process.",
     "parallel=fsdp optim=muon": "optim: 'muon' works on whole weights, of which parallel=fsdp leaves each process a",
     "parallel=fsdp on_nonfinite=rollback": "on_nonfinite: rollback cannot act with parallel=fsdp. Leave it out, or use",
-    "-m seed=1,2": "-m: torchrun has started several processes, and this is for one. Leave it out.",
+    "-m seed=1,2": "-m: torchrun has started several processes, and this is for one. Say it without torchrun.",
 }
 
 
