@@ -24,6 +24,7 @@ PLATFORMS = (
 
 SAID = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = SAID["project"]["optional-dependencies"]
+EXTRAS.pop("ray")  # hydra-ray-launcher 1.2.2 wants cloudpickle < 3, joblib 1.6 wants 3: no one version for all
 
 
 def asked_for() -> list[Requirement]:

@@ -18,7 +18,6 @@ VARYING = (
     (r"[\d,.]+ images/s", "RATE"),
     (r"[\d,.]+ [KMG]i?B\b", "BYTES"),
     (r"\b\d+ threads?\b", "THREADS"),
-    (r"\b(fp32|bf16) on (cpu|cuda|mps)", "DEVICE"),
 )
 """What differs between two runs or machines, and what stands for it where outputs are compared."""
 TOLERANCE = 0.1
@@ -81,11 +80,13 @@ def blocks_of(page: Path) -> list[Block]:
 
 def alike(shown: Sequence[str], printed: Sequence[str]) -> bool:
     """Whether a page shows what was printed. A line … stands for any lines, and … in a line for any text."""
-    if not shown:
-        return not printed
-    if shown[0].strip() == "…":
-        return any(alike(shown[1:], printed[start:]) for start in range(len(printed) + 1))
-    return bool(printed) and _same(shown[0], printed[0]) and alike(shown[1:], printed[1:])
+    ends = {0}  # how many of the printed lines those that are shown so far may stand for
+    for line in shown:
+        if line.strip() == "…":
+            ends = {more for end in ends for more in range(end, len(printed) + 1)}
+        else:
+            ends = {end + 1 for end in ends if end < len(printed) and _same(line, printed[end])}
+    return len(printed) in ends
 
 
 def _same(shown: str, printed: str) -> bool:

@@ -45,12 +45,12 @@ def _of_folds(data: Mapping[str, Any]) -> list[str]:
 
 
 def _of_groups(data: Mapping[str, Any]) -> list[str]:
-    """A pattern that names no groups; of a table it is a column, which only the table can tell."""
-    pattern = data.get("group")
+    """A pattern that names no groups; of a table or of Parquet it is a column, which only these can tell."""
+    pattern, of_columns = data.get("group"), "file" in data or "subset" in data
     if pattern == "":
-        what = "which column" if "file" in data else "what in a path, such as '(p\\d+)_',"
+        what = "which column" if of_columns else "what in a path, such as '(p\\d+)_',"
         return [f"data.group: it is empty. Say {what} names the group, or leave it out."]
-    if not isinstance(pattern, str) or "file" in data:
+    if not isinstance(pattern, str) or of_columns:
         return []
     try:
         count = re.compile(pattern).groups

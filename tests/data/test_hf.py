@@ -17,6 +17,7 @@ from trainer.errors import ConfigError, DataError
 
 Command = Callable[..., Ended]
 Opened = Callable[..., Source]
+NAMED = datasets.ClassLabel(names=["a", "b"])
 
 
 @pytest.fixture
@@ -98,6 +99,16 @@ def test_labels_are_the_names_or_the_values_of_a_column(
     assert source.train.labels.tolist() == (labels or [[1, 1], [0, 0]])
 
 
+def test_rows_of_one_group_stay_in_one_part(tmp_path: Path, opened: Opened) -> None:
+    patients = [f"p{number // 4}" for number in range(24)]
+    columns = {"label": [number % 2 for number in range(24)], "patient": patients}
+    root = written(tmp_path / "set", columns, {"label": NAMED, "patient": datasets.Value("string")})
+    source = opened(root=root, group="patient", val=0.3)
+    assert source.train.groups and source.val.groups and not {*source.train.groups} & {*source.val.groups}
+    with pytest.raises(DataError, match=r"data\.group: there is no column 'patent'\. Did you mean 'patient'"):
+        opened(root=root, group="patent")
+
+
 def test_a_part_without_labels_is_left_out_and_said(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
     hidden = as_rows(pictures).remove_columns("label").add_column("label", [-1] * 30).cast(as_rows(pictures).features)
     datasets.DatasetDict({"train": as_rows(pictures), "test": hidden}).save_to_disk(tmp_path / "set")
@@ -110,9 +121,6 @@ def test_a_parquet_file_that_is_another_one_is_read_anew(tmp_path: Path, picture
     assert opened(root=str(tmp_path / "set"), val="none").train.version() == before
     as_parquet(tmp_path / "set", list(drawn(30, seed=1)))
     assert opened(root=str(tmp_path / "set"), val="none").train.version() != before
-
-
-NAMED = datasets.ClassLabel(names=["a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from packs import CLASSES, HERE, RUN, Drawn, as_folders, as_shards, by_content, drawn, numbered
 from shared import Ended, fingerprint
 
+from trainer.cli.main import main
 from trainer.data import shards
 from trainer.data.folder import folder
 from trainer.data.source import Source
@@ -92,6 +93,16 @@ def test_a_label_is_a_file_of_the_sample_or_a_field_of_its_json(
 def test_numbers_are_classes_in_their_own_order(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
     as_shards(tmp_path / "set", [{"png": pictures[0].content, "cls": label} for label in (10, 2, 1)])
     assert opened(root=str(tmp_path / "set"), val="none").classes == ("1", "2", "10")
+
+
+def test_samples_of_one_group_stay_in_one_part(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
+    samples = [{**sample, "__key__": f"p{number // 5}_{number}"} for number, sample in enumerate(numbered(pictures))]
+    source = opened(root=str(as_shards(tmp_path / "set", samples)), group=r"/(p\d+)_", val=0.3)
+    assert source.train.groups and source.val.groups and not {*source.train.groups} & {*source.val.groups}
+    with pytest.raises(
+        DataError, match=r"data\.group: '\(q\)' is found in no picture's path, such as train-000\.tar/p0_0"
+    ):
+        opened(root=str(tmp_path / "set"), group="(q)")
 
 
 def test_of_several_pictures_in_a_sample_one_must_be_said(
@@ -214,7 +225,7 @@ def test_a_run_killed_amid_shards_goes_on_bit_identical(spawn: Command, tmp_path
     assert fingerprint(outputs / "killed") == fingerprint(outputs / "unbroken")
 
 
-@pytest.mark.parametrize("how", ["{}/train-{{000..002}}.tar", "pipe:cat {}/train-{{000..002}}.tar"])
+@pytest.mark.parametrize("how", ["{}/train-{{000..002}}.tar", "{}/train-*.tar", "pipe:cat {}/train-{{000..002}}.tar"])
 def test_shards_that_come_by_give_what_they_give_as_files(
     tmp_path: Path, pictures: list[Drawn], opened: Opened, how: str
 ) -> None:
@@ -236,7 +247,7 @@ def test_a_stream_is_read_through_once_before_the_runs(tmp_path: Path, pictures:
 @pytest.mark.parametrize(
     ("root", "said"),
     [
-        ("https://example.invalid/train-{000..009}.tar", "train-000.tar is no file here: say data.streaming=true"),
+        ("https://example.invalid/train-{000..009}.tar", "train-000.tar is no file here: say data.streaming=true, and"),
         ("pipe:cat {}/nowhere.tar", "pipe:cat .*/nowhere.tar: the stream breaks off"),
         ("pipe:head -c 3000 {}/train-000.tar", "train-000.tar: the stream breaks off"),
     ],
@@ -254,6 +265,11 @@ def test_a_stream_that_cannot_be_read_is_refused_in_one_line(
 def test_what_wants_pictures_in_any_order_cannot_act_with_a_stream(tmp_path: Path, train: Command, option: str) -> None:
     ended = train("data=webdataset", f"data.root={tmp_path}", "data.streaming=true", f"data.{option}", tiny=False)
     assert ended.code == 2 and "cannot act with data.streaming=true" in ended.err
+
+
+def test_a_check_wants_pictures_in_any_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "data=webdataset", f"data.root={tmp_path}", "data.streaming=true"]) == 2
+    assert "check: it looks at pictures in any order" in capsys.readouterr().err
 
 
 def test_a_run_killed_amid_a_stream_goes_on_bit_identical_whatever_the_workers(

@@ -35,6 +35,13 @@ def test_the_combinations_are_counted_that_there_are(words: tuple[str, ...], cou
     assert number_of_jobs(words) == count
 
 
+def test_an_option_of_a_plugins_part_is_said_to_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "from trainer.registry import SCHEDS\n@SCHEDS.register\ndef ramp(total_steps, *, floor: float = 0.5): ...\n"
+    (tmp_path / "plugin_of_sweeps.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert number_of_jobs(("plugins=[plugin_of_sweeps]", "sched=constant,ramp", "sched.floor=0,0.1")) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trainer.records.folder import write_json
+from trainer.sweep.results import short
 from trainer.sweep.table import print_table
 
 SCORES = {("0.1", "0"): 0.5, ("0.1", "1"): 0.7, ("0.1", "2"): 0.9, ("0.2", "0"): 0.95, ("0.2", "1"): None}
@@ -50,3 +51,28 @@ def test_mean_and_spread_over_repetitions_stand_below_the_table(
 def test_runs_that_differ_otherwise_have_no_spread(tmp_path: Path) -> None:
     print_table(sweep(tmp_path, {("0.1", "0"): 0.5, ("0.2", "0"): 0.6}, "seed"), "val_accuracy")
     assert len(rows_of(tmp_path / "results.csv")) == 2 and not (tmp_path / "spread.csv").exists()
+
+
+def test_values_that_a_search_tries_twice_are_no_repetitions(tmp_path: Path) -> None:
+    words = ["optim.lr=0.1", "optim.lr=0.1", "optim.lr=0.2"]
+    for number, word in enumerate(words):
+        (tmp_path / str(number)).mkdir()
+        best = {"val_accuracy": 0.5, "epoch": 1}
+        write_json(tmp_path / str(number) / "summary.json", {"status": "finished", "best": best, "overrides": [word]})
+    print_table(tmp_path, "val_accuracy")
+    assert not (tmp_path / "spread.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("0.035125270307629956", "0.03513"),
+        ("9.0123456789e-05", "9.012e-05"),
+        ("0.001", "0.001"),
+        ("1234567890", "1234567890"),
+        ("2024_01_05", "2024_01_05"),
+        ("photos/1.25", "photos/1.25"),
+    ],
+)
+def test_long_fractions_are_told_in_short_and_nothing_else(said: str, shown: str) -> None:
+    assert short(said) == shown

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.data.archive import FOLDER as ARCHIVES
-from trainer.data.arrow import FOLDER as ARROW
-from trainer.data.shards import FOLDER as SHARDS
 from trainer.errors import ConfigError, did_you_mean
 from trainer.feed.cache import Stored, delete, gib, stores
 from trainer.feed.features import features_folder, kept_features
 from trainer.kernels import compiled
-from trainer.system.cache_folder import default_folder, engines
+from trainer.system.cache_folder import ARROW, SHARDS, default_folder, engines
 
 _UNITS = {"day": 86400, "hour": 3600, "minute": 60}
 

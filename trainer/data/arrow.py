@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from trainer.data.extents import Extents
 from trainer.errors import DataError
 
-FOLDER = "arrow"
-"""Of the cache folder: what the package makes of Parquet files lies there."""
 _OFFSETS = {"binary": np.int32, "string": np.int32, "large_binary": np.int64, "large_string": np.int64}
 """What Arrow counts the bytes of a row with, by its names of types."""
 
@@ -58,6 +56,7 @@ def _of_file(number: int, path: Path, column: str) -> Iterator[_Piece]:
         files = np.full(len(rows), number, np.int32)
         paths = pair["path"].to_pylist() if "path" in pair and content.null_count else [None] * len(rows)
         alone = [path or "" if empty else "" for path, empty in zip(paths, content.is_null().tolist(), strict=True)]
+        mapped.madvise(mmap.MADV_DONTNEED)  # the pages around each offset would add up to the file
         yield files, starts, sizes, alone
 
 

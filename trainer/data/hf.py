@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from trainer.data.arrow import FOLDER, extents_of
+from trainer.data.arrow import extents_of
 from trainer.data.assemble import Wishes
 from trainer.data.extents import Extents, about
 from trainer.data.files import Label, Look, names
@@ -18,7 +18,6 @@ from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import most_plain, parts_of
 from trainer.data.row_streams import PassingRows
 from trainer.data.several import Several
-from trainer.data.shards import FOLDER as SHARDS
 from trainer.data.source import Source
 from trainer.errors import ConfigError, DataError, did_you_mean, first_line
 from trainer.registry import DATA
@@ -37,6 +36,7 @@ from trainer.schema import (
     Validation,
     Whole,
 )
+from trainer.system.cache_folder import ARROW, SHARDS
 
 _PARTS = ("train", "val", "test")
 _ON_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -69,6 +69,7 @@ def hf(
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
+    group: str | None = None,
     cache: Cache = "auto",
     cache_dir: str | None = None,
     cache_limit: Positive = 20.0,
@@ -83,11 +84,15 @@ def hf(
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
     base = Path(root).expanduser()
-    splits = _opened(package, root, subset, revision, None if streaming else keep.folder / FOLDER)
+    splits = _opened(package, root, subset, revision, None if streaming else keep.folder / ARROW)
     chosen, notes = _parts(root, splits, parts)
-    features = splits[chosen["train"] if "train" in chosen else next(iter(chosen.values()))].features
+    features = splits[chosen.get("train", next(iter(chosen.values())))].features
+    if features is None:
+        raise DataError(f"data.root: a stream of {root} does not tell its columns. Leave data.streaming out.")
     picture = _column(root, features, "image", image, _images(package, features), _IMAGES)
     told = _column(root, features, "label", label, _labels(package, features), _LABELS)
+    if group is not None:
+        _column(root, features, "group", group, (), ())
     known = _known(features[told])
     files = [about(path) for path in sorted(base.rglob("*")) or [base]] if base.exists() else []
     way = PassingRows(package, picture, told, (root, subset, revision, files), keep.folder / SHARDS, buffer)
@@ -95,7 +100,9 @@ def hf(
     for part, split in chosen.items():
         rows = splits[split]
         keys, cells, extents = way.found(split, rows) if streaming else _located(base, split, rows, picture, told)
-        bundles[part] = Bundle(base, keys, _labels_in(cells, known, labels == "several"), extents)
+        groups = None if group is None else _groups(root, rows, group)
+        bundles[part] = Bundle(base, keys, _labels_in(cells, known, labels == "several"), extents, groups)
+    import_module("pyarrow").default_memory_pool().release_unused()  # what writing Arrow took, it would keep
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(bundles, look, wishes, keep, known=known, notes=notes)
@@ -214,7 +221,7 @@ def _column(
 def _located(base: Path, split: str, rows: Any, image: str, label: str) -> tuple[Sequence[str], list[Any], Extents]:
     """The names of a split's rows, their labels, and where their pictures lie."""
     extents, paths = extents_of([Path(each["filename"]) for each in rows.cache_files], image)
-    told = rows.select_columns([label]).with_format("arrow")[:].column(0).to_pylist()
+    told = _cells(rows, label)
     if paths and all(Path(path).is_relative_to(base.absolute()) for path in paths):
         return [str(Path(path).relative_to(base.absolute())) for path in paths], told, extents
     return Rows(split, len(rows)), told, extents
@@ -232,6 +239,22 @@ def _labels_in(cells: Sequence[Any], known: Sequence[str] | None, several: bool)
             label_of[value] = _label(value, known, several)
         labels.append(label_of[value])
     return labels
+
+
+def _groups(root: str, rows: Any, column: str) -> list[str]:
+    """What each row belongs to."""
+    if not hasattr(rows, "cache_files"):
+        raise ConfigError("data.group: it cannot act with data.streaming=true. Leave one of them out.")
+    cells = _cells(rows, column)
+    if None in cells or "" in cells:
+        raise DataError(f"data.group: {root} has rows without a {column}. Fill it in.")
+    return list(map(str, cells))
+
+
+def _cells(rows: Any, column: str) -> list[Any]:
+    """A column of a split, and nothing else of it."""
+    found: list[Any] = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
+    return found
 
 
 def _known(feature: Any) -> list[str] | None:

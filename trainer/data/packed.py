@@ -66,9 +66,10 @@ class Bundle:
 
     def samples(self, classes: Sequence[str], frame: Frame) -> PackedSamples | PassingSamples:
         """As they are trained on."""
+        labels = label_tensor(self.labels, classes)
         if isinstance(self.extents, Passing):
-            return PassingSamples(self.root, self.keys, label_tensor(self.labels, classes), self.extents, frame)
-        return PackedSamples(self.root, self.keys, label_tensor(self.labels, classes), self.extents, frame, self.groups)
+            return PassingSamples(self.root, self.keys, labels, self.extents, frame, self.groups)
+        return PackedSamples(self.root, self.keys, labels, self.extents, frame, self.groups)
 
 
 def packed_source(

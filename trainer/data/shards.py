@@ -25,8 +25,6 @@ from trainer.errors import DataError, first_line
 from trainer.system.durable import LFS_POINTER, is_lfs_pointer
 from trainer.system.kept_array import read_array, write_array
 
-FOLDER = "shards"
-"""Of the cache folder: what was found in them is kept there."""
 Split = Callable[[str], tuple[str | None, str | None]]
 """The name of a file in a shard -> the sample that it is of, and its ending: ('a/0001', 'left.jpg')."""
 _VERSION = 1

@@ -62,5 +62,6 @@ class PassingShards:
         except DataError:
             raise
         except Exception as error:  # each way of reading raises whatever it is led to, and the package adds to it
-            reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
+            said = error.args[0] if error.args and not (isinstance(error, OSError) and error.strerror) else error
+            reason = " ".join(str(said).split()) or type(error).__name__
             raise DataError(f"{shard}: the stream breaks off ({reason.rstrip('.')}).") from error

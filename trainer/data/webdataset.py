@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
@@ -16,12 +17,13 @@ import numpy as np
 from trainer.data.assemble import Wishes
 from trainer.data.extents import Extents, Names
 from trainer.data.files import Label, Look, names
+from trainer.data.group_pattern import groups_in
 from trainer.data.keep import Keep
 from trainer.data.packed import Bundle, packed_source
 from trainer.data.part_names import parts_of, without_part
 from trainer.data.passing import Passing
 from trainer.data.several import Several
-from trainer.data.shards import FOLDER, Asked, Rows, ShardsOnDisk
+from trainer.data.shards import Asked, Rows, ShardsOnDisk
 from trainer.data.source import Source
 from trainer.data.tar_streams import PassingShards
 from trainer.errors import ConfigError, DataError, did_you_mean
@@ -41,6 +43,7 @@ from trainer.schema import (
     Validation,
     Whole,
 )
+from trainer.system.cache_folder import SHARDS
 
 _CLASSES = "classes.txt"
 _DISTANT = re.compile(r"[\w+]+://|pipe:")
@@ -70,6 +73,7 @@ def webdataset(
     val: Validation | None = None,
     folds: Folds | None = None,
     fold: Whole | None = None,
+    group: str | None = None,
     cache: Cache = "auto",
     cache_dir: str | None = None,
     cache_limit: Positive = 20.0,
@@ -78,13 +82,14 @@ def webdataset(
     """Your own images in tar shards (WebDataset): each sample is files of one name, such as 0001.jpg and 0001.cls.
 
     root: a folder of shards, or a pattern of their names, with braces or stars. A shard whose name, or whose folder's,
-    says train, val or test is of that part; where none says one, all are for training. Needs the extra: pip install
+    says train, val or test is of that part; where none says one, all are for training. group: group_pattern, in the
+    names of shard and sample. Needs the extra: pip install
     'trainer[webdataset]'. Raises ConfigError if it is missing; DataError with the shard that is missing, broken or cut
     short, and as packed.packed_source does.
     """
     package, keep = _package(), Keep(cache, cache_dir, cache_limit)
-    shards = _expanded(root, package) if streaming else _shards(root, package)
-    asked, kept = Asked(image, label), keep.folder / FOLDER
+    shards = _shards(root, package, streaming)
+    asked, kept = Asked(image, label), keep.folder / SHARDS
     way: ShardsOnDisk | PassingShards = ShardsOnDisk(package.tariterators.base_plus_ext, asked, kept)
     if streaming:
         way = PassingShards(package, asked, kept, buffer)
@@ -95,6 +100,9 @@ def webdataset(
         rows, extents = way.found(of_part)
         parts[part] = _bundle(base, of_part, rows, extents, named, labels == "several")
         _check_found(parts[part], part, partial(way.contents, of_part[0]), of_part[0])
+    if group is not None:
+        found = groups_in([bundle.keys for bundle in parts.values()], group)
+        parts = {part: replace(parts[part], groups=groups) for part, groups in zip(parts, found, strict=True)}
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(parts, look, wishes, keep, known=named)
@@ -113,31 +121,30 @@ def _check_found(bundle: Bundle, part: str, contents: Callable[[], str], shard: 
             )
 
 
-def _shards(root: str, package: ModuleType) -> list[str]:
-    """The shards that root means, in order. Raises DataError if there are none, or if one is not there."""
+def _shards(root: str, package: ModuleType, streaming: bool) -> list[str]:
+    """The shards that root means, in order. Raises DataError if there are none, or if one is not there.
+
+    streaming: whether they may be what is no file here.
+    """
     base = Path(root).expanduser()
     if base.is_dir():
         found = [path for path in sorted(base.rglob("*.tar")) if not path.name.startswith(".")]
         if not found:
             raise DataError(f"data.root: no shards (*.tar) lie below {base}.{_packed_otherwise(base.iterdir())}")
         return list(map(str, found))
-    places = _expanded(root, package)
+    places: list[str] = package.shardlists.expand_urls(root)
     if distant := [place for place in places if _DISTANT.match(place)]:
-        raise DataError(f"data.root: {distant[0]} is no file here: say data.streaming=true.")
+        if streaming and len(distant) == len(places):
+            return places
+        raise DataError(f"data.root: {distant[0]} is no file here: say data.streaming=true, and no files beside it.")
     shards = [shard for place in places for shard in _matching(Path(place).expanduser())]
     missing = [str(shard) for shard in shards if not os.access(shard, os.R_OK)]
     if missing:
         count = f"{len(missing)} of {len(shards)} shards are" if len(shards) > 1 else "the shard is"
         raise DataError(f"data.root: {count} not there: {names(missing)} (looked from {Path.cwd()}).")
-    if odd := _packed_otherwise(shards):
+    if not streaming and (odd := _packed_otherwise(shards)):
         raise DataError(f"data.root: {shards[0]} is no plain tar.{odd}")
     return list(map(str, shards))
-
-
-def _expanded(root: str, package: ModuleType) -> list[str]:
-    """The names that a pattern with braces means, as the package reads it."""
-    found: list[str] = package.shardlists.expand_urls(root)
-    return found
 
 
 def _around(shards: Sequence[str]) -> str:

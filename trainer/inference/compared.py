@@ -60,9 +60,12 @@ Answered = Mapping[str, tuple[str, str]]
 """path -> (label, answer) of every image with a label."""
 
 
-def compared(facts: Sequence[RunFacts]) -> Compared:
-    """Two runs or more, from what they and their evaluations have left. Raises ConfigError if their tasks differ."""
-    names = _names(facts)
+def compared(facts: Sequence[RunFacts], names: Sequence[str] = ()) -> Compared:
+    """Two runs or more, from what they and their evaluations have left. Raises ConfigError if their tasks differ.
+
+    names: what they are called, if not by their folders.
+    """
+    names = tuple(names) or _names(facts)
     task = _task(facts, names)
     judge = judge_of(task)
     part, answered = _answered(facts, judge)

@@ -1,7 +1,8 @@
 """The jobs of a multirun: the combinations of the values that were said, as far as they exist."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -9,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, Transformer
 from hydra.plugins.sweeper import Sweeper
 
+from trainer.errors import ConfigError
 from trainer.registry import entries
 
 Choice = Mapping[str, str]
@@ -21,17 +23,19 @@ def combinations(overrides: Sequence[Override]) -> list[Choice]:
     An option is said to those of several parts that have it: of aug=none,light aug.flip=0,0.5 come three.
     """
     offered = offered_by(overrides)
+    owners = {key: _owners(key, offered) for key in offered}
     every = (dict(zip(offered, values, strict=True)) for values in product(*offered.values()))
-    return _once(_said(choice, offered) for choice in every)
+    return _once(_said(choice, owners) for choice in every)
 
 
 def covering(overrides: Sequence[Override]) -> list[Choice]:
     """Combinations that have each value once at least, the others being the first that go with it."""
     offered = offered_by(overrides)
+    owners = {key: _owners(key, offered) for key in offered}
     first = {key: values[0] for key, values in offered.items()}
     single = ((key, value) for key, values in offered.items() for value in values)
-    each = ({**first, key: value, **_part_for(key, first, offered)} for key, value in single)
-    return _once(_said(choice, offered) for choice in (first, *each))
+    each = ({**first, key: value, **_part_for(key, first, offered, owners[key])} for key, value in single)
+    return _once(_said(choice, owners) for choice in (first, *each))
 
 
 def offered_by(overrides: Sequence[Override]) -> dict[str, list[str]]:
@@ -41,8 +45,7 @@ def offered_by(overrides: Sequence[Override]) -> dict[str, list[str]]:
 
 def applies(key: str, choice: Choice, offered: Mapping[str, Sequence[str]]) -> bool:
     """Whether the option of this key is said to the part that is chosen."""
-    owners = _owners(key, offered)
-    return not owners or _chosen(key, choice) in owners
+    return _is_for(key, choice, _owners(key, offered))
 
 
 def values_of(override: Override) -> list[str]:
@@ -59,22 +62,24 @@ def _once(choices: Iterator[Choice]) -> list[Choice]:
     return list({tuple(choice.items()): choice for choice in choices}.values())
 
 
-def _said(choice: Choice, offered: Mapping[str, Sequence[str]]) -> Choice:
+def _said(choice: Choice, owners: Mapping[str, Collection[str]]) -> Choice:
     """The choice without the options that the chosen parts lack and others on offer have."""
-    return {key: value for key, value in choice.items() if applies(key, choice, offered)}
+    return {key: value for key, value in choice.items() if _is_for(key, choice, owners[key])}
 
 
-def _part_for(key: str, first: Choice, offered: Mapping[str, Sequence[str]]) -> Choice:
+def _part_for(
+    key: str, first: Choice, offered: Mapping[str, Sequence[str]], owners: Collection[str]
+) -> Mapping[str, str]:
     """The part to choose so that the option can be said to it; nothing where the first one has it."""
-    owners, room = _owners(key, offered), key.partition(".")[0]
-    if not owners or _chosen(key, first) in owners:
+    room = key.partition(".")[0]
+    if _is_for(key, first, owners):
         return {}
     return {room: next(value for value in offered[room] if _text_of(value) in owners)}
 
 
-def _chosen(key: str, choice: Choice) -> str:
-    """The part to which the option of this key would be said."""
-    return _text_of(choice[key.partition(".")[0]])
+def _is_for(key: str, choice: Choice, owners: Collection[str]) -> bool:
+    """Whether the part that is chosen has the option, or it is not for the parts to say."""
+    return not owners or _text_of(choice[key.partition(".")[0]]) in owners
 
 
 def _owners(key: str, offered: Mapping[str, Sequence[str]]) -> set[str]:
@@ -83,9 +88,19 @@ def _owners(key: str, offered: Mapping[str, Sequence[str]]) -> set[str]:
     if not option or len(offered.get(room, ())) < 2:
         return set()
     names = {_text_of(value) for value in offered[room]}
-    return {name for name, part in entries(room).items() if name in names and option in part.options}
+    try:
+        parts = entries(room, _plugins(offered))
+    except ConfigError:  # of a plugin, which the check will tell
+        parts = entries(room)
+    return {name for name, part in parts.items() if name in names and option in part.options}
 
 
+def _plugins(offered: Mapping[str, Sequence[str]]) -> list[str]:
+    said: Any = OverridesParser.create().parse_override(f"x={offered['plugins'][0]}") if "plugins" in offered else None
+    return [str(each) for each in said.value()] if said is not None and isinstance(said.value(), list) else []
+
+
+@cache
 def _text_of(value: str) -> str:
     """A part's name without the quotes that the grammar needs."""
     return str(OverridesParser.create().parse_override(f"x={value}").value())

@@ -21,7 +21,6 @@ from trainer.sweep.follow import followed
 from trainer.sweep.job import Outcome, SweepJob
 from trainer.sweep.launcher import Launcher, shared_threads, started
 from trainer.sweep.options import HARMLESS, Search
-from trainer.sweep.page import print_page
 from trainer.sweep.table import print_table
 
 
@@ -77,6 +76,8 @@ def run_many(jobs: Jobs) -> int:
     failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
     print_table(folder, jobs.first.monitor)
     if settings.report:
+        from trainer.sweep.page import print_page  # and torch, which a wrong word does not wait for
+
         print_page(folder, jobs.first.monitor)
     if jobs.search is not None:
         return _close(jobs.search, folder, jobs.first.monitor)

@@ -45,12 +45,12 @@ class Search:
     storage: str | None = None
     study_name: str | None = None
     max_failure_rate: Fraction = 1.0
-    params: dict[str, str | float | bool] = field(default_factory=dict)
+    params: dict[str, str | float | bool] | None = None
 
     @property
     def words(self) -> list[str]:
         """What params says, as one would say it on the command line."""
-        return [f"{key}={value}" for key, value in self.params.items()]
+        return [f"{key}={value}" for key, value in (self.params or {}).items()]
 
     @property
     def runs(self) -> int:

@@ -21,10 +21,10 @@ from trainer.sweep.best import again
 from trainer.sweep.importance import NO_OPTUNA, importance
 from trainer.sweep.results import Group, Result, Standings, short, standings
 from trainer.sweep.spread import best_of, repeated_over, scores_like
-from trainer.sweep.table import LOSSES, rows, spread_rows
+from trainer.sweep.table import rows, scores_of, spread_rows
 
 PAGE = "sweep.html"
-_NUMBERS = ("rank", "group", "best_epoch", "seconds", "mean", "std", "least", "greatest", *LOSSES)
+_NUMBERS = ("rank", "group", "best_epoch", "seconds", "mean", "std", "least", "greatest")
 
 
 def print_page(folder: Path, monitor: str) -> None:
@@ -52,7 +52,8 @@ def _shown(folder: Path, found: Standings) -> dict[str, Any]:
         no_shares = NO_OPTUNA
     if len(coloured) > 1:
         try:
-            compared_best = compared([facts_of(RunFolder(folder / each.run)) for each in coloured])
+            facts = [facts_of(RunFolder(folder / each.run)) for each in coloured]
+            compared_best = compared(facts, [f"run {each.run}" for each in coloured])
         except TrainerError as error:
             remarks.append(f"The best runs are not shown side by side: {error}")
         else:
@@ -73,7 +74,7 @@ def _shown(folder: Path, found: Standings) -> dict[str, Any]:
         "spread": _short(spread_rows(found)),
         "over": repeated_over(found),
         "runs": _short(rows(found)),
-        "numbers": (*_NUMBERS, *(each.monitor for each in found.groups)),
+        "numbers": (*_NUMBERS, *scores_of(found)),
         "links": {each.run: _link(folder, each) for each in found.results},
         "side_by_side": bool(beside),
         "commands": _commands(folder, found),

@@ -1,6 +1,7 @@
 """What became of the runs of a sweep, and which of them compare: read from their folders, and ranked."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from trainer.settings import SCORES
 REPETITIONS = ("data.fold", "seed")
 """What is varied to repeat a run, not to change it."""
 _STATUSES = {"finished": "done", "failed": "FAILED", "": "unfinished"}
-_LONG = 8
+_LONG, _FRACTION = 8, re.compile(r"-?\d+\.\d+(e[+-]?\d+)?|\d+e-\d+")
 _NO_PARAMETERS = ("resume", "name", "output")
 
 
@@ -93,10 +94,7 @@ class Standings:
 
 def short(value: str) -> str:
     """A fraction with four digits that count, where it has many more; whatever else is said stays as it is."""
-    try:
-        return value if len(value) <= _LONG or value.lstrip("-").isdecimal() else f"{float(value):.4g}"
-    except ValueError:
-        return value
+    return f"{float(value):.4g}" if len(value) > _LONG and _FRACTION.fullmatch(value) else value
 
 
 def standings(folder: Path, monitor: str) -> Standings:

@@ -40,7 +40,7 @@ def spreads(found: Standings) -> list[Repeated]:
     """The sets of repetitions, best mean first, group by group. None where no two runs are repetitions of one."""
     values = {each.run: tuple(each.said.get(key, "") for key in found.parameters) for each in found.results}
     runs = list(values.values())
-    if len(set(runs)) == len(runs):
+    if len(set(runs)) == len(runs) or not repeated_over(found):  # a search may try the same values twice
         return []
     sets = []
     for group in found.groups:

@@ -4,6 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
+SHARDS = "shards"
+"""Of a cache folder: what lies where in tar shards and streams."""
+ARROW = "arrow"
+"""Of a cache folder: what Parquet files were written as."""
+
 
 def default_folder() -> Path:
     """trainer/ in the user's cache folder; in the system's folder for temporary files where there is no home."""

@@ -10,7 +10,8 @@ from trainer.report.page.charts import Tick
 HEIGHT, TOP, BOTTOM = 268.0, 34.0, 250.0
 _STEP, _LEFT, _RIGHT = 118.0, 58.0, 78.0
 _MOST_TICKS = 7
-_LONGEST = 17
+_LONGEST, _SHORT = 17, 6
+"""Characters of a name; and of a number that stands at an axis where the others lie, not at round ones."""
 _FAR_APART = 20
 """The ratio of the greatest to the least from which on numbers stand by their size."""
 _ABSENT = "–"
@@ -65,7 +66,8 @@ def parallel(
     """
     scores = [float(each) for each in columns[-1].values]
     low, high = min(scores), max(scores)
-    places = [(_LEFT + number * _STEP, *_axis(column.values)) for number, column in enumerate(columns)]
+    turned = [least_is_best and column is columns[-1] for column in columns]  # the best stand above
+    places = [(_LEFT + number * _STEP, *_axis(column.values, turned[number])) for number, column in enumerate(columns)]
     strands = []
     for row, (name, style) in enumerate(zip(names, styles, strict=True)):
         points = [f"{x:.1f} {at(column.values[row]):.1f}" for (x, at, _), column in zip(places, columns, strict=True)]
@@ -98,12 +100,17 @@ def cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _axis(values: Sequence[str]) -> Places:
-    """Numbers stand by their size, other values in a row as they come. What is absent stands below all of them."""
+def _axis(values: Sequence[str], turned: bool) -> Places:
+    """Numbers stand by their size, other values in a row as they come. What is absent stands below all of them.
+
+    turned: the least stands above.
+    """
     known = list(dict.fromkeys(each for each in values if each))
     numbers = numbers_of(known)
     bottom = BOTTOM if len(known) == len({*values}) else BOTTOM - (BOTTOM - TOP) / (min(len(known), 5) + 1)
     at, ticks = _in_a_row(known, bottom) if numbers is None or len(numbers) < 2 else _by_size(known, numbers, bottom)
+    if turned:
+        return lambda value: TOP + BOTTOM - at(value), [Tick(TOP + BOTTOM - tick.place, tick.label) for tick in ticks]
     absent = [Tick(BOTTOM, _ABSENT)] if bottom < BOTTOM else []
     return (lambda value: at(value) if value else BOTTOM), [*absent, *ticks]
 
@@ -124,7 +131,7 @@ def _by_size(known: Sequence[str], numbers: Sequence[float], bottom: float) -> P
     def at(value: str) -> float:
         return bottom - (scale(float(value)) - low) / (high - low) * (bottom - TOP)
 
-    if len(known) <= _MOST_TICKS:
+    if len(known) <= _MOST_TICKS and max(map(len, known)) <= _SHORT:
         return at, _apart([Tick(at(value), cut(value)) for value in sorted(known, key=float)])
     if scale is float:
         axis = axis_for(numbers, _MOST_TICKS - 2)
