@@ -27,7 +27,7 @@ from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
-from trainer.parallel.place import place_of, share_the_machine
+from trainer.parallel.place import place_of, share_the_machine, tells
 from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
@@ -69,7 +69,8 @@ def script() -> None:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:  # in training an interrupt is noted, and answered after a good save
-        print("Stopped outside training; what was saved before is intact.", file=sys.stderr)
+        if tells():
+            print("Stopped outside training; what was saved before is intact.", file=sys.stderr)
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # what reads our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,7 +86,7 @@ def main(words: Sequence[str]) -> int:
     except TrainerError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        if place_of().is_first and not error.is_told:  # of several processes the others would say the same
+        if tells() and not error.is_told:  # of several processes the others would say the same
             print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
 
