@@ -71,7 +71,7 @@ def keep(
         workers=cores() if settings.workers == "auto" else settings.workers,
         title=f"{data.name} {root}".strip(),
         progress=progress,
-        shared=place.local_size > 1,
+        processes=place.local_size,
     )
     return list(stores), tuple(filter(None, [note]))
 
