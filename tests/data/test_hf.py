@@ -73,6 +73,15 @@ def test_splits_are_parts_by_their_names_or_as_said(tmp_path: Path, pictures: li
     assert f"{root}: left out the splits train; data.parts says which are used." in source.notes
     with pytest.raises(ConfigError, match=r"no split 'valid'. Did you mean 'validation'\? There is train, validation"):
         opened(root=str(root), parts={"train": "train", "val": "valid"})
+    with pytest.raises(ConfigError, match="it says no part"):
+        opened(root=str(root), parts={})
+
+
+def test_a_column_that_one_split_lacks_is_told(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
+    rows, root = as_rows(pictures), tmp_path / "set"
+    datasets.DatasetDict({"train": rows, "test": rows.remove_columns("label")}).save_to_disk(root)
+    with pytest.raises(DataError, match=r"no column 'label'\. the split test of .* has the columns"):
+        opened(root=str(root))
 
 
 @pytest.mark.parametrize(
