@@ -80,6 +80,7 @@ def test_a_run_that_fails_elsewhere_stops_no_other(train: Train, tmp_path: Path)
     runs = [RunFolder(tmp_path / "outputs" / "multirun" / "x" / number) for number in "01"]
     assert ended.code == 1
     assert [run.read_summary()["status"] for run in runs] == ["failed", "finished"]
+    assert runs[0].read_summary()["findings"] and runs[0].read_summary()["steps"]  # not the mere ending
     assert re.search(r"^run 1 of 2: .* not finite", ended.err, re.MULTILINE)
     assert "1 of 2 runs failed. To run these alone again, say the same with name=x resume=auto." in ended.err
 
