@@ -139,6 +139,7 @@ def test_a_parquet_file_that_is_another_one_is_read_anew(tmp_path: Path, picture
         ({"kind": [0, 1]}, {"kind": NAMED}, {"image": "kind"}, "data.image=kind: the column holds int64, and no pic"),
         ({"a": [0, 1], "b": [0, 1]}, {"a": NAMED, "b": NAMED}, {}, "data.label: which column is it?.*image, a, b"),
         ({"label": [[0], [1]]}, {"label": datasets.List(NAMED)}, {}, "are learnt with task=multi"),
+        ({"kind": [0, 1]}, {"kind": NAMED}, {"label": "image"}, "the column holds no names, numbers or lists"),
         ({"label": [0, 0]}, {"label": NAMED}, {}, "only the class a. Two are needed"),
         ({"label": [0, None]}, {"label": NAMED}, {}, "train/0000001: has no label. So it is with 1 of 2 pictures"),
     ],

@@ -247,6 +247,8 @@ def _labels_in(cells: Sequence[Any], known: Sequence[str] | None, several: bool)
     labels: list[Label] = []
     for each in cells:
         value = tuple(each) if isinstance(each, list) else each
+        if isinstance(each, dict) or (isinstance(each, list) and any(isinstance(one, dict | list) for one in each)):
+            raise ConfigError("data.label: the column holds no names, numbers or lists of these. Say another one.")
         if value not in label_of:
             label_of[value] = _label(value, known, several)
         labels.append(label_of[value])
