@@ -172,9 +172,10 @@ def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) ->
         overrides = spelled(typed)
     first = compose(overrides, origin, multirun=True, search=search)
     _prepare(first)
-    count = number_of_jobs(overrides)
-    if search is not None:
-        search = replace(search, n_trials=search.trials(count))
+    if search is None:
+        count = number_of_jobs(overrides)
+    else:
+        search = replace(search, n_trials=search.trials(partial(number_of_jobs, overrides)))
         count, overrides = search.runs, [*overrides, f"hydra.sweeper.n_trials={search.n_trials}"]
     launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
     launcher = launcher_in(overrides, origin, count)
