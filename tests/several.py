@@ -23,9 +23,7 @@ def started(size: int, work: Callable[[int], object], told: Path) -> Iterator[li
 
     None outlives the block. The store in which they meet is here, as it is torchrun's.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     pids = [_forked(rank, size, port, work, told) for rank in range(size)]
     store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
     try:
@@ -51,6 +49,13 @@ def ended(pids: Sequence[int]) -> list[int]:
                 codes[pid] = os.waitstatus_to_exitcode(status[1])
         time.sleep(0.01)
     return [codes[pid] for pid in pids]
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def together(size: int, work: Callable[[int], object], told: Path) -> None:

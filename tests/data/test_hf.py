@@ -73,6 +73,15 @@ def test_splits_are_parts_by_their_names_or_as_said(tmp_path: Path, pictures: li
     assert f"{root}: left out the splits train; data.parts says which are used." in source.notes
     with pytest.raises(ConfigError, match=r"no split 'valid'. Did you mean 'validation'\? There is train, validation"):
         opened(root=str(root), parts={"train": "train", "val": "valid"})
+    with pytest.raises(ConfigError, match="it says no part"):
+        opened(root=str(root), parts={})
+
+
+def test_a_column_that_one_split_lacks_is_told(tmp_path: Path, pictures: list[Drawn], opened: Opened) -> None:
+    rows, root = as_rows(pictures), tmp_path / "set"
+    datasets.DatasetDict({"train": rows, "test": rows.remove_columns("label")}).save_to_disk(root)
+    with pytest.raises(DataError, match=r"no column 'label'\. the split test of .* has the columns"):
+        opened(root=str(root))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +139,7 @@ def test_a_parquet_file_that_is_another_one_is_read_anew(tmp_path: Path, picture
         ({"kind": [0, 1]}, {"kind": NAMED}, {"image": "kind"}, "data.image=kind: the column holds int64, and no pic"),
         ({"a": [0, 1], "b": [0, 1]}, {"a": NAMED, "b": NAMED}, {}, "data.label: which column is it?.*image, a, b"),
         ({"label": [[0], [1]]}, {"label": datasets.List(NAMED)}, {}, "are learnt with task=multi"),
+        ({"kind": [0, 1]}, {"kind": NAMED}, {"label": "image"}, "the column holds no names, numbers or lists"),
         ({"label": [0, 0]}, {"label": NAMED}, {}, "only the class a. Two are needed"),
         ({"label": [0, None]}, {"label": NAMED}, {}, "train/0000001: has no label. So it is with 1 of 2 pictures"),
     ],

@@ -250,6 +250,8 @@ def test_a_stream_is_read_through_once_before_the_runs(tmp_path: Path, pictures:
         ("https://example.invalid/train-{000..009}.tar", "train-000.tar is no file here: say data.streaming=true, and"),
         ("pipe:cat {}/nowhere.tar", "pipe:cat .*/nowhere.tar: the stream breaks off"),
         ("pipe:head -c 3000 {}/train-000.tar", "train-000.tar: the stream breaks off"),
+        ("pipe:head -c 10240 /dev/zero", "pipe:head -c 10240 /dev/zero: no sample is in it"),
+        ("pi{p,p}e:touch x", "pipe: stands first"),
     ],
 )
 def test_a_stream_that_cannot_be_read_is_refused_in_one_line(
@@ -257,8 +259,25 @@ def test_a_stream_that_cannot_be_read_is_refused_in_one_line(
 ) -> None:
     folder = as_shards(tmp_path / "set", numbered(pictures))
     with pytest.raises(DataError, match=said) as caught:
-        opened(root=root.replace("{}", str(folder)), streaming=root.startswith("pipe"))
+        opened(root=root.replace("{}", str(folder)), streaming=root.startswith("pi"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_command_that_a_config_names_is_run_only_if_it_is_typed_again(
+    train: Command, tmp_path: Path, pictures: list[Drawn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = as_shards(tmp_path / "set", numbered(pictures))
+    pipe, ran = f"data.root=pipe:touch {tmp_path / 'ran'}; cat {root}/train-{{000..002}}.tar", tmp_path / "ran"
+    words = ("data=webdataset", "data.streaming=true", *RUN, *HERE, f"data.cache_dir={tmp_path / 'cache'}")
+    assert train(*words, pipe, "name=run", tiny=False).code == 0
+    run = tmp_path / "outputs" / "run"
+    ran.unlink()
+    for again in (("--config-path", str(run), "name=again"), ("evaluate", str(run))):
+        assert main(again) == 2
+        assert "would run a command that a config names" in capsys.readouterr().err
+    assert not ran.exists()
+    ended = train("--config-path", str(run), "name=again", pipe, tiny=False)
+    assert ended.code == 0 and ran.exists(), ended.err
 
 
 @pytest.mark.parametrize("option", ["cache=disk", "denoise=median", "on_error=skip"])

@@ -442,6 +442,14 @@ def test_auto_takes_what_fits_and_is_worth_it(
     assert place.exists() == ("later" in expected)
 
 
+@pytest.mark.usefixtures("place")
+def test_in_memory_there_must_be_room_for_what_each_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine(monkeypatch, 4 * 2 * 8640, 1.0)
+    samples = glyphs(images=20, size=12, val="test").train
+    said = [open_stores([samples], Keep("auto", None, 1e-9), workers=0, processes=count)[1] for count in (1, 2, 3)]
+    assert ["in memory" in note for note in said] == [True, True, False]
+
+
 @dataclass(frozen=True)
 class Slow(ArraySamples):
     """Images that take a hundredth of a second each, the first of all a whole one; one cannot be read."""

@@ -4,23 +4,30 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from several import ended, environment, started
+from several import ended, environment, free_port, started, together
 from shared import TINY, Ended, fingerprint, lines_of
+from small_loop import CPU
 
+from trainer.build import training
+from trainer.build.data import open_source
 from trainer.build.training import build
 from trainer.cli.compose import Origin, compose
 from trainer.cli.main import main, script
-from trainer.config import conf_folder
-from trainer.errors import ConfigError
+from trainer.config import Config, conf_folder
+from trainer.data.source import Source
+from trainer.errors import ConfigError, TrainerError
+from trainer.parallel.group import joined
 from trainer.parallel.place import Place
 from trainer.parallel.ranks import Ranks
 
@@ -135,6 +142,34 @@ def test_a_process_that_does_not_know_its_place_says_so_in_one_line(
     assert main(["epochs=1"]) == 2 and capsys.readouterr().err.startswith("RANK and WORLD_SIZE in the environment say")
 
 
+def test_half_of_what_torchrun_tells_a_process_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["device=cpu"]) == 2
+    assert re.fullmatch("RANK and WORLD_SIZE in the environment say .* unset .*\n", capsys.readouterr().err)
+
+
+def test_processes_of_a_machine_take_turns_to_look_for_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+
+    class Turns(Ranks):
+        @contextmanager
+        def in_turn(self) -> Iterator[None]:
+            turns.append("begins")
+            yield
+            turns.append("ends")
+
+    def look(config: Config) -> Source:
+        turns.append("looks")
+        return open_source(config)
+
+    monkeypatch.setattr(training, "open_source", look)
+    build(compose([*TINY], Origin(conf_folder())), lambda *_: None, ranks=Turns())
+    assert turns[:3] == ["begins", "looks", "ends"]
+
+
 def test_a_batch_of_fewer_images_than_processes_is_refused() -> None:
     ranks = Ranks()
     ranks.place = Place(0, 3, 0, 3)
@@ -194,6 +229,47 @@ def test_a_killed_process_ends_the_others_with_a_line_that_names_it(several: Sev
     assert [each.code for each in ends] == [1, -signal.SIGKILL, 1] and time.monotonic() - begun < 60
     said = r"Process 1 of 3 has ended without a word \(pid .*intact\. Go on with .*killed\n"
     assert re.fullmatch(said, "".join(each.err for each in ends))
+
+
+def test_the_end_of_the_process_that_keeps_the_store_is_told_as_well(tmp_path: Path) -> None:
+    port = free_port()
+
+    def work(rank: int) -> None:
+        os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
+        with (
+            pytest.raises(TrainerError, match="Process 0 of 2 has ended without a word"),
+            joined(Place(rank, 2, rank, 2), CPU) as ranks,
+        ):
+            ranks.mean(torch.zeros(1))
+            if rank == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            ranks.mean(torch.zeros(1))
+
+    with started(2, work, tmp_path) as pids:
+        assert ended(pids) == [-signal.SIGKILL, 0]
+
+
+def test_numbers_of_processes_are_looked_for_on_their_own_machine_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "localhost")  # of both machines, as of some containers
+
+    def work(rank: int) -> None:
+        with joined(Place(rank, 2, 0, 1), CPU) as ranks:
+            ranks._peers[1 - rank] = ("localhost", 2**30)  # type: ignore[attr-defined]  # of no process here
+            time.sleep(0.2 * (1 - rank))
+            assert ranks.from_first(rank) == 0
+
+    together(2, work, tmp_path)
+
+
+def test_processes_that_a_signal_finds_diverged_go_back_together_before_they_stop(
+    several: Several, folder: Path
+) -> None:
+    words = ("name=both", "on_nonfinite=rollback", "optim.lr=1e42", "epochs=1")
+    first, other = several(*words, faults={0: "term@begin=0"})
+    assert [first.code, other.code, other.err] == [143, 143, ""] and "Stopped by SIGTERM after step 0" in first.err
+    assert [line["event"] for line in lines_of(folder / "both" / "metrics.jsonl", "event")] == ["rolled back"]
 
 
 def test_processes_that_diverge_go_back_together_and_tell_it_once(several: Several, folder: Path) -> None:

@@ -3,12 +3,15 @@
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 from several import together
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
-from trainer.parallel.batch_norm import SharedBatchNorm, share_norms
+from trainer.errors import ConfigError
+from trainer.parallel.batch_norm import SharedBatchNorm, SharedBatchNormAct, share_norms
 from trainer.parallel.place import Place
 
 SIZE, IMAGES = 3, 7
@@ -30,7 +33,7 @@ def passed(norm: nn.Module, images: Tensor, wanted: Tensor) -> list[Tensor]:
 def test_it_gives_what_batch_norm_gives_of_the_whole_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     images, wanted = 3 + 2 * torch.randn(IMAGES, 4, 5, 6), torch.randn(IMAGES, 4, 5, 6)
-    layers = nn.ModuleList(nn.BatchNorm2d(4, **options) for options in OPTIONS)
+    layers = nn.ModuleList([*(nn.BatchNorm2d(4, **options) for options in OPTIONS), BatchNormAct2d(4)])
     with torch.no_grad():
         for parameter in layers.parameters():
             parameter.uniform_(0.5, 2)
@@ -40,7 +43,7 @@ def test_it_gives_what_batch_norm_gives_of_the_whole_batch(tmp_path: Path) -> No
         own = Place(rank, SIZE, rank, SIZE).share(IMAGES)
         plain = [passed(layer, images[own], wanted[own]) for layer in deepcopy(layers)]
         share_norms(layers)
-        assert {type(layer) for layer in layers} == {SharedBatchNorm}
+        assert [type(layer) for layer in layers] == [*[SharedBatchNorm] * len(OPTIONS), SharedBatchNormAct]
         torch.save([plain, [passed(layer, images[own], wanted[own]) for layer in layers]], tmp_path / f"{rank}.pt")
 
     together(SIZE, work, tmp_path)
@@ -68,3 +71,11 @@ def test_it_keeps_its_names_and_weights_and_is_plain_in_evaluation() -> None:
     expected = model(images)
     share_norms(model)
     assert list(model.state_dict()) == before and torch.equal(model(images), expected)
+
+
+def test_a_batch_norm_of_an_unknown_kind_is_refused_by_its_name() -> None:
+    class Ghost(nn.BatchNorm2d):
+        """One that may do anything."""
+
+    with pytest.raises(ConfigError, match="sync_batch_norm: the network has a batch norm of a kind of its own, Ghost"):
+        share_norms(nn.Sequential(nn.BatchNorm2d(4), Ghost(4)))

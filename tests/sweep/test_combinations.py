@@ -29,6 +29,8 @@ def test_an_option_that_one_of_the_parts_lacks_is_said_to_those_that_have_it(tra
         (("aug.flip=0,0.5", "seed=1,2", "aug=none,light"), 6),
         (("optim.lr=0.1,0.2,0.1", "seed=1,2"), 4),
         (("optim.lr=0.1,0.2", "optim.lr=0.3"), 1),
+        (("aug=light,mine", "aug.flip=0,0.5"), 4),  # of a part in one's own YAML nothing is known
+        (("aug=none,mine", "aug.flip=0,0.5"), 3),
     ],
 )
 def test_the_combinations_are_counted_that_there_are(words: tuple[str, ...], count: int) -> None:

@@ -4,12 +4,15 @@ import importlib.util
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from joblib.externals.loky import get_reusable_executor
+from omegaconf import OmegaConf
 from shared import Ended, fingerprint, lines_of
 
 from trainer.cli import compose as composing
@@ -18,7 +21,7 @@ from trainer.config import conf_folder
 from trainer.errors import ConfigError
 from trainer.records.folder import RunFolder
 from trainer.sweep import board, launcher
-from trainer.sweep.launcher import Launcher, shared_threads
+from trainer.sweep.launcher import Launcher, launcher_of, shared_threads
 
 Train = Callable[..., Ended]
 TWO = ("-m", "optim.lr=0.01,0.02", "epochs=1")
@@ -77,6 +80,7 @@ def test_a_run_that_fails_elsewhere_stops_no_other(train: Train, tmp_path: Path)
     runs = [RunFolder(tmp_path / "outputs" / "multirun" / "x" / number) for number in "01"]
     assert ended.code == 1
     assert [run.read_summary()["status"] for run in runs] == ["failed", "finished"]
+    assert runs[0].read_summary()["findings"] and runs[0].read_summary()["steps"]  # not the mere ending
     assert re.search(r"^run 1 of 2: .* not finite", ended.err, re.MULTILINE)
     assert "1 of 2 runs failed. To run these alone again, say the same with name=x resume=auto." in ended.err
 
@@ -130,6 +134,28 @@ def test_processes_that_a_launcher_starts_at_once_have_their_share_of_the_cores(
         with shared_threads(Launcher("submitit_local", at_once)):
             assert os.environ.get("OMP_NUM_THREADS") == share
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("sweeper", "at_once"), [({"n_jobs": 2, "seeds": 3}, 6), ({"max_batch_size": 4}, 4), ({"max_batch_size": None}, 9)]
+)
+def test_runs_that_are_begun_together_are_counted_with_their_seeds(sweeper: dict[str, int], at_once: int) -> None:
+    node = {"launcher": {"_target_": launcher.LAUNCHERS["submitit_local"]}, "sweeper": sweeper}
+    assert launcher_of(OmegaConf.create(node), 9).at_once == at_once
+
+
+def test_two_commands_do_not_run_one_sweep(train: Train, tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "multirun" / "s"
+    folder.mkdir(parents=True)
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    words = [sys.executable, "-c", hold, str(folder / "run.lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        ended = train(*TWO, "name=s")
+        other.kill()
+    assert ended.code != 0 and ended.err.startswith(f"{folder} is in use by "), ended.err
+    assert not (folder / "0").exists()
 
 
 @pytest.mark.parametrize(

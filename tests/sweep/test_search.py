@@ -184,21 +184,8 @@ def test_a_failed_trial_is_passed_over_until_too_many_have_failed(
     assert states(study) == "FCF"
     found = searched(launcher.config.hydra)
     assert found is not None
-    lr = study.best_params["optim.lr"]
-    assert conclusion(open_study(found, tmp_path / "s", "val_accuracy"), found, "val_accuracy") == (
-        f"The best of 3 trials (2 failed and passed over): run 1, val_accuracy {study.best_value:.4f}, by optim.lr={lr}"
-    )
-
-
-def test_trials_of_one_value_are_not_told_apart_by_the_study(
-    search: Callable[..., Study], launcher: Launcher, tmp_path: Path
-) -> None:
-    launcher.scored = lambda said: 0.5
-    search(LR, n_trials=2)
-    found = searched(launcher.config.hydra)
-    assert found is not None
-    assert conclusion(open_study(found, tmp_path / "s", "val_accuracy"), found, "val_accuracy") == (
-        "The best of 2 trials: 2 are equal, val_accuracy 0.5000. The table says which is first."
+    assert conclusion(open_study(found, tmp_path / "s", "val_accuracy")) == (
+        "3 trials: 1 came to their end, 2 failed and passed over."
     )
 
 
@@ -292,10 +279,13 @@ def test_only_the_parts_that_have_an_option_are_said_it(search: Callable[..., St
             [LR, "hydra.sweeper.n_trial=3", "hydra.sweeper.n_jobs=0", "hydra.sweeper.pruner=medain",
              "hydra.sweeper.sampler=rand"],
         ),
+        ("search_params", [LR, "hydra.sweeper.params={hydra.launcher.setup: x, +data.root: a, epochs: 1}"]),
+        ("search_no_sampler", [LR, "hydra.sweeper.sampler=null"]),
         (
             "search_contradictions",
-            [LR, "seed=1,2", "hydra.sweeper.seeds=2", "hydra.sweeper.direction=minimize",
-             "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.n_startup_trials=3"],
+            [LR, "seed=1,2", "monitor=val_accuracy,val_loss", "hydra.sweeper.seeds=2",
+             "hydra.sweeper.direction=minimize", "hydra/sweeper/sampler=random",
+             "hydra.sweeper.sampler.n_startup_trials=3"],
         ),
         ("search_grid", [LR, "hydra/sweeper/sampler=grid"]),
         ("search_storage", [LR, "hydra.sweeper.storage=redis://x"]),
@@ -308,6 +298,19 @@ def test_what_is_wrong_with_a_search_is_told_before_its_first_trial(
     assert main(["-m", f"output={tmp_path}", "hydra/sweeper=optuna", *words]) == 2
     golden(name, capsys.readouterr().err, "(?<=opened: ).*")  # Optuna's own words
     assert not list(tmp_path.iterdir())
+
+
+def test_the_combinations_of_a_space_are_counted_for_a_grid_alone() -> None:
+    assert Search(n_trials=3).trials(lambda: pytest.fail("there may be billions")) == 3
+    assert Search(sampler=Sampler("grid"), n_trials=3).trials(lambda: 2) == 2
+
+
+def test_params_are_for_a_search_alone(train: Train, tmp_path: Path) -> None:
+    (recipe := tmp_path / "conf" / "experiment" / "mine.yaml").parent.mkdir(parents=True)
+    recipe.write_text("# @package _global_\nhydra: {sweeper: {params: {hydra/job_logging: mine}}}\n")
+    ended = train("--config-dir", str(tmp_path / "conf"), "-m", "seed=0,1", "+experiment=mine")
+    assert ended.code == 2 and ended.err.startswith("hydra.sweeper.params: it is for hydra/sweeper=optuna."), ended.err
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_search_without_optuna_says_what_to_install(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,7 +292,13 @@ def test_a_misspelt_tracker_is_told_with_the_nearest(train: Callable[..., Ended]
 
 
 def test_secrets_of_a_config_are_not_told() -> None:
-    config = {"data": {"token": "hf_x", "root": "https://me:pw@host/set", "api_key": None}, "seed": 3, "plugins": ["a"]}
+    config = {
+        "data": {"token": "hf_x", "root": "https://me:p@w@host/set", "api_key": None},
+        "seed": 3,
+        "plugins": ["a"],
+    }
+    signed = said({"data": {"root": "https://host/{0..9}.tar?part=1&X-Amz-Signature=ab&sv=2"}})
+    assert signed == {"data.root": "https://host/{0..9}.tar?part=1&(hidden)&sv=2"}
     assert said(config) == {
         "data.token": "(hidden)",
         "data.root": "https://(hidden)@host/set",

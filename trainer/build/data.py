@@ -7,6 +7,7 @@ import torch
 from trainer.build.parts import build_part
 from trainer.config import Config
 from trainer.data.source import Samples, Source
+from trainer.data.tar_streams import COMMAND
 from trainer.engine.device import free_memory
 from trainer.errors import ConfigError
 from trainer.feed.on_device import on_device
@@ -33,11 +34,22 @@ def open_source(config: Config) -> Source:
 
     Raises ConfigError or DataError, also where its labels are not such as the task learns.
     """
+    _refuse_command(config)
     task: Task = build_part(config, "task")
     source: Source = build_part(_with_labels(config, task), "data")
     if reason := task.refuse(source.train.labels, len(source.classes)):
         raise ConfigError(f"data={config.parts['data'].name}: {reason}")
     return source
+
+
+def _refuse_command(config: Config) -> None:
+    """Raises ConfigError where a config, and not who types, would have a command run: it may be a stranger's."""
+    root = str(config.parts["data"].options.get("root"))
+    if root.startswith(COMMAND) and "data.root" not in config.said:
+        raise ConfigError(
+            f"data.root: {root!r} would run a command that a config names, so it is taken from the command line alone. "
+            f"Say it there."
+        )
 
 
 def _with_labels(config: Config, task: Task) -> Config:
@@ -71,7 +83,7 @@ def keep(
         workers=cores() if settings.workers == "auto" else settings.workers,
         title=f"{data.name} {root}".strip(),
         progress=progress,
-        shared=place.local_size > 1,
+        processes=place.local_size,
     )
     return list(stores), tuple(filter(None, [note]))
 

@@ -95,7 +95,8 @@ def build(config: Config, progress: Progress, *, trains: bool = True, ranks: Ran
     precision.set_products()
     keep_freed_memory()
 
-    source = open_source(config)
+    with ranks.in_turn():  # it may download, unpack, or read shards through
+        source = open_source(config)
     with told(source.losses, DataError):
         job = _assembled(config, source, device, precision, progress, trains, ranks)
     return replace(job, notes=(*told_of_torch, *job.notes))

@@ -28,7 +28,7 @@ from trainer.cli.words import shown, spelled
 from trainer.config import GROUPS, Config, conf_folder
 from trainer.errors import ConfigError, TrainerError, did_you_mean, visible
 from trainer.kernels.compiled import begin_compiling
-from trainer.parallel.place import place_of, share_the_machine, tells_first
+from trainer.parallel.place import place_of, share_the_machine, tells
 from trainer.records.folder import run_at
 from trainer.settings import Settings
 from trainer.system.garbage import end_without_collecting, put_off_collecting
@@ -72,7 +72,8 @@ def script() -> None:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:  # in training an interrupt is noted, and answered after a good save
-        print("Stopped outside training; what was saved before is intact.", file=sys.stderr)
+        if tells():
+            print("Stopped outside training; what was saved before is intact.", file=sys.stderr)
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # what reads our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,7 +90,7 @@ def main(words: Sequence[str]) -> int:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         if not error.is_told:
-            if not tells_first():  # all may have the same error: torchrun ends this one when the first has told it
+            if not tells():  # all may have the same error: torchrun ends this one when the first has told it
                 time.sleep(_FIRST_TELLS_SECONDS)
             print(visible(str(error), keep="\n"), file=sys.stderr)
         return error.exit_code
@@ -178,9 +179,10 @@ def _run_many(typed: Sequence[str], overrides: Sequence[str], origin: Origin) ->
         overrides = spelled(typed)
     first = compose(overrides, origin, multirun=True, search=search)
     _prepare(first)
-    count = number_of_jobs(overrides)
-    if search is not None:
-        search = replace(search, n_trials=search.trials(count))
+    if search is None:
+        count = number_of_jobs(overrides)
+    else:
+        search = replace(search, n_trials=search.trials(partial(number_of_jobs, overrides)))
         count, overrides = search.runs, [*overrides, f"hydra.sweeper.n_trials={search.n_trials}"]
     launch, config_of = partial(launched, overrides, origin), partial(checked, origin=origin)
     launcher = launcher_in(overrides, origin, count)

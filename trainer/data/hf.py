@@ -93,8 +93,11 @@ def hf(
     told = _column(root, features, "label", label, _labels(package, features), _LABELS)
     if group is not None:
         _column(root, features, "group", group, (), ())
+    for split in chosen.values():
+        for what, column in (("image", picture), ("label", told)):
+            _column(f"the split {split} of {root}", splits[split].features or features, what, column, (), ())
     known = _known(features[told])
-    files = [about(path) for path in sorted(base.rglob("*")) or [base]] if base.exists() else []
+    files = _files(base) if streaming else []
     way = PassingRows(package, picture, told, (root, subset, revision, files), keep.folder / SHARDS, buffer)
     bundles: dict[str, Bundle] = {}
     for part, split in chosen.items():
@@ -106,6 +109,13 @@ def hf(
     look = Look(size, prepare, grey, resize, fit, crop_share, on_error)
     wishes = Wishes(val, folds, fold, normalise, mean, std, denoise)
     return packed_source(bundles, look, wishes, keep, known=known, notes=notes)
+
+
+def _files(base: Path) -> list[Any]:
+    """What tells the files in the folder, or of the pattern, from others in their place; nothing of the hub's."""
+    if base.exists():
+        return [about(path) for path in sorted(base.rglob("*")) or [base]]
+    return [about(path) for path in sorted(Path(base.anchor).glob(str(base.relative_to(base.anchor))))]
 
 
 @dataclass(frozen=True)
@@ -163,6 +173,8 @@ def _parts(root: str, splits: Mapping[str, Any], said: str | Mapping[str, str]) 
         if unknown := [word for word in words if word not in known]:
             hint = did_you_mean(unknown[0], known)
             raise ConfigError(f"data.parts: there is no {kind} '{unknown[0]}'.{hint} There is {', '.join(known)}.")
+    if not chosen:
+        raise ConfigError("data.parts: it says no part. Say which split is which: data.parts='{train: SPLIT}'")
     rest = [split for split in splits if split not in chosen.values()]
     return chosen, [f"{root}: left out the splits {names(rest)}; data.parts says which are used."] if rest else []
 
@@ -235,6 +247,8 @@ def _labels_in(cells: Sequence[Any], known: Sequence[str] | None, several: bool)
     labels: list[Label] = []
     for each in cells:
         value = tuple(each) if isinstance(each, list) else each
+        if isinstance(each, dict) or (isinstance(each, list) and any(isinstance(one, dict | list) for one in each)):
+            raise ConfigError("data.label: the column holds no names, numbers or lists of these. Say another one.")
         if value not in label_of:
             label_of[value] = _label(value, known, several)
         labels.append(label_of[value])

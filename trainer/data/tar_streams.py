@@ -15,6 +15,9 @@ from trainer.data.passing import Passed, Passing, passed_through
 from trainer.data.shards import Asked, Rows, fields_of, label_in, picture_in
 from trainer.errors import DataError
 
+COMMAND = "pipe:"
+"""Before a command that gives shards."""
+
 
 @dataclass(frozen=True)
 class PassingShards:
@@ -32,11 +35,14 @@ class PassingShards:
         """For each shard its rows, and what reads all of them. Raises DataError with one that breaks off."""
 
         def read(number: int) -> Iterator[Passed]:
+            files: dict[str, bytes] | None = None
             for key, files in self._samples(shards[number]):
                 names = {ending: f"{key}.{ending}" for ending in files}
                 ending = picture_in(names, self.asked)
                 label = label_in(names, files.__getitem__, self.asked)
                 yield Passed(readable(names[ending or next(iter(files))]), files[ending] if ending else b"", label)
+            if files is None:
+                raise DataError(f"{shards[number]}: no sample is in it, which is files such as 0001.jpg and 0001.cls.")
 
         rows = [
             passed_through(read, number, (shard, about(Path(shard)), self.asked), self.cache)

@@ -25,7 +25,7 @@ from trainer.data.passing import Passing
 from trainer.data.several import Several
 from trainer.data.shards import Asked, Rows, ShardsOnDisk
 from trainer.data.source import Source
-from trainer.data.tar_streams import PassingShards
+from trainer.data.tar_streams import COMMAND, PassingShards
 from trainer.errors import ConfigError, DataError, did_you_mean
 from trainer.registry import DATA
 from trainer.schema import (
@@ -46,7 +46,7 @@ from trainer.schema import (
 from trainer.system.cache_folder import SHARDS
 
 _CLASSES = "classes.txt"
-_DISTANT = re.compile(r"[\w+]+://|pipe:")
+_DISTANT = re.compile(rf"[\w+]+://|{COMMAND}")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 
 
@@ -133,6 +133,8 @@ def _shards(root: str, package: ModuleType, streaming: bool) -> list[str]:
             raise DataError(f"data.root: no shards (*.tar) lie below {base}.{_packed_otherwise(base.iterdir())}")
         return list(map(str, found))
     places: list[str] = package.shardlists.expand_urls(root)
+    if any(place.startswith(COMMAND) for place in places) and not root.startswith(COMMAND):
+        raise DataError(f"data.root: {COMMAND} stands first, before all shards of the command.")
     if distant := [place for place in places if _DISTANT.match(place)]:
         if streaming and len(distant) == len(places):
             return places

@@ -39,7 +39,5 @@ def evaluate(
 ) -> Evaluation:
     """The model's scores over the batches, in evaluation mode: the same on all ranks."""
     found = scored(answered(model, batches, precision, ranks), criterion, next(model.parameters()).device)
-    agreed: Evaluation = ranks.from_first(
-        found
-    )  # else what is best could be another on a machine that rounds otherwise
+    agreed: Evaluation = ranks.from_first(found)  # else what is best might differ where a machine rounds otherwise
     return agreed

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainer.parallel.sharded import like, whole
+from trainer.parallel.sharded import gathered, like
 
 Memories = Mapping[str, Mapping[str, Any]]
 """Of each parameter that has learnt, by its name: what the optimizer calls a memory -> a tensor or a number."""
@@ -17,7 +17,7 @@ Memories = Mapping[str, Mapping[str, Any]]
 def memories_of(optimizer: Optimizer, model: nn.Module) -> dict[str, dict[str, Any]]:
     """What the optimizer keeps now."""
     kept = {name: optimizer.state[each] for name, each in model.named_parameters() if each in optimizer.state}
-    return {name: {key: _whole(memory) for key, memory in memories.items()} for name, memories in kept.items()}
+    return {name: {key: _gathered(memory) for key, memory in memories.items()} for name, memories in kept.items()}
 
 
 def put_back(optimizer: Optimizer, model: nn.Module, saved: Memories) -> list[str]:
@@ -83,8 +83,8 @@ def _shape(memory: Any) -> torch.Size | None:
     return memory.shape if isinstance(memory, Tensor) else None
 
 
-def _whole(memory: Any) -> Any:
-    return whole(memory) if isinstance(memory, Tensor) else memory
+def _gathered(memory: Any) -> Any:
+    return gathered(memory) if isinstance(memory, Tensor) else memory
 
 
 def _filled(memory: Any, content: Any) -> Any:

@@ -23,13 +23,13 @@ Place = Literal["ram", "disk", "none"]
 
 
 def choose(
-    keep: Keep, headers: Sequence[Header], probe: Samples, workers: int, shared: bool = False
+    keep: Keep, headers: Sequence[Header], probe: Samples, workers: int, processes: int = 1
 ) -> tuple[Place, str]:
     """Where to keep images whose stores would have these headers, and the line that says so.
 
     What is to lie on a device is kept here as with auto: for later runs, and for what is not trained on. probe: some of
-    them, on which the time to decode them all is estimated. shared: whether several processes read them, so that one
-    is to decode for all. Raises DataError if they are to be on disk, and do not fit.
+    them, on which the time to decode them all is estimated. processes: that read them; of several one is to decode for
+    all, and in memory each has its own. Raises DataError if they are to be on disk, and do not fit.
     """
     pixels = sum(header.count * header.image_bytes for header in headers)
     on_disk = keep.cache in ("auto", "disk", "device")
@@ -40,8 +40,10 @@ def choose(
         raise no_room(sum(wanted.values()), why_not)
     if keep.cache in ("ram", "disk", "none"):
         return keep.cache, _words(keep, keep.cache, pixels)
-    fits_in_memory = pixels <= available_memory() // 4
-    again = shared or not missing or _seconds(probe, sum(header.count for header in headers), workers) > _LONG_SECONDS
+    fits_in_memory = processes * pixels <= available_memory() // 4
+    again = (
+        processes > 1 or not missing or _seconds(probe, sum(each.count for each in headers), workers) > _LONG_SECONDS
+    )
     if why_not is None and (again or not fits_in_memory):
         return "disk", _words(keep, "disk", pixels)
     if fits_in_memory:

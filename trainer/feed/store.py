@@ -60,13 +60,13 @@ def open_stores(
     workers: int,
     title: str = "",
     progress: Progress | None = None,
-    shared: bool = False,
+    processes: int = 1,
 ) -> tuple[list[Store], str]:
     """A store for each part of a set, and the line that says where their images are kept (or nothing).
 
     Memory, disk and streaming give the same bytes. Parts of one whole (a share held out, folds) share its pixels.
     workers: threads that decode what is kept, or processes that stream; 0 does either in this thread. title: what the
-    set is, for whoever looks at its files. shared: whether other processes open the same. Raises DataError with the
+    set is, for whoever looks at its files. processes: of this machine, that open the same. Raises DataError with the
     first ten files of each whole that cannot be read and their number, where images are decoded now; and if they are to
     be kept on disk and cannot.
     """
@@ -81,7 +81,7 @@ def open_stores(
     distinct = list({id(whole): whole for whole in wholes}.values())
     to_decode = [whole for whole in distinct if not isinstance(whole, ArraySamples)]
     headers = {id(whole): header_of(whole, title) for whole in to_decode}
-    kept, note = choose(keep, list(headers.values()), to_decode[0], workers, shared) if headers else ("ram", "")
+    kept, note = choose(keep, list(headers.values()), to_decode[0], workers, processes) if headers else ("ram", "")
     if kept == "none":
         return [StreamedStore(part, part.labels, part.keys, workers) for part in parts], note
     pixels: dict[int, Pixels | Packed] = {}

@@ -83,7 +83,7 @@ def labelled(run: SavedRun, words: Sequence[str], split: Split | None, size: Siz
     they are prepared at, where that is not what the run says. Raises ConfigError or DataError in one line.
     """
     is_own = all(_key(word) in _KEEPING for word in words)
-    config = (_own if is_own else _other)(run, words, size)
+    config = replace((_own if is_own else _other)(run, words, size), said=frozenset(map(_key, words)))
     source = open_source(config)
     _check_channels(run, config, source)
     settings = config.settings

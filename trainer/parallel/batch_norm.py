@@ -7,7 +7,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from trainer.errors import ConfigError
+
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_ACTIVATING = "BatchNormAct2d"
+"""timm's, of most of its convolutional networks. Told by its name: whoever has one has imported it."""
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -40,11 +44,30 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         self.running_var.lerp_(variance, momentum)
 
 
+class SharedBatchNormAct(SharedBatchNorm):
+    """The same in the place of timm's BatchNormAct2d, which drops and activates as well."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.act(self.drop(super().forward(x)))  # type: ignore[operator]
+        return result
+
+
 def share_norms(model: nn.Module) -> None:
-    """Lets the batch norms of a model take the whole batch's figures. Names and weights stay what they are."""
+    """Lets the batch norms of a model take the whole batch's figures. Names and weights stay what they are.
+
+    Raises ConfigError if it has one of a kind that is not known here.
+    """
     for module in model.modules():
-        if type(module) in _KINDS:
+        kind = type(module)
+        if kind in _KINDS:
             module.__class__ = SharedBatchNorm
+        elif kind.__name__ == _ACTIVATING:
+            module.__class__ = SharedBatchNormAct
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise ConfigError(
+                f"sync_batch_norm: the network has a batch norm of a kind of its own, {kind.__name__}, which cannot "
+                "take the figures of the whole batch. Leave sync_batch_norm out."
+            )
 
 
 class _Norm(torch.autograd.Function):
@@ -58,9 +81,8 @@ class _Norm(torch.autograd.Function):
         figures = torch.cat([own, spread, own.new_full((1,), x.numel() // x.shape[1])])
         of_all = [torch.empty_like(figures) for _ in range(dist.get_world_size())]
         dist.all_gather(of_all, figures)
-        means, spreads, counts = torch.split(
-            torch.stack(of_all), [len(own), len(own), 1], dim=1
-        )  # (N, C), (N, C), (N, 1)
+        # (N, C), (N, C), (N, 1)
+        means, spreads, counts = torch.split(torch.stack(of_all), [len(own), len(own), 1], dim=1)
         count = counts.sum()
         mean = (means * counts).sum(0) / count
         variance = (spreads + counts * (means - mean).square()).sum(0) / count

@@ -105,7 +105,7 @@ class Several(Ranks):
     @contextmanager
     def in_turn(self) -> Iterator[None]:
         self._turns += 1
-        key = f"turn/{self._turns}/{self.place.rank - self.place.local_rank}"
+        key = f"turn/{self._turns}/{self.place.of_machine.start}"
         if self.place.local_rank:
             self._wait_for(key)
         yield
@@ -124,10 +124,8 @@ class Several(Ranks):
     def claim(self, error: TrainerError) -> None:
         """Lets this error be told once: by the rank that comes first with one, and not by those that end for it."""
         told = {"rank": self.place.rank, "message": str(error), "code": error.exit_code}
-        first = self._store.compare_set(_FAILED, "", json.dumps(told)) if not error.is_told else b""
-        if error.is_told or json.loads(first) != told:
-            error.is_told = True
-        elif not self.place.is_first:
+        error.is_told = error.is_told or self._first_told(told) != told
+        if not error.is_told and not self.place.is_first:
             print(visible(str(error), keep="\n"), file=sys.stderr)
             error.is_told = True
 
@@ -144,7 +142,8 @@ class Several(Ranks):
     def _wait_for(self, key: str) -> None:
         """Without a limit of time, which decoding may take much of: but not for a process that has ended."""
         while not self._store.check([key]):
-            if self._store.check([_FAILED]) or self._gone():
+            ended = self._store.check([_FAILED]) or self._gone()
+            if ended and not self._store.check([key]):  # it may have come meanwhile, and be the last that was needed
                 raise _NotComingError(f"{key} will not come")
             time.sleep(_LOOK_SECONDS)
 
@@ -165,13 +164,22 @@ class Several(Ranks):
                     f"outside, or out of memory? What was saved before is intact.{way_on}"
                 )
             time.sleep(_LOOK_SECONDS)
-        others = sorted({host for host, _ in self._peers} - {self._peers[self.place.rank][0]})
+        here = self.place.of_machine
+        others = sorted({host for rank, (host, _) in enumerate(self._peers) if rank not in here})
         if not others:
             return None
         return TrainerError(
             f"Process {self.place.rank} of {self.place.size} no longer hears from the others: one on "
             f"{' or '.join(others)} has ended, or the network. What was saved before is intact.{way_on}"
         )
+
+    def _first_told(self, told: dict[str, Any]) -> dict[str, Any]:
+        """What was told first, which is this where nothing was."""
+        try:
+            first: dict[str, Any] = json.loads(self._store.compare_set(_FAILED, "", json.dumps(told)))
+        except RuntimeError:  # who keeps the store has ended: nobody else can be asked
+            return told
+        return first
 
     def _told(self) -> dict[str, Any] | None:
         try:
@@ -182,8 +190,7 @@ class Several(Ranks):
 
     def _gone(self) -> list[int]:
         """The ranks of this machine that have ended."""
-        here = self._peers[self.place.rank][0]
-        return [rank for rank, (host, pid) in enumerate(self._peers) if host == here and not _is_alive(pid)]
+        return [rank for rank in self.place.of_machine if not _is_alive(self._peers[rank][1])]
 
 
 class Sharded(Several):

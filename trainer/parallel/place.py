@@ -30,6 +30,12 @@ class Place:
     def is_alone(self) -> bool:
         return self.size == 1
 
+    @property
+    def of_machine(self) -> range:
+        """The ranks of its machine, by torchrun's count and not by names, which two machines may share."""
+        first = self.rank - self.local_rank
+        return range(first, first + self.local_size)
+
     def share(self, count: int) -> slice:
         """The rows of a batch that it learns from, which lie side by side: ranks differ by one row at most."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
@@ -58,8 +64,8 @@ def place_of(environment: Mapping[str, str] = os.environ) -> Place:
         ) from error
 
 
-def tells_first(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether an error is this process's to tell at once: also where it cannot know its place, which is the error."""
+def tells(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process tells what all meet: the first one, and each where nothing says which is."""
     try:
         return place_of(environment).is_first
     except ConfigError:

@@ -12,6 +12,11 @@ def whole(tensor: Tensor) -> Tensor:
     return found
 
 
+def gathered(tensor: Tensor) -> Tensor:
+    """All of it, to be kept: where each holds a part, in the memory of the CPU, since a device may not hold it all."""
+    return whole(tensor).cpu() if is_sharded(tensor) else tensor
+
+
 def part(tensor: Tensor) -> Tensor:
     """What this process holds of it, in the same memory."""
     found: Tensor = getattr(tensor, "to_local", lambda: tensor)()
@@ -32,7 +37,7 @@ def weights_of(model: nn.Module) -> dict[str, Any]:
     """Its state dict, of whole tensors: all ranks take part."""
     weights = model.state_dict()
     for name, tensor in weights.items():
-        weights[name] = whole(tensor)
+        weights[name] = gathered(tensor)
     return weights
 
 

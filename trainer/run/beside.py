@@ -1,7 +1,10 @@
 """What a process does that trains beside the first one: the same steps, with nothing written and nothing said."""
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
+
+import torch
 
 from trainer.build.training import Job, build
 from trainer.config import Config
@@ -66,17 +69,8 @@ def follow(ranks: Ranks) -> int:
         with Interrupt(ranks) as interrupt:
             while True:
                 try:
-                    fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, _Mute(), interrupt)
-                    if fit_to_save(job.state, job.recipe):
-                        job.state.state_dict()
-                    tested(job, lambda: None, interrupt)
+                    _attempt(job, interrupt)
                     return 0
-                except Interrupted as signal:
-                    if fit_to_save(job.state, job.recipe):
-                        job.state.state_dict()
-                    error = StoppedError("", signal.signal_number)
-                    error.is_told = True
-                    raise error from None
                 except DivergedError as error:
                     error.is_told = True
                     if not may_go_back(config, job):
@@ -84,12 +78,32 @@ def follow(ranks: Ranks) -> int:
                     same_state(job)
 
 
+def _attempt(job: Job, interrupt: Interrupt) -> None:
+    """From where the state stands to the end, or to where a signal ends it. Raises what the first process does."""
+    try:
+        fit(job.state, job.batches, job.val_batches, job.recipe, job.plan, _Mute(), interrupt)
+        if fit_to_save(job.state, job.recipe):
+            job.state.state_dict()
+        tested(job, lambda: None, interrupt)
+    except Interrupted as signal:
+        if fit_to_save(job.state, job.recipe):
+            job.state.state_dict()
+        error = StoppedError("", signal.signal_number)
+        error.is_told = True
+        raise error from None
+
+
 def same_state(job: Job) -> None:
     """Gives all ranks the state of the first, with the weights of all where each holds a part."""
     ranks, state = job.recipe.ranks, job.state
-    told = ranks.from_first(None if ranks.place.is_alone else state.state_dict())
-    if not ranks.place.is_first:
-        state.load_state_dict(told)
+    if ranks.place.is_alone:
+        return
+    saved, content = state.state_dict(), BytesIO()
+    if ranks.place.is_first:
+        torch.save(saved, content)
+    told = ranks.from_first(content.getvalue())
+    if not ranks.place.is_first:  # from the CPU: as they are they would all take room on the first one's GPU
+        state.load_state_dict(torch.load(BytesIO(told), map_location="cpu", weights_only=True))
 
 
 def tested(job: Job, best: Callable[[], Any], interrupt: Interrupt) -> Evaluation | None:

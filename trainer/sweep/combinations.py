@@ -83,7 +83,10 @@ def _is_for(key: str, choice: Choice, owners: Collection[str]) -> bool:
 
 
 def _owners(key: str, offered: Mapping[str, Sequence[str]]) -> set[str]:
-    """Those of several parts on offer that have the option; none where it is not for them to say whether it applies."""
+    """Those of several parts on offer that have the option; none where it is not for them to say whether it applies.
+
+    A part that stands in a YAML file of one's own has it for all that is known: the check will tell.
+    """
     room, _, option = key.partition(".")
     if not option or len(offered.get(room, ())) < 2:
         return set()
@@ -92,7 +95,7 @@ def _owners(key: str, offered: Mapping[str, Sequence[str]]) -> set[str]:
         parts = entries(room, _plugins(offered))
     except ConfigError:  # of a plugin, which the check will tell
         parts = entries(room)
-    return {name for name, part in parts.items() if name in names and option in part.options}
+    return {name for name in names if name not in parts or option in parts[name].options}
 
 
 def _plugins(offered: Mapping[str, Sequence[str]]) -> list[str]:

@@ -115,7 +115,7 @@ def _tell(run: str, outcome: Outcome) -> None:
 def _ended(folder: RunFolder, error: Exception, said: Sequence[str]) -> Outcome:
     """Notes how it ended where the run did not come to note it itself. A run that had finished stays finished."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    how = ending(error)
-    if folder.read_summary().get("status") not in ("finished", "pruned"):
+    how, summary = ending(error), folder.read_summary()
+    if summary.get("status") not in ("finished", "pruned") and not how.items() <= summary.items():
         write_json(folder.summary, {**how, "overrides": said})
     return Outcome(folder.path, how["status"], how["exit_code"], message=how["message"])

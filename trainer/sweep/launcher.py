@@ -52,8 +52,9 @@ def launcher_of(hydra: Any, count: int) -> Launcher:
     if name == "ray":
         told: Any = OmegaConf.to_container(hydra.launcher.ray.init, resolve=True)
         return Launcher(name, ray=told)
-    batch = [count, *(size for key in ("max_batch_size", "n_jobs") if (size := hydra.sweeper.get(key)))]
-    return Launcher(name, min(batch) if name == "submitit_local" else None)
+    sweeper = hydra.sweeper
+    batch = sweeper.n_jobs * sweeper.seeds if "n_jobs" in sweeper else sweeper.max_batch_size or count
+    return Launcher(name, min(batch, count) if name == "submitit_local" else None)
 
 
 def unavailable(names: Sequence[str], installed: Sequence[str]) -> str:

@@ -72,7 +72,13 @@ def run_many(jobs: Jobs) -> int:
 
         open_storage(jobs.search.storage)
     folder = _claim(output, jobs)
-    way_on = f"say the same with name={folder.relative_to(output)} resume=auto."
+    with RunFolder(folder).locked():  # a second command would take the runs of the first for its own that have failed
+        return _run_in(folder, jobs, f"say the same with name={folder.relative_to(output)} resume=auto.")
+
+
+def _run_in(folder: Path, jobs: Jobs, way_on: str) -> int:
+    """From the first run to the table. The exit code."""
+    settings = jobs.first.settings
     failed = [outcome for outcome in _launched(folder, jobs, way_on) if outcome.status != "finished"]
     print_table(folder, jobs.first.monitor)
     if settings.report:
@@ -133,7 +139,7 @@ def _close(search: Search, folder: Path, monitor: str) -> int:
     from trainer.sweep.study import conclusion, failed_too_often, has_best, open_study
 
     study = open_study(search, folder, monitor)
-    print(conclusion(study, search, monitor))
+    print(conclusion(study))
     failed = failed_too_often(study, search)
     if failed:
         print(

@@ -1,6 +1,7 @@
 """What may be said to a search: the options of hydra/sweeper=optuna. docs/sweeps.md says in words what each does."""
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -19,6 +20,8 @@ HARMLESS = ("hydra.sweeper.n_trials", "hydra.sweeper.n_jobs", "hydra.sweeper.max
 """What may be another when a search goes on."""
 _KEY = "hydra.sweeper"
 _TRIALS = 20
+_SEARCHED = re.compile(r"\+{0,2}(?!hydra|data\.root$)[a-z]\w*(\.\w+)*", re.ASCII)
+"""A key of params. It becomes a word: what could run a command, and a config may not say, must not pass for typed."""
 
 Options = TypeVar("Options", "Sampler", "Search")
 
@@ -57,10 +60,11 @@ class Search:
         """How many runs all its trials have."""
         return (self.n_trials or _TRIALS) * self.seeds
 
-    def trials(self, combinations: int) -> int:
-        """How many trials it takes, where the values said make so many combinations."""
+    def trials(self, combinations: Callable[[], int]) -> int:
+        """How many trials it takes. combinations: counts those that the values make, which only a grid has to."""
         if self.sampler.name == "grid":
-            return min(self.n_trials or combinations, combinations)
+            count = combinations()
+            return min(self.n_trials or count, count)
         return self.n_trials or _TRIALS
 
 
@@ -71,6 +75,8 @@ def searched(hydra: Any) -> Search | None:
     """
     node: Any = OmegaConf.to_container(hydra.sweeper, resolve=True)
     if node.get("_target_") != TARGET:
+        if node.get("params"):  # Hydra's own sweeper would add them to the words of its jobs, unseen by any check
+            raise ConfigError(f"{_KEY}.params: it is for hydra/sweeper=optuna. Say the values on the command line.")
         return None
     if find_spec("optuna") is None:
         raise ConfigError(
@@ -80,8 +86,13 @@ def searched(hydra: Any) -> Search | None:
     errors: list[str] = []
     said = {key: value for key, value in node.items() if key != "_target_"}
     named = said.pop("sampler", {})
-    sampler = _read(Sampler, {"name": named} if isinstance(named, str) else named, f"{_KEY}.sampler", errors)
+    sampler = _read(Sampler, named if isinstance(named, dict) else {"name": named}, f"{_KEY}.sampler", errors)
     search = _read(Search, said, _KEY, errors)
+    errors += [
+        f"{_KEY}.params: '{key}' is nothing to search. It takes settings and options of parts, such as optim.lr."
+        for key in (search.params if search else None) or ()
+        if not _SEARCHED.fullmatch(key)
+    ]
     if errors or sampler is None or search is None:
         raise ConfigError("\n".join(errors))
     return replace(search, sampler=sampler)
@@ -126,6 +137,11 @@ def contradictions(search: Search, keys: Collection[str], monitor: str) -> list[
             "hydra/sweeper=optuna: there is nothing to search. Give a key several values: "
             "optim.lr=tag(log,interval(1e-4,1e-1)) aug=none,light"
         )
+    lines += [
+        f"{key}: trials are told apart by one score. Give {key} one value."
+        for key in ("monitor", "task")
+        if key in keys
+    ]
     if search.seeds > 1 and "seed" in keys:
         lines.append(f"hydra.sweeper.seeds={search.seeds}: each trial has its own seeds. Give seed one value.")
     if search.sampler.name != "tpe" and search.sampler.n_startup_trials is not None:

@@ -18,8 +18,10 @@ from trainer.track.tracker import Outcome, Picture
 
 _SECRET = re.compile(r"(?:^|[._-])(?:token|password|passwd|secret|credentials?|(?:api|access|private)_?key)s?$", re.I)
 """How the name of an option ends that nobody else may read."""
-_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-"""The user, with a password maybe, in an address."""
+_IN_ADDRESS = re.compile(
+    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])(?:[\w-]*(?:token|sig|signature|credential|secret|password|key)=)[^&\s]*", re.I
+)
+"""What an address holds of the sort: the user, with a password maybe, and what proves that its reader may."""
 _HIDDEN = "(hidden)"
 
 
@@ -61,7 +63,7 @@ def _hiding(key: str, value: Any) -> Any:
         return {name: _hiding(str(name), each) for name, each in value.items()}
     if isinstance(value, list):
         return [_hiding(key, each) for each in value]
-    return _USER.sub(_HIDDEN, value) if isinstance(value, str) else value
+    return _IN_ADDRESS.sub(_HIDDEN, value) if isinstance(value, str) else value
 
 
 def _scalar(value: Any) -> bool | int | float | str:
