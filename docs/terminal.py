@@ -20,12 +20,12 @@ from rich.text import Text
 DOCS = Path(__file__).parent
 PICTURE = DOCS / "terminal.svg"
 SESSION = (
-    "python -m trainer data=folder data.root=photos epochs=5 name=mine",
+    "python -m trainer data=folder data.root=photos epochs=6 name=mine",
     "python -m trainer predict outputs/mine photos/circle/7.png photos/square/7.png",
 )
-PICTURES = 500
+PICTURES = 150
 """Of each class."""
-COLUMNS = 124
+COLUMNS = 136
 
 
 def main() -> None:
