@@ -132,7 +132,7 @@ def _close(search: Search, folder: Path, monitor: str) -> int:
     from trainer.sweep.study import conclusion, failed_too_often, has_best, open_study
 
     study = open_study(search, folder, monitor)
-    print(conclusion(study, search, monitor))
+    print(conclusion(study))
     failed = failed_too_often(study, search)
     if failed:
         print(

@@ -63,19 +63,14 @@ def _ended(study: optuna.Study, how: TrialState) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(how,))
 
 
-def conclusion(study: optuna.Study, search: Search, monitor: str) -> str:
-    """What the search came to, in one line."""
+def conclusion(study: optuna.Study) -> str:
+    """What became of the trials, in one line. Which is the best is told by the table, where ties are broken."""
     ends = Counter(trial.state for trial in study.get_trials(deepcopy=False))
-    told = {"pruned": ends[TrialState.PRUNED], "failed and passed over": ends[TrialState.FAIL]}
-    others = ", ".join(f"{count} {how}" for how, count in told.items() if count)
-    trials = f"{ends.total()} trials{f' ({others})' if others else ''}"
     if not ends[TrialState.COMPLETE]:
-        return f"None of {trials} came to its end."
-    best, seeds = study.best_trial, search.seeds
-    first = best.number * seeds
-    runs = f"run {first}" if seeds == 1 else f"runs {first} to {first + seeds - 1}"
-    words = " ".join(f"{key}={value}" for key, value in best.params.items())
-    return f"The best of {trials}: {runs}, {monitor} {best.value:.4f}{' on average' if seeds > 1 else ''}, by {words}"
+        return f"None of {ends.total()} trials came to its end."
+    told = {"pruned": ends[TrialState.PRUNED], "failed and passed over": ends[TrialState.FAIL]}
+    others = "".join(f", {count} {how}" for how, count in told.items() if count)
+    return f"{ends.total()} trials: {ends[TrialState.COMPLETE]} came to their end{others}."
 
 
 def sampler_of(search: Search, number: int) -> BaseSampler:
