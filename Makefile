@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-peers
 CONSTRAINTS ?=
 
-.PHONY: help setup lock check test docs train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
+.PHONY: help setup lock check test docs docs-pictures train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
@@ -30,6 +30,10 @@ test: setup      ## every test
 
 docs: setup      ## build the documentation into site/, from docs/; a warning stops it
 	$(BIN)/zensical build --strict --clean
+
+docs-pictures: setup   ## make the pictures of docs/ again, from real runs; RUN=FOLDER: the page's, too, which needs Chromium
+	$(BIN)/python -m docs.terminal
+	$(if $(RUN),$(BIN)/python docs/pictures.py $(RUN))
 
 train: setup     ## train the default: coloured glyphs, a small CNN
 	$(BIN)/python -m trainer

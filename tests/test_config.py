@@ -3,12 +3,10 @@
 import math
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import yaml
-from shared import Ended
 
 from trainer.config import GROUPS, check, conf_folder, differences, essential
 from trainer.errors import ConfigError, did_you_mean
@@ -26,8 +24,6 @@ from trainer.schema import (
     wants_quotes,
 )
 from trainer.settings import Settings
-
-ROOT = Path(__file__).parent.parent
 
 
 def composed() -> dict[str, Any]:
@@ -111,16 +107,3 @@ def test_the_nearest_choice_is_named_and_a_far_one_is_not(word: str, hint: str) 
 def test_a_room_without_a_part_is_told(node: Any) -> None:
     with pytest.raises(ConfigError, match=r"sched: names no part\. Choose one with sched=NAME: constant"):
         check({**composed(), "sched": node})
-
-
-def test_the_part_that_the_readme_builds_trains(train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert [path for path, _ in blocks] == ["mine/tiny.py", "myconf/model/tiny.yaml"]
-    for path, body in blocks:
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(body)
-    monkeypatch.syspath_prepend(tmp_path)
-    words = ("plugins=[mine.tiny]", "model=tiny", "model.width=8", "data.images=32", "epochs=1", "device=cpu")
-    ended: Ended = train("--config-dir", str(tmp_path / "myconf"), *words, tiny=False)
-    assert ended.code == 0, ended.err
-    assert "tiny: 314 parameters" in ended.out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pages import PAGES
 
 from docs import choices
 
@@ -70,7 +71,7 @@ def test_every_row_of_the_torture_table_names_tests_that_carry_its_number(row: i
 SITE = sorted((ROOT / "docs").glob("*.md"))
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *SITE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_lead_somewhere(page: Path) -> None:
     for target, _, anchor in re.findall(r"\]\((?!http)([^)#]*)(#?)([^)]*)\)", page.read_text()):
         leads_to = page.parent / target if target else page

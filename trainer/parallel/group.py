@@ -119,13 +119,17 @@ class Several(Ranks):
         except RuntimeError as error:
             if not _is_of_an_exchange(error) or (ended := self._why_ended(folder)) is None:
                 raise
+            self.claim(ended, at_once=True)  # torchrun may end this process, too, before all is written
             raise ended from error
 
-    def claim(self, error: TrainerError) -> None:
-        """Lets this error be told once: by the rank that comes first with one, and not by those that end for it."""
+    def claim(self, error: TrainerError, *, at_once: bool = False) -> None:
+        """Lets this error be told once: by the rank that comes first with one, and not by those that end for it.
+
+        at_once: here, of the first rank too, whose errors are else told at its end.
+        """
         told = {"rank": self.place.rank, "message": str(error), "code": error.exit_code}
         error.is_told = error.is_told or self._first_told(told) != told
-        if not error.is_told and not self.place.is_first:
+        if not error.is_told and (at_once or not self.place.is_first):
             print(visible(str(error), keep="\n"), file=sys.stderr)
             error.is_told = True
 
