@@ -59,6 +59,7 @@ def _shown(folder: Path, found: Standings) -> dict[str, Any]:
         else:
             remarks += compared_best.missing
             beside = side_by_side(compared_best, pictures_of(compared_best), _heading(group, coloured))
+            beside["settings"] = [tuple(map(short, row)) for row in beside["settings"]]
     return {
         "title": f"{folder}: {len(found.results)} runs",
         "outcome": _outcome(found),
