@@ -35,7 +35,6 @@ from trainer.sweep.options import Search, contradictions, unsearchable, wants_wh
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _LAUNCHER = "hydra/launcher"
-_OF_HYDRA = ("hydra.", "hydra/")
 _ALONE = threading.Lock()
 
 
@@ -208,7 +207,7 @@ def overrides_in(word: str, multirun: bool, errors: list[str], search: Search | 
             f"one value say {in_quotes}."
         )
         return []
-    if override.is_sweep_override() and override.key_or_group.startswith(_OF_HYDRA):
+    if override.is_sweep_override() and override.key_or_group.startswith("hydra."):
         in_quotes = f'"{override.key_or_group}={quoted(override.get_value_string())}"'
         errors.append(f"{word}: it is of the whole multirun. Give one value; for a comma in it say {in_quotes}.")
         return []
