@@ -25,6 +25,7 @@ PLATFORMS = (
 SAID = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = SAID["project"]["optional-dependencies"]
 EXTRAS.pop("ray")  # hydra-ray-launcher 1.2.2 wants cloudpickle < 3, joblib 1.6 wants 3: no one version for all
+EXTRAS.pop("trackio")  # trackio 0.43 wants pillow < 13, and Pillow 12.3 ends the process over some TIFF files
 
 
 def asked_for() -> list[Requirement]:
