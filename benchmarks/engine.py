@@ -32,6 +32,10 @@ class Pair:
     def targets(self) -> Tensor:
         return self.labels
 
+    @property
+    def indices(self) -> Tensor:
+        return torch.arange(len(self.labels))
+
 
 class Resident:
     """One batch that is on the device already, as often as it takes."""

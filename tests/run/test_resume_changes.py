@@ -152,6 +152,7 @@ CHANGES: list[tuple[Sequence[str], Sequence[str], int, str]] = [
     ((), ("channels_last=false",), 0, ""),
     (("channels_last=false",), ("channels_last=true",), 0, ""),
     ((), ("kernels=torch",), 0, ""),
+    ((), ("sync_batch_norm=true",), 0, ""),
     ((), ("limit_train=20",), 0, ""),
     ((), ("limit_val=4",), 0, ""),
     ((), ("aug=none",), 0, ""),

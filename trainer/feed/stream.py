@@ -4,9 +4,10 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
@@ -119,7 +120,9 @@ class _Workers:
         atexit.register(self.kill)  # on exit Python sends SIGTERM and waits, and these processes ignore SIGTERM
         return self._batches()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object, python_ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        if python_ends():  # all were killed at its exit, and the modules that would end them may be gone
+            return
         atexit.unregister(self.kill)
         del self.iterator  # tells the processes to end, and waits five seconds for each
         self.kill()  # one that hangs has not heard
