@@ -104,13 +104,7 @@ def _dispatch(words: list[str]) -> int:
         print(f"trainer {__version__}")
         return 0
     verb = _take_verb(words)
-    if not (place := place_of()).is_alone:
-        share_the_machine(place)
-        if verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}:
-            what = verb if verb != DEFAULT_VERB else "-m"
-            raise ConfigError(
-                f"{what}: torchrun has started several processes, and this is for one. Say it without torchrun."
-            )
+    _share_out(verb, words)
     if verb in ON_RUNS:
         if {"--help", "-h"} & {*words}:
             print(verbs.usage(verb, VERBS[verb]))
@@ -127,14 +121,7 @@ def _dispatch(words: list[str]) -> int:
     for word in arguments.overrides:
         if word in VERBS:
             raise ConfigError(f"{word}: a verb stands first: python -m trainer {word} key=value …")
-    flags = [word for word in words if word not in arguments.overrides]
-    if arguments.config_path and not arguments.config_path.startswith("/"):
-        flags = [
-            word.replace(arguments.config_path, str(Path(arguments.config_path).absolute()))
-            if word.removeprefix("--config-path=").removeprefix("-cp=") == arguments.config_path
-            else word
-            for word in flags
-        ]
+    flags = _flags(words, arguments.overrides, arguments.config_path)
     typed, arguments.overrides = arguments.overrides, spelled(arguments.overrides)
     words = [*flags, *arguments.overrides]  # Hydra wants flags first
     if arguments.experimental_rerun:
@@ -160,6 +147,31 @@ def _dispatch(words: list[str]) -> int:
     if verb == DEFAULT_VERB:
         _prepare(config)
     return int(import_module(f"trainer.commands.{verb}").run(config, **options))
+
+
+def _share_out(verb: str, words: Sequence[str]) -> None:
+    """Gives each of several processes its part of the machine. Raises ConfigError for what only one can do."""
+    if (place := place_of()).is_alone:
+        return
+    share_the_machine(place)
+    if verb != DEFAULT_VERB or {"-m", "--multirun"} & {*words}:
+        what = verb if verb != DEFAULT_VERB else "-m"
+        raise ConfigError(
+            f"{what}: torchrun has started several processes, and this is for one. Say it without torchrun."
+        )
+
+
+def _flags(words: Sequence[str], overrides: Sequence[str], config_path: str | None) -> list[str]:
+    """The words with dashes and what belongs to them; a path as Hydra wants it: it would look beside its own files."""
+    flags = [word for word in words if word not in overrides]
+    if not config_path or config_path.startswith("/"):
+        return flags
+    return [
+        word.replace(config_path, str(Path(config_path).absolute()))
+        if word.removeprefix("--config-path=").removeprefix("-cp=") == config_path
+        else word
+        for word in flags
+    ]
 
 
 def training_config(words: Sequence[str]) -> Config:
