@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from torch import Tensor
 from trainer.data.glyphs import glyphs
 from trainer.data.source import ArraySamples, Samples, Subset
 from trainer.errors import DataError, TrainerError
-from trainer.feed import keeping
+from trainer.feed import keeping, stream
 from trainer.feed.batches import Batch, EvalBatches, TrainBatches
 from trainer.feed.normalise import mean_and_std
 from trainer.feed.pack import blocks_held
@@ -193,6 +193,24 @@ def test_worker_death_does_not_raise_in_other_code(samples: Samples) -> None:
 def test_workers_survive_signals_to_the_group(samples: Samples) -> None:
     batches = list(open_store(Faulty(samples, 1, "signals"), cache="none", workers=2).gather(ORDERS))
     assert len(batches) == 3
+
+
+def struck_before_it_begins(places: Tensor, worker: int, begin: Callable[[Tensor, int], None] = stream._begin) -> None:
+    """A worker's beginning, with the signals just before it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    begin(places, worker)
+
+
+@pytest.mark.row(32)
+def test_a_worker_survives_signals_to_the_group_before_it_has_begun(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_begin", struck_before_it_begins)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    batches = list(open_store(Faulty(samples, 1, "signals"), cache="none", workers=2).gather(ORDERS))
+    assert len(batches) == 3
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_epoch_left_early_stops_its_workers(samples: Samples) -> None:

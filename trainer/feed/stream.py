@@ -26,6 +26,7 @@ _LOOK_SECONDS = 5.0
 """How often the wait for a batch is broken off to see whether its worker is still there."""
 _END_SECONDS = 5.0
 _NOWHERE = -1
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,12 @@ class _Workers:
 
     def __enter__(self) -> Iterator[Tensor]:
         handler, others = signal.getsignal(signal.SIGCHLD), set(multiprocessing.active_children())
-        self.iterator = iter(self.loader)
+        # A new worker does not know yet that signals to the group are not for it: none reaches it before it does.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            self.iterator = iter(self.loader)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.processes = [each for each in multiprocessing.active_children() if each not in others]
         if threading.current_thread() is threading.main_thread():
             # Torch's handler would raise in whatever line runs when a worker dies; so it is noticed in _batches.
@@ -201,8 +207,9 @@ class _Workers:
 def _begin(places: Tensor, worker: int) -> None:
     """A signal to the whole process group must not end the workers: the parent saves first, and then stops them."""
     places[worker, 0] = os.getpid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _as_it_is(batch: Any) -> Any:
