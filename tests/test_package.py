@@ -55,6 +55,7 @@ def test_a_wheel_holds_the_package_its_kernels_its_pages_and_its_configs_and_not
     assert held == code | pages | configs
 
 
+@pytest.mark.slow
 def test_a_wheel_runs_from_any_folder_without_a_compiler_or_a_home(wheel: ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path / "site")
     code, environment = (

@@ -132,6 +132,7 @@ def test_without_optuna_the_table_says_what_brings_it(
 # The page and the config of the best
 
 
+@pytest.mark.slow
 def test_one_page_shows_the_sweep(sweep: Path) -> None:
     page = Reader(sweep / "sweep.html")
     titles = ("How they learnt", "What led to it", "What matters most", "All runs", "All 4 side by side")

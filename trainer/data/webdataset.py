@@ -60,6 +60,7 @@ def webdataset(
     classes: list[str] | str | None = None,
     streaming: bool = False,
     buffer: Count = 1000,
+    interleave: Count = 8,
     size: Pixels | None = None,
     prepare: Pixels | None = None,
     resize: Resize = "bilinear",
@@ -92,7 +93,7 @@ def webdataset(
     asked, kept = Asked(image, label), keep.folder / SHARDS
     way: ShardsOnDisk | PassingShards = ShardsOnDisk(package.tariterators.base_plus_ext, asked, kept)
     if streaming:
-        way = PassingShards(package, asked, kept, buffer)
+        way = PassingShards(package, asked, kept, buffer, interleave)
     base = _around(shards)
     named = _names(Path(base), classes)
     parts: dict[str, Bundle] = {}
