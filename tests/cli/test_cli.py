@@ -79,6 +79,11 @@ def test_a_wrong_word_is_told_in_one_line_with_what_to_say_instead(
     assert lines[0].startswith(expected)
 
 
+def test_of_a_list_the_word_that_is_wrong_is_the_one_that_is_mended(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = said(capsys, "track=[tensorboard,mlfow]")
+    assert line.endswith(" Did you mean 'mlflow'?")
+
+
 def test_all_errors_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "model=xresnt18", "optim.lrr=1", "epochs=many", "+sched.warmpu=1", "modle=x")
     assert [line.split(":")[0] for line in lines] == ["model", "epochs", "modle", "optim 'adamw'", "sched 'one_cycle'"]

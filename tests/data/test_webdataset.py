@@ -189,6 +189,17 @@ def test_samples_that_make_no_set_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_an_empty_line_among_the_names_of_classes_gives_none_another_number(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened
+) -> None:
+    root, named = as_shards(tmp_path / "set", [{"png": pictures[0].content, "cls": 2}]), tmp_path / "set/classes.txt"
+    named.write_text("ant\n\nbee\n")
+    with pytest.raises(DataError, match=r"classes\.txt: line 2 is empty"):
+        opened(root=str(root))
+    named.write_text("ant\nbee\nwasp\n\n")
+    assert opened(root=str(root), val="none").classes == ("wasp",)
+
+
 @pytest.mark.slow
 def test_what_cannot_be_read_or_has_no_label_stops_the_run_or_is_left_out_on_request(
     tmp_path: Path, pictures: list[Drawn], train: Command

@@ -14,6 +14,7 @@ from shared import TINY, Ended, Reader, lines_of
 from trainer.cli.main import main
 from trainer.records.folder import write_json
 from trainer.sweep.importance import importance
+from trainer.sweep.page import print_page
 from trainer.sweep.results import standings
 from trainer.sweep.spread import best_of
 from trainer.sweep.table import print_table
@@ -142,6 +143,11 @@ def test_one_page_shows_the_sweep(sweep: Path) -> None:
     assert len(strands) == 4
     best = rows_of(sweep / "results.csv")[0]
     assert f"optim.lr={best['optim.lr']} does best of 4 runs" in page.text
+
+
+def test_the_last_line_says_what_the_page_is(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_page(sweep, "val_loss")
+    assert capsys.readouterr().out == f"{sweep / 'sweep.html'} shows the runs side by side\n"
 
 
 def test_the_best_config_runs_again_and_gives_the_same_numbers(sweep: Path, tmp_path: Path) -> None:

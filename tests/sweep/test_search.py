@@ -296,7 +296,9 @@ def test_only_the_parts_that_have_an_option_are_said_it(search: Callable[..., St
         ),
         ("search_grid", [LR, "hydra/sweeper/sampler=grid"]),
         ("search_storage", [LR, "hydra.sweeper.storage=redis://x"]),
-        ("search_sweeper", ["optim.lr=0.1,0.2", "hydra/sweeper=optna"]),
+        ("search_sweeper", [LR, "hydra/sweeper=optna"]),
+        ("search_sampler", [LR, "hydra/sweeper/sampler=randm"]),
+        ("search_model", [LR, "model=xresnt18"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_search_is_told_before_its_first_trial(
