@@ -83,8 +83,10 @@ class SequentialStore:
     def _visits(self, wanted: Sequence[Sequence[int]]) -> list[tuple[int, set[int]]]:
         """What is read of which shard, in the order in which the first of each is wanted.
 
-        Where two lanes meet in a shard, a sample is wanted long before the one in front of it. From there on the shard
-        is read by a visit of its own: or else all in front would be held until it is wanted.
+        Where two lanes meet in a shard, a sample is wanted about a whole epoch before the one in front of it. From there
+        on the shard is read by a visit of its own: or else all in front would be held until it is wanted. What the
+        shuffle does in a lane is no reason to: it may put a sample by twice the reach, where the lane gives one of a
+        batch of nearly two for each lane.
         """
         first: dict[int, int] = {}
         for place, number in enumerate(chain.from_iterable(wanted)):
@@ -92,7 +94,7 @@ class SequentialStore:
         numbers = torch.tensor(sorted(first))
         places = torch.tensor([first[number] for number in numbers.tolist()])
         shards = torch.bucketize(numbers, torch.tensor(self.samples.starts[1:]), right=True)
-        near = self.samples.passing.reach + 2 * max(map(len, wanted))
+        near = max(2 * (self.samples.passing.reach + max(map(len, wanted))), len(numbers) // 2)
         cuts = (shards.diff() != 0) | (places.diff() < -near)
         begins = (cuts.nonzero().flatten() + 1).tolist()
         pieces = zip(*(torch.tensor_split(each, begins) for each in (shards, numbers, places)), strict=True)
