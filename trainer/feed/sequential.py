@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,16 +84,12 @@ class SequentialStore:
     def _visits(self, wanted: Sequence[Sequence[int]]) -> list[tuple[int, set[int]]]:
         """What is read of which shard, in the order in which the first of each is wanted.
 
-        Where two lanes meet in a shard, a sample is wanted about a whole epoch before the one in front of it. From there
-        on the shard is read by a visit of its own: or else all in front would be held until it is wanted. What the
-        shuffle does in a lane is no reason to: it may put a sample by twice the reach, where the lane gives one of a
-        batch of nearly two for each lane.
+        Where two lanes meet in a shard, a sample is wanted about an epoch before the one in front of it. From there on
+        the shard is read by a visit of its own: or else all in front would be held until it is wanted. What the shuffle
+        does within a lane is no reason to, which may be twice the reach: where others give two of a batch, and it one.
         """
-        first: dict[int, int] = {}
-        for place, number in enumerate(chain.from_iterable(wanted)):
-            first.setdefault(number, place)
-        numbers = torch.tensor(sorted(first))
-        places = torch.tensor([first[number] for number in numbers.tolist()])
+        flat = np.fromiter(chain.from_iterable(wanted), np.int64)
+        numbers, places = map(torch.from_numpy, np.unique(flat, return_index=True))  # where each is wanted first
         shards = torch.bucketize(numbers, torch.tensor(self.samples.starts[1:]), right=True)
         near = max(2 * (self.samples.passing.reach + max(map(len, wanted))), len(numbers) // 2)
         cuts = (shards.diff() != 0) | (places.diff() < -near)
