@@ -257,6 +257,14 @@ def test_a_stream_is_read_through_once_before_the_runs(tmp_path: Path, pictures:
         assert len(log.read_text().splitlines()) == 3
 
 
+def test_a_signal_to_the_process_group_does_not_break_off_what_a_program_gives(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened
+) -> None:
+    root = as_shards(tmp_path / "set", numbered(pictures))
+    command = f"pipe:kill -TERM $$; kill -INT $$; cat {root}/train-{{000..002}}.tar"
+    assert len(opened(root=command, val="none", streaming=True).train) == len(pictures)
+
+
 @pytest.mark.parametrize(
     ("root", "said"),
     [

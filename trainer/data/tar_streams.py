@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from trainer.data.files import readable
 from trainer.data.passing import Passed, Passing, passed_through
 from trainer.data.shards import Asked, Rows, fields_of, label_in, picture_in
 from trainer.errors import DataError
+from trainer.system.signals import held_back
 
 COMMAND = "pipe:"
 """Before a command that gives shards."""
@@ -61,7 +63,7 @@ class PassingShards:
         """The samples of a shard: their names, and their files by the endings."""
         tars = self.package.tariterators
         try:
-            with closing(import_module("webdataset.gopen").gopen(shard)) as stream:  # the package itself leaves it open
+            with closing(_opened(shard)) as stream:  # the package itself leaves it open
                 for sample in tars.group_by_keys(tars.tar_file_expander([{"url": shard, "stream": stream}])):
                     files = {ending: content for ending, content in sample.items() if isinstance(content, bytes)}
                     if files:
@@ -72,3 +74,11 @@ class PassingShards:
             said = error.args[0] if error.args and not (isinstance(error, OSError) and error.strerror) else error
             reason = " ".join(str(said).split()) or type(error).__name__
             raise DataError(f"{shard}: the stream breaks off ({reason.rstrip('.')}).") from error
+
+
+def _opened(shard: str) -> Any:
+    """The stream. What gives it hears no signal to the whole process group: the run saves first, for which it may want
+    a batch more."""
+    command = f"{COMMAND}trap '' INT TERM; {shard.removeprefix(COMMAND)}"  # a shell would take what is held back
+    with held_back():
+        return import_module("webdataset.gopen").gopen(command if shard.startswith(COMMAND) else shard)

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from trainer.data.source import Samples
 from trainer.errors import DataError, TrainerError, first_line
+from trainer.system.signals import STOPS, held_back
 
 PATIENCE_SECONDS = 300.0
 """How long a batch may take until its worker is held to hang: on a drive that is gone, say."""
@@ -26,7 +27,6 @@ _LOOK_SECONDS = 5.0
 """How often the wait for a batch is broken off to see whether its worker is still there."""
 _END_SECONDS = 5.0
 _NOWHERE = -1
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,8 @@ class _Workers:
     def __enter__(self) -> Iterator[Tensor]:
         handler, others = signal.getsignal(signal.SIGCHLD), set(multiprocessing.active_children())
         # A new worker does not know yet that signals to the group are not for it: none reaches it before it does.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-        try:
+        with held_back():
             self.iterator = iter(self.loader)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.processes = [each for each in multiprocessing.active_children() if each not in others]
         if threading.current_thread() is threading.main_thread():
             # Torch's handler would raise in whatever line runs when a worker dies; so it is noticed in _batches.
@@ -207,9 +204,9 @@ class _Workers:
 def _begin(places: Tensor, worker: int) -> None:
     """A signal to the whole process group must not end the workers: the parent saves first, and then stops them."""
     places[worker, 0] = os.getpid()
-    for number in _STOPS:
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _as_it_is(batch: Any) -> Any:
