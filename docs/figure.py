@@ -11,7 +11,7 @@ WIDTH, HEIGHT, SHOWN = 380, 262, 1.3
 """Of the drawing, in its own units, and how many times as large it is shown where there is room."""
 TOP, BOTTOM, EDGE = 62, 212, 14
 LETTER, ROW, ASIDE = 7.2, 15, 12
-"""Width of a letter of a name, and height of its row; how far beside a line the next one is, where they are not joined."""
+"""Width of a letter of a name, and height of its row; how far apart lines are drawn whose places are not joined."""
 STYLE = """\
 svg { --card: #ffffff; --ink: #1d2126; --soft: #5c6570; --line: #e3e1dc; --grid: #ebe9e4;
   --a: #2f6fb7; --b: #b85c00; --c: #22795a; }
@@ -99,7 +99,7 @@ def drawn(figure: Figure) -> str:
     room = 0.0 if figure.joined else 0.4 * (high - low)
     frame = Frame(
         left=EDGE + 8 + LETTER * max(map(len, labels)),
-        right=WIDTH - EDGE - 10 - LETTER * max(6, *(len(line.name) for line in figure.lines)),
+        right=WIDTH - EDGE - 10 - LETTER * max(7, *(len(line.name) for line in figure.lines)),
         across=Axis(low - room, high + room, (), ()),
         up=up,
     )
@@ -132,8 +132,9 @@ def _axes(frame: Frame, up: Sequence[tuple[float, str]], across: Sequence[tuple[
 def _lines(frame: Frame, figure: Figure) -> Iterator[str]:
     """Each line as its mean over the seeds, in the band from the least to the greatest; its name where it ends."""
     last = [mean(line.points[-1][1]) for line in figure.lines]
-    for line, style, value, y in zip(figure.lines, "abc", last, apart([frame.y(each) for each in last]), strict=False):
-        aside = 0 if figure.joined else ASIDE * "abc".index(style)
+    ends = apart([frame.y(each) for each in last])
+    for line, style, value, y in zip(figure.lines, "abc"[: len(last)], last, ends, strict=True):
+        aside = 0.0 if figure.joined else ASIDE * ("abc".index(style) - (len(last) - 1) / 2)
         middle = [(frame.x(place) + aside, frame.y(mean(seeds))) for place, seeds in line.points]
         if figure.joined:
             least = [(frame.x(place), frame.y(min(seeds))) for place, seeds in line.points]
@@ -142,9 +143,9 @@ def _lines(frame: Frame, figure: Figure) -> Iterator[str]:
             yield f'<path class="line {style}" d="{_path(middle)}"/>'
         else:
             circles = [(frame.x(place) + aside, frame.y(each)) for place, seeds in line.points for each in seeds]
-            yield from (f'<circle class="seed {style}" cx="{x}" cy="{y}" r="3.5"/>' for x, y in circles)
+            yield from (f'<circle class="seed {style}" cx="{x:g}" cy="{y:g}" r="3.5"/>' for x, y in circles)
         if figure.ticks:
-            yield from (f'<circle class="dot {style}" cx="{x}" cy="{y}" r="3.5"/>' for x, y in middle)
+            yield from (f'<circle class="dot {style}" cx="{x:g}" cy="{y:g}" r="3.5"/>' for x, y in middle)
         yield _words(line.name, frame.right + 10, y - 2, style=f"name {style}")
         yield _words(figure.said(value), frame.right + 10, y - 2 + ROW, style=f"name {style}")
 
