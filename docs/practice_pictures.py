@@ -79,7 +79,7 @@ PRACTICES = {
     "smoothing": Practice(
         "Smoothing is less sure of wrong labels",
         "epoch",
-        {"loss.smoothing=0": "none", "loss.smoothing=0.3": "smoothed"},
+        {"loss.smoothing=0.3": "smoothed", "loss.smoothing=0": "none"},
         score="val_loss",
         up="validation cross-entropy",
     ),
@@ -98,7 +98,7 @@ PRACTICES = {
         joined=False,
     ),
     "strong": Practice(
-        "A little turning helps, too much hurts",
+        "Turned too far, arrows teach nothing",
         "largest turn (aug.rotate)",
         {"data.root=arrows": "arrows"},
         along="aug.rotate",
@@ -211,8 +211,8 @@ def figure_of(practice: Practice, lines: Lines) -> Figure:
     values = list(dict.fromkeys(place for points in lines.values() for place, _ in points if isinstance(place, str)))
     ticks = [(number, practice.ticks.get(value, value)) for number, value in enumerate(values)]
     placed = [
-        Line(name, [(values.index(place) if isinstance(place, str) else place, each) for place, each in points])
-        for name, points in lines.items()
+        Line(name, [(values.index(place) if isinstance(place, str) else place, each) for place, each in lines[name]])
+        for name in practice.lines.values()
     ]
     percent = practice.score.endswith("accuracy")
     return Figure(practice.title, up, practice.across, placed, ticks, percent=percent, joined=practice.joined)
