@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-peers
 CONSTRAINTS ?=
 
-.PHONY: help setup lock check test docs docs-pictures train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
+.PHONY: help setup lock check test test-all docs docs-pictures train recipes bench bench-peers bench-scaling gpu doctor torture fuzz clean
 
 help:            ## say what each word does
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
@@ -25,7 +25,10 @@ check: setup     ## what CI runs besides the tests: formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: setup      ## every test
+test: setup      ## the tests, but for those that are marked slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-all: setup  ## every test, before a release: three times as long
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 docs: setup      ## build the documentation into site/, from docs/; a warning stops it

@@ -117,8 +117,8 @@ def _table(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
     if rows:
         yield from ("| option | takes | default | what it does |", "|---|---|---|---|")
         for key, takes, default, comment in rows:
-            shown = "*to be said*" if default == "???" else f"`{default}`"
-            yield f"| `{key}` | {_cell(takes)} | {_cell(shown)} | {_cell(comment)} |"
+            shown = "*to be said*" if default == "???" else _cell(f"`{default}`")
+            yield f"| `{key}` | {_cell(takes)} | {shown} | {_cell(comment)} |"
         yield ""
 
 

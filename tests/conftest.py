@@ -11,12 +11,12 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from composing import compose_once
 from hypothesis import settings
-from omegaconf import OmegaConf
 from PIL import Image
 from shared import TINY, Ended, forked
 
@@ -28,23 +28,7 @@ settings.load_profile("shared")
 GOLDEN = Path(__file__).parent / "golden" / "messages"
 
 
-def _parse_once() -> None:
-    """Hydra parses the same fifteen files for every command, in Python: a third of composing. Here, a text once."""
-    load, parsed = OmegaConf.load, dict[str, Any]()
-
-    def remembering(file: str | Path | IO[str]) -> object:
-        if isinstance(file, str | Path):
-            return load(file)
-        text = file.read()
-        if text not in parsed:
-            file.seek(0)
-            parsed[text] = OmegaConf.to_container(load(file))
-        return OmegaConf.create(parsed[text])
-
-    OmegaConf.load = remembering  # type: ignore[method-assign,assignment]
-
-
-_parse_once()
+compose_once()
 
 
 def pytest_collection_finish() -> None:

@@ -267,6 +267,7 @@ def test_a_mistyped_word_is_timed_beside_the_import_of_torch(monkeypatch: pytest
     assert all(ratios == [6.0] * startup.ROUNDS for _, _, ratios in startup.first_words().values())
 
 
+@pytest.mark.slow
 def test_what_is_run_on_a_gpu_runs_on_a_cpu_and_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(["--device", "cpu", "--small"]) == 0
     told = capsys.readouterr().out

@@ -55,17 +55,21 @@ def test_a_wheel_holds_the_package_its_kernels_its_pages_and_its_configs_and_not
     assert held == code | pages | configs
 
 
-def test_a_wheel_runs_from_any_folder(wheel: ZipFile, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_wheel_runs_from_any_folder_without_a_compiler_or_a_home(wheel: ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path / "site")
     code, environment = (
         "import trainer.cli.main; trainer.cli.main.script()",
-        {"PYTHONPATH": f"{tmp_path}/site", "PATH": ""},
+        {"PYTHONPATH": f"{tmp_path}/site", "PATH": "", "HOME": f"{tmp_path}/site/trainer/py.typed/home"},
     )
     for words in (["--help"], ["experiment=smoke", "device=cpu", f"output={tmp_path / 'outputs'}"]):
         command = [sys.executable, "-c", code, *words]
         ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
     assert "best val_accuracy" in ended.stdout
+    if sys.platform == "linux":  # elsewhere there are no kernels to miss
+        assert "kernels=auto: no gcc is on the PATH" in ended.stdout
+    assert "are kept in memory" in ended.stdout
 
 
 def test_a_wheel_says_that_it_is_typed_and_with_which_python_it_is_tested(wheel: ZipFile) -> None:

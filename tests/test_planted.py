@@ -112,6 +112,7 @@ def test_what_a_fault_says_of_a_room_takes_the_place_of_what_its_ground_says() -
     assert "model.width=8" not in words and words.index("aug.flip=0") < words.index("aug.flip=1")
 
 
+@pytest.mark.slow
 def test_a_run_is_made_once_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "ProcessPoolExecutor", lambda processes, mp_context: ThreadPoolExecutor(processes))
     cases = [Case(TINY, 0, RATE), Case(TINY, 0, kind="as it stands")]

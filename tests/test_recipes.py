@@ -127,6 +127,7 @@ def in_this_process(train: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(recipes, "subprocess", SimpleNamespace(run=run))  # the trainer itself has compilers run
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("val", ["test", "0.1"])
 def test_a_recipe_is_trained_once_a_seed_and_its_accuracies_are_those_of_the_runs(val: str) -> None:
@@ -136,6 +137,7 @@ def test_a_recipe_is_trained_once_a_seed_and_its_accuracies_are_those_of_the_run
     assert all(accuracy in range(0, 101, 5) for accuracy in map(round, outcome.accuracies))  # 20 test images
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 def test_a_training_that_fails_gives_its_reason() -> None:
     outcome = recipes.trained(["experiment=fashion_mnist", "data.root=nowhere", "seed=0"])

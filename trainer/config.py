@@ -258,7 +258,9 @@ def _conform(where: str, value: Any, annotation: Any, errors: list[str]) -> Any:
     try:
         return schema.conform(value, annotation)
     except ValueError as error:
-        hint = did_you_mean(str(value), schema.choices(annotation))
+        choices = schema.choices(annotation)
+        wrong = [each for each in (value if isinstance(value, list) else [value]) if each not in choices]
+        hint = did_you_mean(str(wrong[0]), choices) if wrong else ""
         if schema.wants_quotes(value, annotation):
             hint = " Text that looks like a number, or like true, wants quotes."
         errors.append(f"{where}: {error}.{hint}")

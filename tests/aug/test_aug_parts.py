@@ -192,6 +192,7 @@ def test_mixing_goes_with_the_losses_that_take_soft_labels(train: Train) -> None
     assert train(*words, "loss=binary_cross_entropy").code == 0
 
 
+@pytest.mark.slow
 def test_a_run_with_every_augmentation_is_killed_and_resumed_bit_identical(spawn: Train, tmp_path: Path) -> None:
     everything = [f"aug.{option}={value}" for option, value in ACTING.items()]
     words = ("aug=custom", *everything, "data.cache=none", "save_every=3")

@@ -79,6 +79,11 @@ def test_a_wrong_word_is_told_in_one_line_with_what_to_say_instead(
     assert lines[0].startswith(expected)
 
 
+def test_of_a_list_the_word_that_is_wrong_is_the_one_that_is_mended(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = said(capsys, "track=[tensorboard,mlfow]")
+    assert line.endswith(" Did you mean 'mlflow'?")
+
+
 def test_all_errors_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "model=xresnt18", "optim.lrr=1", "epochs=many", "+sched.warmpu=1", "modle=x")
     assert [line.split(":")[0] for line in lines] == ["model", "epochs", "modle", "optim 'adamw'", "sched 'one_cycle'"]
@@ -156,4 +161,4 @@ def test_every_option_of_a_verb_that_works_on_runs_has_one_phrase(
         (line,) = [line for line in told.splitlines() if line.startswith(f"  {key}=")]
         value, phrase = line.removeprefix(f"  {key}=").split("  ", 1)
         assert len(phrase.split()) > 2 and all(choice in value for choice in choices(option.annotation))
-    assert "text" not in told and "null" not in told
+    assert "=text " not in told and "null" not in told  # the word of a type

@@ -88,6 +88,7 @@ def test_an_option_that_copies_cannot_follow_is_refused_if_it_is_said_at_all(
     assert main([*words, "output=outputs"]) == 0 and (tmp_path / "outputs" / "bird").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "before"),
     [
@@ -119,6 +120,7 @@ def test_null_is_compared_by_its_effect_on_the_steps() -> None:
     assert essential(check(plain))["data.val"] == 0.1
 
 
+@pytest.mark.slow
 def test_a_run_that_stored_mean_std_goes_on_where_nothing_is_said(train: Train, tmp_path: Path) -> None:
     assert train("name=x", "epochs=1", "data.normalise=mean_std").code == 0
     assert train("name=x", "resume=auto", "epochs=2").code == 0

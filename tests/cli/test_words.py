@@ -223,6 +223,12 @@ def test_values_that_make_no_list_are_told_for_what_they_are(
     assert capsys.readouterr().err.startswith(f"{word}: {told}")
 
 
+def test_what_only_several_runs_have_wants_m(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra/launcher=joblib"]) == 2
+    told = "hydra/sweeper and hydra/launcher: they are of several runs, which wants -m.\n"
+    assert capsys.readouterr().err == told
+
+
 def test_an_interval_without_m_is_several_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["optim.lr=interval(1e-4,1e-2)"]) == 2
     assert capsys.readouterr().err.startswith("optim.lr=interval(1e-4,1e-2): several values make several runs")

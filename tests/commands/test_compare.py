@@ -45,6 +45,7 @@ def evaluated(run: Path, rows: Sequence[Sequence[str]], part: str = "test") -> N
     (folder / "evaluation.json").write_text(json.dumps(data))
 
 
+@pytest.mark.slow
 def test_compare_tells_settings_scores_and_luck_from_what_validation_left(
     two: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_compare_tells_settings_scores_and_luck_from_what_validation_left(
     assert "Validation accuracy" in text and "Settings" in text and "Where they disagree" in text
 
 
+@pytest.mark.slow
 def test_answers_are_matched_by_path_and_those_of_one_label_alone_are_compared(two: list[Path], tmp_path: Path) -> None:
     pictures = [str(tmp_path / f"{number}.png") for number in range(20)]
     evaluated(two[0], [[path, "a", "b", "0.9", "0", "0"] for path in pictures])
@@ -75,6 +77,7 @@ def test_answers_are_matched_by_path_and_those_of_one_label_alone_are_compared(t
     assert found.missing == ["Compared on the 18 images that all of them answered, and on no others."]
 
 
+@pytest.mark.slow
 def test_answers_of_earlier_weights_are_not_taken_for_those_of_the_present_ones(two: list[Path]) -> None:
     for path in two:
         evaluated(path, [["x.png", "a", "a", "0.9", "0", "0"]])

@@ -84,6 +84,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WAYS.values(), ids=WAYS.keys())
 def test_accuracy_and_loss_are_those_that_training_reported_to_the_last_digit(
     train: Run, evaluate: Run, tmp_path: Path, words: tuple[str, ...]
@@ -132,6 +133,7 @@ def test_the_files_hold_what_was_promised_and_agree_with_each_other(
     assert found["highest_losses"][0]["loss"] >= found["highest_losses"][-1]["loss"]
 
 
+@pytest.mark.slow
 def test_the_temperature_is_fitted_on_val_stored_with_the_run_and_told_elsewhere(
     train: Run, evaluate: Run, finished: Path
 ) -> None:
@@ -314,6 +316,7 @@ def test_an_ensemble_answers_by_the_mean_and_stands_beside_its_members(
     assert found["loss"] is None and "together" in ended.out
 
 
+@pytest.mark.slow
 def test_ensembles_of_other_members_lie_apart_and_the_same_one_takes_its_own_place(
     train: Run, evaluate: Run, tmp_path: Path
 ) -> None:
@@ -332,6 +335,7 @@ def test_a_threshold_for_one_label_a_picture_is_refused_in_a_line(coloured: Path
     assert ended.err.startswith("threshold: where each picture has one label")
 
 
+@pytest.mark.slow
 def test_members_that_would_see_other_images_or_know_other_classes_are_refused(
     train: Run, evaluate: Run, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_an_onnx_file_takes_pictures_of_any_size_and_answers_as_the_run_does(
     run: Path, quick: None, export: Export, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_int8_is_smaller_and_tells_what_it_costs(run: Path, quick: None, export:
     assert re.search(r"Right: [\d.]+% \(torch: [\d.]+%\)\.", ended.out)
 
 
+@pytest.mark.slow
 def test_a_program_of_torch_answers_as_the_run_does(run: Path, export: Export, tmp_path: Path) -> None:
     ended = export(run, "format=torch_export", f"output={tmp_path / 'colours.pt2'}")
     assert ended.code == 0, ended.err

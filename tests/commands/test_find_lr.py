@@ -18,6 +18,7 @@ QUICK = (*(word for word in TINY if not word.startswith("model.")), "model=mlp",
 """With a network of a few hundred steps a second."""
 
 
+@pytest.mark.slow
 def test_it_says_what_each_rate_reached_the_best_and_the_command_to_use_it(
     train: Callable[..., Ended],
     learnt: tuple[str, ...],
@@ -40,6 +41,7 @@ def test_it_says_what_each_rate_reached_the_best_and_the_command_to_use_it(
     assert train(*command[3:], "epochs=1", tiny=False).code == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer_and_nothing_is_written_but_the_picture(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, learnt: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +57,7 @@ def test_the_same_seed_gives_the_same_answer_and_nothing_is_written_but_the_pict
         assert picture.size == (800, 450)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [

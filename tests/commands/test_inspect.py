@@ -64,6 +64,7 @@ def test_many_training_runs_are_not_made_by_a_verb_that_does_not_train(capsys: p
     assert "inspect: -m makes several training runs. Leave it out." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_inspect_compares_schemes_in_tables_in_words_and_in_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -329,6 +329,7 @@ def test_calibrated_answers_want_the_temperature_that_evaluate_stores(
     assert float(mended["probability"]) == pytest.approx(max(scaled.values()) / sum(scaled.values()), abs=2e-5)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_answers_as_torch_does_and_its_network_is_kept(
     predict: Predict, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_classes_are_counted() -> None:
     assert counts == {"training": dict.fromkeys("012", 29), "validation": dict.fromkeys("012", 3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "place"), [((), "preview.png"), (("name=x",), "x-preview.png"), (("output={}/a/b.png",), "a/b.png")]
 )
@@ -108,6 +109,7 @@ def test_a_picture_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_any_class_name_and_number_of_classes_can_be_drawn(tmp_path: Path) -> None:
     names = ["$x^$", "\U0001f980", "a\udcff", "long " * 20, *map(str, range(60))]
     cells = [Cell(torch.zeros(1, 4, 4)), Cell(torch.ones(3, 4, 4), "50% $y$")]

@@ -48,6 +48,7 @@ def run(photos: Path) -> Path:
     return photos.parent / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [("model.depth=1",), ("model=xresnet18", "data.images=24")])
 def test_a_run_on_rectangles_that_is_killed_goes_on_bit_identical(
     spawn: Command, tmp_path: Path, model: tuple[str, ...]
@@ -111,6 +112,7 @@ def test_predict_sees_the_middle_of_a_picture_in_the_proportions_of_the_run(run:
     assert max(wide, high) < 5e-3 < 0.01 < off_centre  # at the edge the filter reaches beyond
 
 
+@pytest.mark.slow
 @EXPORTS
 @pytest.mark.parametrize("inside", ["inside", "outside"])
 def test_an_onnx_file_answers_for_rectangles_as_the_run_does(
@@ -183,6 +185,7 @@ def test_what_is_kept_must_have_the_proportions_of_what_is_seen(
     assert ended.code == 2 and len(ended.err.splitlines()) == 1 and f"data.prepare: {told}" in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -225,6 +225,7 @@ def test_an_answer_depends_on_its_picture_alone_and_looks_are_averaged_as_probab
     assert together == pytest.approx(both / 2, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_answers_as_torch_does(
     command: Command, run: Path, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +269,7 @@ def test_int8_tells_what_it_costs_in_mean_average_precision(
     assert report["map_lost"] == pytest.approx(report["torch_map"] - report["map"])
 
 
+@pytest.mark.slow
 def test_a_program_of_torch_gives_sigmoids(command: Command, run: Path, tmp_path: Path) -> None:
     words = ("format=torch_export", "preprocess=outside", f"output={tmp_path / 'several.pt2'}")
     ended = command("export", run, *words)

@@ -69,6 +69,7 @@ def test_the_seed_decides_the_run(train: Train, tmp_path: Path) -> None:
     assert a == b != c
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_part_trains_with_its_defaults_or_says_what_it_needs(train: Train, tmp_path: Path, room: str) -> None:
     small_checkpoints = ["optim=sgd", "optim.momentum=0", "optim.nesterov=false"]
@@ -99,6 +100,7 @@ def test_every_part_trains_with_its_defaults_or_says_what_it_needs(train: Train,
         assert train(*words, tiny=False).code == 0, words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -118,6 +120,7 @@ def test_every_setting_that_steers_the_engine_runs(train: Train, words: tuple[st
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [("batch_size=1", "accumulate=8"), ("batch_size=4", "accumulate=3"), ("batch_size=46",)]
 )
@@ -128,12 +131,14 @@ def test_every_image_is_trained_on_in_every_epoch(train: Train, tmp_path: Path, 
     assert [line["images_per_second"] * line["train_seconds"] for line in epochs] == [pytest.approx(47)] * 2
 
 
+@pytest.mark.slow
 def test_that_only_a_part_of_the_images_is_used_is_said(train: Train) -> None:
     said = "limit_train=40, limit_val=5, limit_test=6: only so many of these images are used"
     assert said in train("limit_train=40", "limit_val=5", "limit_test=6").out
     assert "only so many" not in train().out
 
 
+@pytest.mark.slow
 def test_validating_on_the_test_part_is_said(train: Train, tmp_path: Path) -> None:
     ended = train("name=x", "data.val=test")
     summary = json.loads((tmp_path / "outputs" / "x" / "summary.json").read_text())
@@ -149,6 +154,7 @@ def test_a_name_that_is_taken_is_refused_and_left_as_it_was(train: Train, finish
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_runs_without_a_name_never_share_a_folder(train: Train, tmp_path: Path) -> None:
     for _ in range(3):
         assert train("epochs=1", "limit_train=16").code == 0

@@ -86,6 +86,7 @@ def test_a_group_validates_in_one_fold_and_the_others_keep_every_class(case: Dra
     assert len({*found.tolist()} - {-1}) == min(folds, movable) or (found == -1).any()
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(drawn(most_groups=8, most_classes=3), SHARES)
 def test_a_share_is_within_one_groups_size_of_the_best_that_whole_groups_allow(case: Drawn, share: float) -> None:
@@ -124,6 +125,7 @@ def test_folds_are_as_even_as_those_of_scikit_learn() -> None:
     assert np.mean(ours) <= np.mean(theirs) and np.subtract(ours, theirs).max() < 0.03
 
 
+@pytest.mark.slow
 @given(drawn(), SHARES, st.randoms(use_true_random=False))
 def test_the_order_of_the_listing_does_not_matter(case: Drawn, share: float, random: object) -> None:
     groups, labels = case
@@ -136,6 +138,7 @@ def test_the_order_of_the_listing_does_not_matter(case: Drawn, share: float, ran
     assert fold_of_groups(groups, labels, 3)[order].tolist() == fold_of_groups(others, labels[order], 3).tolist()
 
 
+@pytest.mark.slow
 @given(drawn(ignored=False), SHARES)
 def test_one_label_of_several_is_divided_as_one_class(case: Drawn, share: float) -> None:
     groups, labels = case
@@ -219,6 +222,7 @@ def run(train: Callable[..., Ended]) -> Callable[..., Ended]:
     return command
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_groups_and_scores_the_same_pictures_again(
     run: Callable[..., Ended], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +235,7 @@ def test_a_run_tells_its_groups_and_scores_the_same_pictures_again(
     assert reported == 8 and "The data have changed" not in printed.out + printed.err
 
 
+@pytest.mark.slow
 def test_other_pictures_are_scored_whatever_their_names(run: Callable[..., Ended], tmp_path: Path) -> None:
     assert run(patients(tmp_path / "photos"), "name=x", f"data.group={PATIENT}").code == 0
     for kind in ("ill", "well"):
@@ -238,6 +243,7 @@ def test_other_pictures_are_scored_whatever_their_names(run: Callable[..., Ended
     assert main(["evaluate", str(tmp_path / "outputs" / "x"), f"data.root={tmp_path / 'others'}"]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_its_groups(run: Callable[..., Ended], tmp_path: Path) -> None:
     photos = patients(tmp_path / "photos")
     assert run(photos, "name=x", f"data.group={PATIENT}").code == 0
@@ -256,6 +262,7 @@ def test_a_group_in_two_parts_that_are_given_is_named(run: Callable[..., Ended],
     )
 
 
+@pytest.mark.slow
 def test_groups_that_are_the_classes_themselves_are_told_with_the_way_out(
     run: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -285,6 +292,7 @@ def test_a_pattern_is_widened_as_its_refusal_says(tmp_path: Path) -> None:
     assert set(folder(root=root, group=r"^(?:ill|well)/(\d+)_").train.groups or ()) <= {f"{n:02d}" for n in range(10)}
 
 
+@pytest.mark.slow
 def test_a_class_of_one_group_is_trained_on_and_that_is_said(run: Callable[..., Ended], tmp_path: Path) -> None:
     root = patients(tmp_path / "photos")
     for index in range(6):

@@ -91,6 +91,7 @@ def test_folds_that_cannot_act_are_said_before_the_first_run(
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_multirun_over_folds_reports_mean_and_spread(train: Callable[..., Ended], tmp_path: Path) -> None:
     ended = train("-m", "name=cv", "data.folds=2", "data.fold=0,1", "epochs=1", "limit_train=32")
     folder = tmp_path / "outputs" / "multirun" / "cv"

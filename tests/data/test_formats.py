@@ -201,6 +201,7 @@ def odd_exif(path: Path) -> None:
     Image.new("RGB", (16, 12)).save(path, exif=exif.tobytes()[:-60])
 
 
+@pytest.mark.slow
 def test_neither_pillow_nor_libtiff_writes_above_our_own_lines(tmp_path: Path) -> None:
     odd_tiff(tmp_path / "a.tif")
     odd_exif(tmp_path / "a.jpg")

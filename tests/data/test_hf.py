@@ -184,6 +184,7 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
         hf(root=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_run_killed_amid_parquet_goes_on_bit_identical(spawn: Command, tmp_path: Path, pictures: list[Drawn]) -> None:
     root = as_parquet(tmp_path / "set", pictures)
     kept = f"data.cache_dir={tmp_path / 'cache'}"
@@ -206,6 +207,7 @@ def test_parquet_that_comes_by_gives_what_it_gives_from_the_disk(
     assert not (tmp_path / "cache" / "arrow" / "parquet").exists() and passing.train.keys[3] == "train/00000/0000003"
 
 
+@pytest.mark.slow
 def test_a_run_killed_amid_a_stream_of_parquet_goes_on_bit_identical(
     spawn: Command, tmp_path: Path, pictures: list[Drawn]
 ) -> None:

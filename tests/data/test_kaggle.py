@@ -154,6 +154,7 @@ def said_in(message: str, words: Iterable[str], place: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USUAL)
 def test_the_usual_tables_of_kaggle_load_in_two_tries_at_most(train: Train, tmp_path: Path, name: str) -> None:
     what, place = USUAL[name], tmp_path / "set"
@@ -174,6 +175,7 @@ def test_the_usual_tables_of_kaggle_load_in_two_tries_at_most(train: Train, tmp_
     assert "10 train" in ended.out or "9 train" in ended.out or "8 train" in ended.out, ended.out
 
 
+@pytest.mark.slow
 def test_ids_that_lie_in_two_folders_are_refused_with_the_root_that_tells(train: Train, tmp_path: Path) -> None:
     for part in ("train", "test"):
         for number in range(8):

@@ -190,6 +190,7 @@ def test_the_words_that_a_refusal_names_read_the_set(
     assert folder(root=str(root), **words).classes == expected  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_refusal_on_the_command_line_names_words_that_a_shell_takes_and_that_train(
     train: Train, tmp_path: Path
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_refusal_on_the_command_line_names_words_that_a_shell_takes_and_that_t
     assert ended.code == 0 and "2 classes (cat, dog)" in ended.out and "8 test images" in ended.out
 
 
+@pytest.mark.slow
 def test_flat_pictures_beside_test1_no_longer_train_on_nonsense(train: Train, tmp_path: Path) -> None:
     root = make(tmp_path / "dogs-vs-cats", {"train": NAMES, "test1": NUMBERS})
     ended = train(*TINY, f"data.root={root}", tiny=False)
@@ -220,6 +222,7 @@ def test_parts_that_are_said_wrongly_are_refused(tmp_path: Path, parts: dict[str
         folder(root=str(root), parts={"train": "Train_A"})
 
 
+@pytest.mark.slow
 def test_a_part_that_lacks_a_class_is_taken_and_told_but_training_must_have_all(train: Train, tmp_path: Path) -> None:
     classes(tmp_path / "set/train", "ant", "bee", "cat")
     classes(tmp_path / "set/val", "ant", "bee")

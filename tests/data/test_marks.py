@@ -61,6 +61,7 @@ def rewritten(one: Path, other: Path) -> None:
     settled(one), settled(other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exchange", [swapped, rewritten])
 def test_a_run_does_not_believe_a_store_after_two_files_were_exchanged(
     train: Callable[..., Ended], photos: Path, tmp_path: Path, exchange: Callable[[Path, Path], None]

@@ -115,6 +115,7 @@ def test_what_an_evaluation_has_written_is_a_table_of_the_same_labels(photos: Pa
     assert labels_of(source) == {f"{index}.png": row for index, row in enumerate(labels.tolist())}
 
 
+@pytest.mark.slow
 def test_how_many_labels_pictures_have_is_told_and_that_some_have_none(said: Said) -> None:
     ended = said(LISTS, "data.separator='|'")
     assert ended.code == 0, ended.err

@@ -209,6 +209,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @given(
     delimiter=st.sampled_from("\t,;| "),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
@@ -376,6 +377,7 @@ def test_a_part_of_a_table_that_lacks_a_class_is_told(photos: Path) -> None:
     assert "The val part has no images of dog, so it tells nothing of them." in source.notes
 
 
+@pytest.mark.slow
 def test_how_a_table_is_read_may_be_said_otherwise_when_a_run_goes_on(
     train: Callable[..., Ended], photos: Path
 ) -> None:

@@ -189,6 +189,18 @@ def test_samples_that_make_no_set_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_an_empty_line_among_the_names_of_classes_gives_none_another_number(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened
+) -> None:
+    root, named = as_shards(tmp_path / "set", [{"png": pictures[0].content, "cls": 2}]), tmp_path / "set/classes.txt"
+    named.write_text("ant\n\nbee\n")
+    with pytest.raises(DataError, match=r"classes\.txt: line 2 is empty"):
+        opened(root=str(root))
+    named.write_text("ant\nbee\nwasp\n\n")
+    assert opened(root=str(root), val="none").classes == ("wasp",)
+
+
+@pytest.mark.slow
 def test_what_cannot_be_read_or_has_no_label_stops_the_run_or_is_left_out_on_request(
     tmp_path: Path, pictures: list[Drawn], train: Command
 ) -> None:
@@ -214,6 +226,7 @@ def test_without_the_package_the_extra_is_named(
         opened(root=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_run_killed_amid_shards_goes_on_bit_identical(spawn: Command, tmp_path: Path, pictures: list[Drawn]) -> None:
     root, kept = as_shards(tmp_path / "set", numbered(pictures)), f"data.cache_dir={tmp_path / 'cache'}"
     words = ("data=webdataset", f"data.root={root}", "data.cache=none", "save_every=2", *RUN, *HERE, kept)
@@ -263,6 +276,7 @@ def test_a_stream_that_cannot_be_read_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_command_that_a_config_names_is_run_only_if_it_is_typed_again(
     train: Command, tmp_path: Path, pictures: list[Drawn], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -291,6 +305,7 @@ def test_a_check_wants_pictures_in_any_order(tmp_path: Path, capsys: pytest.Capt
     assert "check: it looks at pictures in any order" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_killed_amid_a_stream_goes_on_bit_identical_whatever_the_workers(
     spawn: Command, tmp_path: Path, pictures: list[Drawn]
 ) -> None:

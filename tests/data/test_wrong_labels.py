@@ -66,6 +66,7 @@ def test_pixels_that_are_in_memory_are_not_copied(tmp_path: Path) -> None:
     assert source.train.whole.pixels.data_ptr() == source.val.whole.pixels.data_ptr()
 
 
+@pytest.mark.slow
 def test_a_run_says_how_many_labels_are_wrong_and_is_the_same_again(
     train: Callable[..., Ended], tmp_path: Path
 ) -> None:

@@ -160,6 +160,7 @@ def folder_after(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], P
     return after
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_what_a_page_shows_is_what_its_commands_print(page: Path, folder_after: Callable[[Path], Path]) -> None:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 BUILDER = Path(sys.executable).with_name("zensical")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BUILDER.exists(), reason="needs the extra docs")
 def test_the_site_is_built_strictly_and_asks_no_network(tmp_path: Path) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)

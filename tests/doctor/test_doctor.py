@@ -40,7 +40,7 @@ def test_doctor_tells_of_a_run_that_is_there(finished: Path, capsys: pytest.Capt
     assert main(["doctor", str(finished)]) == 0
     printed = capsys.readouterr().out
     assert "too short to tell" in printed and rules(printed)[0] == "too_little_evidence"
-    assert main(["doctor", str(finished), "json=true"]) == 0
+    assert main(["doctor", str(finished), "format=json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["run"] == str(finished) and told["findings"][0]["rule"] == "too_little_evidence"
 

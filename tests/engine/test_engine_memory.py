@@ -21,6 +21,7 @@ print(faults(), given_back)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc alone")
 def test_a_large_tensor_finds_the_memory_of_the_last_one() -> None:
     kept, given_back = map(int, subprocess.check_output([sys.executable, "-c", STEPS], text=True).split())

@@ -63,6 +63,7 @@ def test_l2_is_chosen_as_a_search_by_scikit_learn_on_standardised_features_choos
     assert np.allclose(shares, whole.predict_proba(rows), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_l2_of_a_layer_that_takes_the_features_as_they_are_does_not_depend_on_their_scale() -> None:
     views, labels = samples()
     criterion = cross_entropy(labels, CLASSES)
@@ -83,6 +84,7 @@ def test_smoothing_acts_as_in_training() -> None:
     assert smooth.weight.abs().max() < plain.weight.abs().max()
 
 
+@pytest.mark.slow
 def test_ignored_samples_say_nothing() -> None:
     views, labels = samples()
     some = labels.clone()
@@ -95,6 +97,7 @@ def test_ignored_samples_say_nothing() -> None:
     assert torch.allclose(with_them.weight, without.weight, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_views_count_as_samples_and_an_image_is_held_out_with_all_of_its_views() -> None:
     views, labels = samples(views=3)
     criterion, out = cross_entropy(labels, CLASSES), held_out(150)

@@ -46,6 +46,7 @@ def waits(gpu: FakeGpu) -> list[str]:
     return [f"{note.what}: {note.line}" for note in gpu.waits]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_launches_so_many_kernels_and_the_host_waits_for_none(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -64,6 +65,7 @@ BY_THEMSELVES = [f"aug.{name}" for name in (
 )]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", BY_THEMSELVES)
 def test_no_augmentation_waits_by_itself(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits(a_step(monkeypatch, "aug=custom", word, steps=1)) == []
@@ -76,6 +78,7 @@ def combinations() -> Iterator[tuple[str, ...]]:
     yield from islice(zip(*columns, strict=True), max(map(len, rooms.values())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [*combinations()], ids=" ".join)
 def test_no_part_of_a_step_mixes_devices_or_waits(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits(a_step(monkeypatch, "precision=bf16", "finetune=none", *words, steps=1)) == []
@@ -93,6 +96,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_no_model_mixes_devices_or_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_gpu(monkeypatch) as gpu:
@@ -100,6 +104,7 @@ def test_no_model_mixes_devices_or_waits(name: str, monkeypatch: pytest.MonkeyPa
     assert waits(gpu) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(registry.entries("init")))
 def test_every_initialisation_leaves_the_model_on_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_gpu(monkeypatch) as gpu:
@@ -107,6 +112,7 @@ def test_every_initialisation_leaves_the_model_on_the_device(name: str, monkeypa
         assert {each.device for each in job.state.model.state_dict().values()} == {gpu.device}
 
 
+@pytest.mark.slow
 def test_images_that_fit_stay_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_gpu(monkeypatch) as gpu:
         for words, stay in (((), True), (("data.cache=device",), True), (("data.cache=ram",), False)):
@@ -125,6 +131,7 @@ def test_images_that_the_cpu_augments_one_by_one_cannot_stay_on_the_device(monke
         built([*WORDS, "aug=custom", "aug.auto=rand_augment", "data.cache=device"])
 
 
+@pytest.mark.slow
 def test_an_evaluation_reads_the_device_at_its_end_and_not_for_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = []
     for batch_size in (2, 16):
@@ -137,6 +144,7 @@ def test_an_evaluation_reads_the_device_at_its_end_and_not_for_each_batch(monkey
     assert many > few and waits_of_many == waits_of_few
 
 
+@pytest.mark.slow
 def test_a_device_without_doubles_is_given_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """As mps, which this torch cannot emulate: there sums are single, and nothing else may be double."""
 
@@ -153,6 +161,7 @@ def test_a_device_without_doubles_is_given_none(monkeypatch: pytest.MonkeyPatch)
     assert doubles(monkeypatch) == []
 
 
+@pytest.mark.slow
 def test_a_number_that_a_step_reads_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     note = loop.note
 
@@ -164,6 +173,7 @@ def test_a_number_that_a_step_reads_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert [wait.partition(":")[0] for wait in waits(a_step(monkeypatch))] == ["a number is read"]
 
 
+@pytest.mark.slow
 def test_a_copy_from_memory_that_is_not_pinned_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         warp, "upload_all", lambda lines, device: [each.to(device, non_blocking=True) for each in lines]

@@ -84,6 +84,7 @@ def test_val_loss_is_the_mean_surprise_of_the_labels_for_every_loss_and_however_
     assert found.score == (sum(right) / len(known) if known else 0.0)
 
 
+@pytest.mark.slow
 def test_losses_of_every_kind_tell_the_same_val_loss_of_the_same_weights(train: Train, outputs: Path) -> None:
     words = {
         "plain": (),
@@ -101,6 +102,7 @@ def test_losses_of_every_kind_tell_the_same_val_loss_of_the_same_weights(train: 
     assert lines["plain"]["val_objective"] == pytest.approx(lines["plain"]["val_loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_losses_is_ranked_by_what_is_the_same_for_all(train: Train, outputs: Path) -> None:
     words = ("-m", "name=losses", "loss=cross_entropy,mse,focal", "monitor=val_loss", "epochs=1", "optim.lr=0.01")
     assert train(*words).code == 0
@@ -118,6 +120,7 @@ def test_a_sweep_over_losses_is_ranked_by_what_is_the_same_for_all(train: Train,
         ]
 
 
+@pytest.mark.slow
 def test_the_training_loss_of_validation_is_shown_where_it_is_another(train: Train, outputs: Path) -> None:
     def epoch_lines(ended: Ended) -> list[str]:
         return [line for line in ended.out.splitlines() if line.startswith("epoch ")]
@@ -133,6 +136,7 @@ def test_the_training_loss_of_validation_is_shown_where_it_is_another(train: Tra
     assert test["objective"] != pytest.approx(test["loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_picture_draws_losses_of_one_kind_together_and_plain_cross_entropy_beside_them(
     train: Train, outputs: Path
 ) -> None:
@@ -184,6 +188,7 @@ def photos(tmp_path: Path) -> tuple[str, ...]:
             "device=cpu", "precision=fp32", "name=x", "sched=constant", "preset=none")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_of_epochs_that_get_all_of_a_small_validation_part_right_the_surest_is_best(
     train: Train, outputs: Path, photos: tuple[str, ...]
 ) -> None:
@@ -258,6 +263,7 @@ def test_a_table_of_runs_that_were_validated_on_other_images_says_so(
     assert ("differ in the images that they were validated on" in capsys.readouterr().out) is not alike
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_was_validated_on(train: Train, outputs: Path) -> None:
     marks = {}
     for name, words in {"a": (), "seed": ("seed=1",), "limit": ("limit_val=5",), "share": ("data.val=0.2",)}.items():
@@ -279,6 +285,7 @@ def begun(train: Train, outputs: Path) -> Path:
     return outputs / "x"
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize(
     ("words", "reason"),
@@ -321,6 +328,7 @@ def put(folder: Path, saved: dict[str, Any]) -> None:
     Checkpoints(folder / "checkpoints").save_last(state)
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 def test_what_is_best_begins_anew_also_where_the_run_is_killed_before_it_has_saved(
     train: Train, begun: Path, monkeypatch: pytest.MonkeyPatch
@@ -341,6 +349,7 @@ def test_what_is_best_begins_anew_also_where_the_run_is_killed_before_it_has_sav
     assert "begin anew" in ended.out and last_of(begun)["best_epoch"] > 2
 
 
+@pytest.mark.slow
 def test_images_that_come_to_the_training_part_alone_leave_the_best_as_it_is(
     train: Train, tmp_path: Path, photos: tuple[str, ...]
 ) -> None:
@@ -353,6 +362,7 @@ def test_images_that_come_to_the_training_part_alone_leave_the_best_as_it_is(
     assert ended.code == 0 and "the scores so far are of other validation images" in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 def test_another_loss_leaves_val_loss_what_it_was_and_a_later_epoch_may_be_best(
     train: Train, outputs: Path, photos: tuple[str, ...]
@@ -370,6 +380,7 @@ def test_another_loss_leaves_val_loss_what_it_was_and_a_later_epoch_may_be_best(
     assert min(objectives[2:]) > objectives[1], "which would never have let a later epoch be best"
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_goes_on_where_it_validates_on_other_images(train: Train, outputs: Path) -> None:
     tiny = [word for word in TINY if not word.startswith(("model", "epochs"))]
     model = ("model=mlp", "model.width=8", "model.image_size=12")  # which has no statistics that move by themselves
@@ -387,6 +398,7 @@ def test_a_run_that_stopped_early_goes_on_where_it_validates_on_other_images(tra
     assert (summary["epochs"], summary["best"]["epoch"], summary["stale_epochs"]) == (6, 6, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 def test_a_loss_of_another_scale_is_not_taken_for_a_divergence(train: Train, outputs: Path) -> None:
     words = ("name=x", "data.classes=30", "data.images=300", *STILL)
@@ -401,6 +413,7 @@ def test_a_loss_of_another_scale_is_not_taken_for_a_divergence(train: Train, out
 # Records of earlier releases
 
 
+@pytest.mark.slow
 @pytest.mark.row(40)
 def test_a_run_of_an_earlier_release_goes_on_and_its_val_loss_is_known_for_what_it_was(
     train: Train, tmp_path: Path
@@ -440,6 +453,7 @@ def test_a_summary_of_an_earlier_release_has_no_place_among_plain_losses(tmp_pat
 # How many are scored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "images", "said"),
     [
@@ -480,6 +494,7 @@ def test_a_number_of_test_images_that_cannot_be_is_refused(
     assert ended.code == code and message in ended.err and len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_more_test_images_may_be_scored_by_a_run_that_goes_on(train: Train, outputs: Path) -> None:
     assert train("name=x", "sched=constant", "limit_val=5").code == 0
     ended = train(f"resume={outputs / 'x'}", "epochs=3", "limit_test=all", tiny=False)

@@ -31,6 +31,7 @@ def loss(rehearsal: Rehearsal, rate: float, steps: int) -> float:
     return reached.loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

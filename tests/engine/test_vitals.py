@@ -65,6 +65,7 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     return [dict(line) for line in lines_of(folder / "metrics.jsonl", "epoch")]
 
 
+@pytest.mark.slow
 def test_the_first_epoch_of_a_run_is_told_of_at_steps_that_double(train: Train, tmp_path: Path) -> None:
     assert train("name=x", "log_every=5", "epochs=3").code == 0
     lines = lines_of(tmp_path / "outputs" / "x" / "metrics.jsonl", "step")
@@ -224,6 +225,7 @@ def test_records_have_the_vitals_of_every_epoch_as_the_doctor_reads_them(train: 
         assert 1 / 3 <= vitals["commonest"] <= 1
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_the_last_step_and_validation_notes_what_an_unbroken_one_does(
     spawn: Train, train: Train, tmp_path: Path
 ) -> None:
@@ -237,6 +239,7 @@ def test_a_run_killed_between_the_last_step_and_validation_notes_what_an_unbroke
     assert whole == killed and whole[-1]["vitals"]["updates"]["head"] > 0  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_head_that_is_fitted_at_once_has_no_gradient_to_tell_of(train: Train, tmp_path: Path) -> None:
     assert train("name=body").code == 0
     weights = tmp_path / "outputs" / "body" / "checkpoints" / "best.pt"

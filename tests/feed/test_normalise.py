@@ -91,6 +91,7 @@ def test_figures_of_three_channels_do_not_fit_grey_images(capsys: pytest.Capture
     assert "its figures are for three channels. Use mean_std" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mean_std", "mean_image"])
 @pytest.mark.parametrize("most", [2**28, 12 * 12 * 3 * 30])
 def test_every_store_gives_the_same_batches_bit_for_bit(

@@ -529,6 +529,7 @@ def test_images_are_prepared_as_asked_or_as_large_as_they_are_seen(
     assert source.train.image(0).shape == (3, *kept)
 
 
+@pytest.mark.slow
 def test_photographs_give_the_same_batches_wherever_they_are_kept(place: Path, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "jpegs" / name).mkdir(parents=True)
@@ -545,6 +546,7 @@ def test_photographs_give_the_same_batches_wherever_they_are_kept(place: Path, t
         assert all(torch.equal(one.images, two.images) for one, two in zip(first, other, strict=True))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_with_its_images_kept_elsewhere_stays_bit_identical(
     train: Callable[..., Ended], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,6 +603,7 @@ def test_the_verb_names_what_it_takes(capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
+@pytest.mark.slow
 def test_the_verb_does_without_torch(tmp_path: Path) -> None:
     program = "import sys; from trainer.cli.main import main; main(['cache']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}

@@ -221,6 +221,7 @@ def test_epoch_left_early_stops_its_workers(samples: Samples) -> None:
     assert not children()
 
 
+@pytest.mark.slow
 @pytest.mark.row(32)
 def test_program_that_ends_in_the_middle_of_an_epoch_does_not_hang() -> None:
     program = """

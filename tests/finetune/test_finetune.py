@@ -153,6 +153,7 @@ def test_an_initialisation_that_would_overwrite_the_weights_is_refused(train: Tr
     assert ended.code == 2 and "would overwrite what model.weights loads. Use init=keep." in ended.err
 
 
+@pytest.mark.slow
 def test_a_trained_body_is_kept_while_the_head_learns_and_resumes_bit_for_bit(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def features_by_hand(job: Job, images: Tensor) -> Tensor:
     return x
 
 
+@pytest.mark.slow
 def test_a_probe_is_the_logistic_regression_of_what_the_body_makes_of_the_images(
     train: Train, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -93,6 +94,7 @@ def plain(job: Job) -> Iterator[tuple[Tensor, Tensor]]:
         yield features_by_hand(job, transform(images)), store.labels
 
 
+@pytest.mark.slow
 def test_a_probe_leaves_the_body_as_it_is_and_is_a_run_of_one_epoch(
     train: Train, tmp_path: Path, words: tuple[str, ...], weights: str
 ) -> None:
@@ -121,6 +123,7 @@ def test_the_config_of_a_probe_is_what_it_stores(words: tuple[str, ...]) -> None
     assert check(yaml.safe_load(yaml.safe_dump(config.plain()))) == config
 
 
+@pytest.mark.slow
 def test_a_probe_is_evaluated_and_predicts_as_any_run(
     train: Train, tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_probe_is_evaluated_and_predicts_as_any_run(
     assert "a.png," in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_probe_that_is_stopped_goes_on_and_ends_with_the_same_bits(
     spawn: Train, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -150,6 +154,7 @@ def test_a_probe_that_is_stopped_goes_on_and_ends_with_the_same_bits(
     assert all(fingerprint(outputs / name) == fingerprint(outputs / "unbroken") for name in "012")
 
 
+@pytest.mark.slow
 def test_a_run_that_begins_with_a_probe_is_bit_identical_wherever_it_is_stopped(
     spawn: Train, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -163,6 +168,7 @@ def test_a_run_that_begins_with_a_probe_is_bit_identical_wherever_it_is_stopped(
     assert all(fingerprint(outputs / name) == fingerprint(outputs / "unbroken") for name in "012")
 
 
+@pytest.mark.slow
 def test_after_the_probe_everything_learns_from_the_fitted_head_on(
     train: Train, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -175,6 +181,7 @@ def test_after_the_probe_everything_learns_from_the_fitted_head_on(
     assert sum(not torch.equal(fitted[name], after[name]) for name in weights) > 2
 
 
+@pytest.mark.slow
 def test_with_features_kept_no_training_image_is_looked_at_and_the_bits_are_the_same(
     train: Train, tmp_path: Path, cache: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +194,7 @@ def test_with_features_kept_no_training_image_is_looked_at_and_the_bits_are_the_
     assert fingerprint(tmp_path / "outputs" / "first") == fingerprint(tmp_path / "outputs" / "second")
 
 
+@pytest.mark.slow
 def test_damaged_features_are_worked_out_anew(
     train: Train, tmp_path: Path, cache: Path, words: tuple[str, ...]
 ) -> None:
@@ -205,6 +213,7 @@ def origin_of(*words: str, part: str = "probe", tiny: Sequence[str] = TINY) -> s
     return job.recipe.probe.features(job.state.model, Interrupt()).origin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["data.normalise=mean", "precision=bf16", "batch_size=8", "limit_train=60"])
 def test_what_may_change_a_feature_in_any_bit_gives_features_another_name(words: tuple[str, ...], word: str) -> None:
     assert "worked out" in origin_of(*words)
@@ -229,6 +238,7 @@ def test_another_release_of_a_library_gives_features_another_name(
     assert "worked out" in origin_of(*words)
 
 
+@pytest.mark.slow
 def test_a_layer_that_no_fit_teaches_is_told_of(train: Train, cache: Path, tmp_path: Path) -> None:
     torch.save(resnet18(num_classes=2).state_dict(), tmp_path / "w.pt")
     model = ("model=backbone", "model.arch=resnet18", f"model.weights={tmp_path / 'w.pt'}", "model.hidden=8")
@@ -236,12 +246,14 @@ def test_a_layer_that_no_fit_teaches_is_told_of(train: Train, cache: Path, tmp_p
     assert "model.hidden=8: a probe fits the last layer alone; this one before it stays" in ended.out
 
 
+@pytest.mark.slow
 def test_other_views_give_features_other_names(words: tuple[str, ...]) -> None:
     views = (*words, "finetune.views=1")
     assert "worked out" in origin_of(*views) and "kept from before" in origin_of(*views, part="probe_first")
     assert all("worked out" in origin_of(*views, word) for word in ("seed=5", "aug.zoom=1.5"))
 
 
+@pytest.mark.slow
 def test_a_changed_picture_gives_features_another_name(tmp_path: Path, words: tuple[str, ...]) -> None:
     tiny = [word for word in TINY if not word.startswith(("data.images", "data.classes"))]
     how = [*words[:2], "data=folder", f"data.root={tmp_path / 'pictures'}"]
@@ -255,6 +267,7 @@ def test_a_changed_picture_gives_features_another_name(tmp_path: Path, words: tu
     assert "worked out" in origin_of(*how, tiny=tiny)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["none", "ram"])
 def test_where_images_are_not_kept_on_disk_features_are_not(
     train: Train, cache: Path, words: tuple[str, ...], where: str
@@ -263,6 +276,7 @@ def test_where_images_are_not_kept_on_disk_features_are_not(
     assert ended.code == 0 and "s); L2" in ended.out and not cache.exists()
 
 
+@pytest.mark.slow
 def test_features_that_cannot_be_kept_are_told_and_used(train: Train, cache: Path, words: tuple[str, ...]) -> None:
     cache.parent.mkdir(parents=True)
     cache.write_text("no folder")
@@ -270,6 +284,7 @@ def test_features_that_cannot_be_kept_are_told_and_used(train: Train, cache: Pat
     assert ended.code == 0 and f"but not kept ({cache}: File exists)" in ended.out
 
 
+@pytest.mark.slow
 def test_kept_features_are_listed_and_cleared(
     train: Train, cache: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -304,6 +319,7 @@ def test_views_are_the_images_as_the_first_epochs_of_training_would_see_them(wor
     assert not torch.allclose(given[1], given[2], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_images_that_are_mixed_are_no_views(train: Train, words: tuple[str, ...]) -> None:
     mixed = (*words, "aug=strong", "aug.mixup=0.2")
     ended = train(*mixed, "finetune=probe", "finetune.views=2")
@@ -337,6 +353,7 @@ def test_features_that_are_no_numbers_end_the_run_in_words(
     assert ended.code == 6 and "What the body makes of the images are no finite numbers" in ended.err
 
 
+@pytest.mark.slow
 def test_a_rate_is_not_searched_for_a_probe_and_is_searched_from_the_head_that_it_starts(
     tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

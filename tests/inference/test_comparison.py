@@ -96,6 +96,7 @@ def test_runs_that_are_right_equally_often_are_told_so():
     assert not same.more_than_noise and not other.more_than_noise
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_three_runs_make_three_pairs_whose_p_values_are_those_of_holm(seed):
@@ -109,6 +110,7 @@ def test_three_runs_make_three_pairs_whose_p_values_are_those_of_holm(seed):
     assert [each.p_value for each in pairs] == pytest.approx([min(1.0, expected[each]) for each in alone])
 
 
+@pytest.mark.slow
 def test_of_twenty_equal_runs_none_is_told_to_be_better():
     """Control: of their 190 pairs, some are more than noise if each is looked at as if it were the only one."""
     generator = np.random.default_rng(5)

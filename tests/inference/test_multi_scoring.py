@@ -43,6 +43,7 @@ def drawn(count: int, clearness: float, share: float, seed: int, num_labels: int
     return 1 / (1 + np.exp(-generator.normal(size=labels.shape) - clearness * labels)), labels
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(KNOWN)
 def test_all_scores_are_those_of_scikit_learn(labels: np.ndarray) -> None:
@@ -134,6 +135,7 @@ def test_the_draws_of_mean_average_precision_are_those_of_scikit_learn_less_what
     np.testing.assert_allclose(resampled_map(probabilities, labels, repeats=30, seed=3), wanted.clip(0, 1))
 
 
+@pytest.mark.slow
 def test_the_interval_of_mean_average_precision_holds_the_truth_in_most_sets_of_a_poor_model_too() -> None:
     """Control: that of images drawn as often as they come lies too high."""
     (labels, probabilities) = reversed([column.ravel() for column in drawn(200_000, 0.3, 0.15, seed=7, num_labels=1)])

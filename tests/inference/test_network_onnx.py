@@ -45,6 +45,7 @@ def test_every_model_is_exported_here() -> None:
     assert {name for name, _, _ in CASES.values()} | SAME == set(entries("model"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_network_gives_what_torch_gives_for_any_number_of_images(case: str) -> None:
     import onnxruntime
@@ -64,6 +65,7 @@ def test_the_network_gives_what_torch_gives_for_any_number_of_images(case: str) 
         assert torch.from_numpy(theirs) == pytest.approx(ours, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_network_that_onnx_cannot_say_is_one_line() -> None:
     class Odd(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -272,6 +272,7 @@ def test_an_interval_is_that_of_the_normal_distribution_where_there_are_many_ima
         )
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_in_about_95_of_100_sets():
     """Control: those of half the width hold it in 67."""
     truth, held, narrow = 0.7, {"accuracy": 0, "balanced_accuracy": 0}, {"accuracy": 0, "balanced_accuracy": 0}

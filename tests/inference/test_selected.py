@@ -26,6 +26,7 @@ def answers_of(labels: list[int], answers: list[int], probabilities: list[float]
     return Verdicts(torch.tensor(labels).int(), torch.tensor(answers).int(), torch.tensor(sure))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 2)), min_size=1, max_size=40))
 def test_the_figures_of_each_class_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
@@ -86,6 +87,7 @@ def test_the_collector_gives_what_it_was_given_in_order() -> None:
     torch.testing.assert_close(answers.probabilities, logits.softmax(1).amax(1))
 
 
+@pytest.mark.slow
 def test_summary_json_holds_the_figures_of_the_selected_weights_and_they_agree_with_its_accuracy(
     train: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_summary_json_holds_the_figures_of_the_selected_weights_and_they_agree_w
         assert sum(each["images"] for each in told["reliability"]) == confusion.sum()
 
 
+@pytest.mark.slow
 def test_a_run_resumed_after_its_best_epoch_tells_the_same_figures_as_an_unbroken_one(
     train: Callable[..., Ended], tmp_path: Path
 ) -> None:

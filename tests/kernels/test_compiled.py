@@ -92,6 +92,7 @@ def test_winograd_and_its_gradients_are_those_of_the_convolution_in_double_preci
         assert (ours.double() - true).abs().max() < 3e-4 * true.std()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables", [{"OMP_NUM_THREADS": "3"}, {"OMP_NUM_THREADS": "2,5", "OMP_MAX_ACTIVE_LEVELS": "2"}]
 )

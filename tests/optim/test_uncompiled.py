@@ -40,6 +40,7 @@ def test_it_steps_as_the_original_and_takes_its_hooks_and_its_state(kind: Callab
     assert hooked == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_run_imports_neither_the_compiler_nor_a_drawing_library(tmp_path: object) -> None:
     words = ["data.images=64", "data.size=12", "model.widths=[4,8]", "epochs=1", "device=cpu", f"output={tmp_path}"]
     ended = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, check=False)

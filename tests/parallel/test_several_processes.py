@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from packs import HERE, RUN, as_shards, drawn, numbered
 from several import ended, environment, free_port, started, together
 from shared import TINY, Ended, fingerprint, lines_of
 from small_loop import CPU
@@ -51,10 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def several(folder: Path) -> Several:
     """Trains a tiny run by several processes. faults: what TRAINER_FAULT says to each rank that has one."""
 
-    def command(*words: str, size: int = 2, faults: dict[int, str] | None = None) -> list[Ended]:
+    def command(*words: str, size: int = 2, faults: dict[int, str] | None = None, tiny: bool = True) -> list[Ended]:
         def work(rank: int) -> None:
             os.environ["TRAINER_FAULT"] = (faults or {}).get(rank, "")
-            sys.argv = ["trainer", *TINY, f"output={folder}", *words]
+            sys.argv = ["trainer", *(TINY if tiny else ()), f"output={folder}", *words]
             script()
 
         with started(size, work, folder) as pids:
@@ -191,6 +193,23 @@ def assert_same_curves(one: Path, other: Path) -> None:
 def test_two_processes_follow_the_curves_of_one(train: Train, two: Path, tmp_path: Path) -> None:
     assert train(*SHARED, "name=one").code == 0
     assert_same_curves(tmp_path / "outputs" / "one", two)
+
+
+def test_processes_share_out_the_shards_of_a_stream_and_follow_the_curves_of_one(
+    train: Train, several: Several, folder: Path, tmp_path: Path
+) -> None:
+    log, shards = tmp_path / "log", as_shards(tmp_path / "set", numbered(list(drawn(96))), each=6)
+    words = ["data=webdataset", "data.streaming=true", "data.buffer=8", "data.interleave=4", "data.normalise=none"]
+    words += [f"data.cache_dir={tmp_path}", "sync_batch_norm=true", "workers=0", *RUN, *HERE]
+    root = f"data.root=pipe:echo rank $RANK >> {log}; cat {shards}/train-{{000..015}}.tar"
+    assert train(*words, root, "name=one", tiny=False).code == 0
+    alone = len(log.read_text().splitlines()) - 16  # it has looked through all of them before
+    log.unlink()
+    ends = several(*words, root, "name=streamed", tiny=False)
+    assert [end.code for end in ends] == [0, 0], ends
+    assert_same_curves(tmp_path / "outputs" / "one", folder / "streamed")
+    opened = Counter(log.read_text().splitlines())
+    assert opened.total() < 1.2 * alone and max(opened.values()) < 0.6 * alone
 
 
 def test_a_signal_to_one_process_stops_all_after_the_same_step_with_one_save(

@@ -27,6 +27,7 @@ def stored(tmp_path: Path, name: str) -> Any:
     return yaml.safe_load((tmp_path / "outputs" / name / "config.yaml").read_text())["optim"]["lr"]
 
 
+@pytest.mark.slow
 def test_a_run_whose_rate_is_found_is_the_run_at_that_rate(
     train: Train, tmp_path: Path, learnt: tuple[str, ...]
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_run_whose_rate_is_found_is_the_run_at_that_rate(
     assert sought["lines"] == said["lines"]
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_its_rate_without_another_search(
     train: Train, tmp_path: Path, learnt: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +65,7 @@ def test_a_run_that_was_begun_at_a_rate_of_its_own_refuses_a_search(train: Train
     assert ended.code == 2 and ended.err.startswith("optim.lr: auto acts on a new run, and this one goes on")
 
 
+@pytest.mark.slow
 def test_in_a_sweep_each_run_searches_where_it_is_told_to(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +86,7 @@ def test_where_nothing_is_learnt_the_rate_stays_the_optimizers_own(
     assert stored(tmp_path, "x") == rate
 
 
+@pytest.mark.slow
 def test_from_weights_the_search_begins_at_the_rate_of_their_recipe(
     train: Train, tmp_path: Path, learnt: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +106,7 @@ def test_a_probe_has_no_rate_to_search_for(train: Train) -> None:
     assert ended.code == 2 and "optim.lr: auto cannot act with finetune=probe" in ended.err
 
 
+@pytest.mark.slow
 def test_a_look_before_the_run_searches_for_nothing(
     train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def stored(tmp_path: Path, name: str) -> dict[str, Any]:
     return config
 
 
+@pytest.mark.slow
 def test_each_choice_is_told_with_its_reason_and_stored_as_if_it_had_been_said(folder: Train, tmp_path: Path) -> None:
     ended = folder("name=run", "model=small_cnn", "model.widths=[4,8]", "limit_train=8")
     assert ended.code == 0, ended.err
@@ -86,6 +87,7 @@ def test_a_stored_config_run_again_takes_the_same_steps(folder: Train, train: Tr
     assert fingerprint(path)["lines"] == fingerprint(tmp_path / "outputs" / "again")["lines"]
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_what_it_chose(folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("model=small_cnn", "model.widths=[4,8]", "epochs=3")
     assert folder("name=unbroken", *words).code == 0
@@ -98,6 +100,7 @@ def test_a_run_that_goes_on_keeps_what_it_chose(folder: Train, tmp_path: Path, m
     assert fingerprint(tmp_path / "outputs/run")["lines"] == fingerprint(tmp_path / "outputs/unbroken")["lines"]
 
 
+@pytest.mark.slow
 def test_few_images_and_weights_are_a_probe_and_more_are_one_first(folder: Train, tmp_path: Path) -> None:
     assert folder("name=before", *QUICK).code == 0
     weights = f"model.weights={tmp_path / 'outputs/before/checkpoints/best.pt'}"
@@ -111,6 +114,7 @@ def test_few_images_and_weights_are_a_probe_and_more_are_one_first(folder: Train
     assert (other["finetune"]["name"], other["optim"]["lr"]) == ("none", 0.0003)
 
 
+@pytest.mark.slow
 def test_weights_bring_what_they_were_trained_to_see(folder: Train, tmp_path: Path) -> None:
     said = (
         "data.mean=[0.2,0.3,0.4]",
@@ -131,6 +135,7 @@ def test_weights_bring_what_they_were_trained_to_see(folder: Train, tmp_path: Pa
     assert (stored(tmp_path, "other")["data"]["size"], stored(tmp_path, "other")["data"]["mean"]) == (12, None)
 
 
+@pytest.mark.slow
 def test_weights_of_rectangles_bring_their_size_which_a_budget_leaves_and_a_word_changes(
     folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +224,7 @@ def test_a_budget_too_short_for_an_epoch_says_how_long_it_must_be(
     assert not (tmp_path / "outputs/run").exists()
 
 
+@pytest.mark.slow
 def test_a_budget_holds_the_search_for_a_rate_too(folder: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "_measured", lambda *_: pace(epoch=100.0, around=0.0, side=20))
     monkeypatch.setattr("trainer.preset.settle.choose_rate", lambda *_: None)
@@ -302,6 +308,7 @@ def test_figures_of_colour_serve_grey_pictures_and_the_other_way(folder: Train, 
         assert stored(tmp_path, name)["data"]["mean"] == pytest.approx(mean)
 
 
+@pytest.mark.slow
 def test_patience_is_held_against_the_epochs_that_are_chosen(folder: Train) -> None:
     ended = folder("model=small_cnn", "model.widths=[4,8]", "early_stop=70")
     assert ended.code == 2

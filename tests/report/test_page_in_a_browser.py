@@ -68,6 +68,7 @@ def browse(page: Path, profile: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(words, capture_output=True, text=True, timeout=100, check=True)
 
 
+@pytest.mark.slow
 def test_a_browser_shows_the_pages_whole(train: Callable[..., Ended], tmp_path: Path) -> None:
     for name, word in (("one", "optim.lr=0.01"), ("two", "optim.lr=0.001"), ("several", "task=multi")):
         train(f"name={name}", "report=true", "data.images=200", word)

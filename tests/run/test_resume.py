@@ -57,6 +57,7 @@ def test_a_signal_stops_the_run_after_a_good_save_and_it_goes_on_bit_identical(
     assert fingerprint(outputs / "stopped") == fingerprint(unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -88,6 +89,7 @@ def test_the_same_command_with_resume_auto_starts_goes_on_and_says_when_it_is_do
     assert (tmp_path / "outputs" / "x" / "metrics.jsonl").read_bytes() == records
 
 
+@pytest.mark.slow
 def test_the_whole_command_may_be_said_again_with_resume_folder(spawn: Command, tmp_path: Path) -> None:
     words = ("data=glyphs", "model=small_cnn", "name=x")
     assert spawn(*words, fault="kill@step=7").code == -9
@@ -95,6 +97,7 @@ def test_the_whole_command_may_be_said_again_with_resume_folder(spawn: Command, 
     assert ended.code == 0 and "Goes on after step 6" in ended.out
 
 
+@pytest.mark.slow
 def test_epochs_may_be_raised_and_the_run_goes_on_from_its_end(train: Command, tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "x"
     assert train("name=x", "sched=constant").code == 0
@@ -125,6 +128,7 @@ def test_a_change_that_would_alter_the_result_is_refused_with_what_differs(
     assert (finished / "config.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize("words", [("workers=2", "log_every=3"), ("save_every=1", "data.cache=none")])
 def test_a_change_that_alters_nothing_is_allowed(spawn: Command, words: tuple[str, ...]) -> None:

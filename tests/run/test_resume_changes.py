@@ -96,6 +96,7 @@ def test_every_option_of_every_optimizer_is_tried() -> None:
     assert not [change for _, change in OPTIM_CHANGES if change.endswith("None")]
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize(("part", "change"), OPTIM_CHANGES)
 def test_any_option_of_an_optimizer_may_change_when_that_is_allowed(
@@ -177,6 +178,7 @@ CHANGES: list[tuple[Sequence[str], Sequence[str], int, str]] = [
 UNTRIED = {"compile", "plugins"}  # the first takes a minute, the second changes nothing by itself
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize(("words", "changes", "code", "said"), CHANGES)
 def test_any_setting_may_change_when_that_is_allowed_or_is_refused_in_words(
@@ -210,6 +212,7 @@ def test_another_model_is_refused_before_the_data_are_read(train: Command, tmp_p
     assert "resume_allow" not in ended.err
 
 
+@pytest.mark.slow
 def test_what_a_plateau_has_left_of_the_rate_is_not_the_next_schedules(train: Command, tmp_path: Path) -> None:
     words = (*SMALL, "optim.lr=1e-30", "resume=auto", "epochs=4")  # no epoch is better than the first
     assert train(*words, "sched=plateau", "sched.patience=1", tiny=False).code == 0

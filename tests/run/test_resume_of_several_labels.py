@@ -14,6 +14,7 @@ ROWS = "path,label\n" + "".join(f"{index}.png,{('dog', 'cat')[index % 2]}\n" for
 COMMON = ("task=multi", "aug.mixup=0.5", "ema=0.9", "model.widths=[4,8]", "device=cpu", "precision=fp32", "log_every=1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -106,6 +106,7 @@ def test_a_share_of_the_steps_is_counted_as_it_is_written():
     assert cosine_restarts(37, cycles=4, growth=1.4)(12) == 1.0, "the third cycle begins at 12.5"
 
 
+@pytest.mark.slow
 @given(STEPS, st.lists(WRITTEN, max_size=4), st.floats(0.05, 0.95))
 def test_each_step_down_comes_at_its_share_of_the_run(total, at, factor):
     ours = in_steps(total, at=at, factor=factor)
@@ -123,6 +124,7 @@ def test_exponential_is_the_one_of_torch_at_every_step(total, end):
     assert exponential(total, end=end)(total) == pytest.approx(end)
 
 
+@pytest.mark.slow
 @given(STEPS, st.floats(1e-6, 10.0))
 def test_inverse_time_is_the_rate_over_one_plus_decay_times_step_whatever_the_length(total, decay):
     optimizer = optimizer_with(1.0)
@@ -153,6 +155,7 @@ def test_lengths_of_cycles_have_no_end():
     assert cosine_restarts(100, cycles=5, growth=1e300)(0) == 1.0
 
 
+@pytest.mark.slow
 @given(STEPS, st.integers(1, 6), st.floats(1.0, 3.0), SHARES)
 def test_cosine_restarts_fall_within_a_cycle_and_rise_only_to_the_top(total, cycles, growth, end):
     values = [cosine_restarts(total, cycles=cycles, growth=growth, end=end)(step) for step in range(total)]

@@ -12,6 +12,7 @@ Train = Callable[..., Ended]
 WORDS = ("optim=rmsprop", "sched=plateau", "sched.patience=1", "sched.factor=0.5", "optim.lr=0.05", "epochs=6")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
 def test_the_rate_falls_in_the_epochs_in_which_torch_would_cut_it(train: Train, tmp_path: Path, monitor: str) -> None:
     assert train("name=x", *WORDS, f"monitor={monitor}").code == 0
@@ -29,6 +30,7 @@ def test_the_rate_falls_in_the_epochs_in_which_torch_would_cut_it(train: Train, 
     assert expected[-1] < expected[0]  # it did fall in this run
 
 
+@pytest.mark.slow
 def test_a_plateau_that_cannot_come_in_time_is_refused_before_the_run(train: Train) -> None:
     short = train("sched=plateau", "sched.patience=2", "epochs=3")
     assert short.code == 2 and "raise epochs to 4 at least" in short.err

@@ -12,6 +12,7 @@ from trainer.records.folder import RunFolder
 Train = Callable[..., Ended]
 
 
+@pytest.mark.slow
 def test_an_option_that_one_of_the_parts_lacks_is_said_to_those_that_have_it(train: Train, tmp_path: Path) -> None:
     ended = train("-m", "name=x", "aug=none,light", "aug.flip=0,0.5", "epochs=1", "limit_train=16")
     assert ended.code == 0, ended.err
@@ -44,6 +45,7 @@ def test_an_option_of_a_plugins_part_is_said_to_it_alone(tmp_path: Path, monkeyp
     assert number_of_jobs(("plugins=[plugin_of_sweeps]", "sched=constant,ramp", "sched.floor=0,0.1")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -38,6 +38,7 @@ sys.exit(main(["-m", *words, f"experiment={names}", "name=all"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_no_run_of_a_sweep_leaves_a_trace_in_the_next(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()

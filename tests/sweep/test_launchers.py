@@ -43,6 +43,7 @@ def trained(folder: Path) -> list[object]:
     return [(run["state"], run["lines"]) for run in runs]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workers")
 @pytest.mark.parametrize("words", [JOBLIB, ("hydra/launcher=submitit_local",)])
 def test_runs_side_by_side_come_to_the_same_bits_and_are_told_in_a_line_each(
@@ -74,6 +75,7 @@ def test_runs_on_a_ray_cluster_come_to_the_same_bits(
     assert trained(folder / "there") == trained(folder / "here")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workers")
 def test_a_run_that_fails_elsewhere_stops_no_other(train: Train, tmp_path: Path) -> None:
     ended = train("-m", "name=x", "optim=sgd", "optim.lr=1e30,0.01", "epochs=1", *JOBLIB)
@@ -85,6 +87,7 @@ def test_a_run_that_fails_elsewhere_stops_no_other(train: Train, tmp_path: Path)
     assert "1 of 2 runs failed. To run these alone again, say the same with name=x resume=auto." in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workers")
 def test_a_signal_stops_all_runs_after_a_save_and_the_same_words_go_on(train: Train, tmp_path: Path) -> None:
     words = ("-m", "name=x", "optim.lr=0.01,0.02", "epochs=30", *JOBLIB)
@@ -115,6 +118,7 @@ def test_a_signal_stops_all_runs_after_a_save_and_the_same_words_go_on(train: Tr
         assert [line["epoch"] for line in lines_of(run.metrics, "epoch")] == [*range(1, 31)]
 
 
+@pytest.mark.slow
 def test_the_time_left_for_the_sweep_follows_from_the_runs_that_were_trained_and_those_at_once(train: Train) -> None:
     ended = [board.Ended(number, "finished", seconds, "") for number, seconds in ((0, 0.1), (1, 20.0), (2, 40.0))]
     assert board.seconds_left(ended, 7, finished=[0, 6], at_once=1) == 30.0 * 3
@@ -182,6 +186,7 @@ def test_a_launcher_that_is_not_there_or_would_run_what_a_config_names_is_refuse
     compose(["hydra/launcher=mine", "hydra.launcher.setup=[touch x]"], origin, multirun=True)
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_not_installed_is_told_with_its_extra(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(composing, "names_in", lambda *_: ["basic"])
     assert train("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1").err == (

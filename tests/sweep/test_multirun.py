@@ -26,6 +26,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 @pytest.mark.row(36)
 def test_a_multirun_ranks_its_runs_marks_the_failed_one_and_goes_on_where_asked(
     train: Train, tmp_path: Path, golden: Callable[..., None]
@@ -48,6 +49,7 @@ def test_a_multirun_ranks_its_runs_marks_the_failed_one_and_goes_on_where_asked(
     assert [(folder / run / "metrics.jsonl").read_bytes() for run in "02"] == records
 
 
+@pytest.mark.slow
 @pytest.mark.row(36)
 def test_a_damaged_summary_costs_no_run_its_place_in_the_table(train: Train, tmp_path: Path) -> None:
     words = ("-m", "name=rates", "optim=sgd", "optim.lr=0.001,0.05", "epochs=1")
@@ -68,6 +70,7 @@ def test_a_multirun_is_ranked_and_its_folder_is_not_taken_twice(train: Train, tm
     assert train(*words).code == 5
 
 
+@pytest.mark.slow
 def test_each_job_is_composed_once_when_it_starts(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

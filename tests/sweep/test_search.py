@@ -111,6 +111,7 @@ def states(study: Study) -> str:
     return "".join(trial.state.name[0] for trial in study.trials)
 
 
+@pytest.mark.slow
 def test_a_search_draws_from_the_space_that_was_said(search: Callable[..., Study], launcher: Launcher) -> None:
     study = search(LR, "batch_size=range(8,33,8)", "aug=none,light", n_trials=3, n_jobs=2)
     assert launcher.begun == ["0", "1", "2"] and launcher.lumps == [2, 1]
@@ -123,6 +124,7 @@ def test_a_search_draws_from_the_space_that_was_said(search: Callable[..., Study
     assert all(trial.value == -abs(trial.params["optim.lr"] - 0.01) for trial in study.trials)
 
 
+@pytest.mark.slow
 def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(
     search: Callable[..., Study], launcher: Launcher
 ) -> None:
@@ -166,6 +168,7 @@ def test_the_value_of_a_trial_is_the_mean_over_its_seeds(search: Callable[..., S
     assert [trial.value for trial in study.trials] == pytest.approx([0.4, 0.4])
 
 
+@pytest.mark.slow
 def test_a_poor_trial_is_pruned_with_all_its_seeds(search: Callable[..., Study], launcher: Launcher) -> None:
     launcher.reports, scores = True, iter([0.5, 0.7] * 5 + [0.4] * 4)
     launcher.scored = lambda said: next(scores)
@@ -189,6 +192,7 @@ def test_a_failed_trial_is_passed_over_until_too_many_have_failed(
     )
 
 
+@pytest.mark.slow
 def test_a_trial_is_told_the_score_of_every_epoch(train: Train, tmp_path: Path) -> None:
     words = ("-m", "name=s", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", LR)
     assert train(*words).code == 0
@@ -228,6 +232,7 @@ def test_a_study_of_another_sweep_is_gone_on_with_only_by_its_name(
     assert states(search(LR, name="b/s", n_trials=2, storage=storage, study_name="s")) == "CC"
 
 
+@pytest.mark.slow
 def test_a_config_can_say_the_whole_search(train: Train, tmp_path: Path) -> None:
     recipe = tmp_path / "conf" / "experiment" / "mine.yaml"
     recipe.parent.mkdir(parents=True)
@@ -255,6 +260,7 @@ def test_a_range_is_drawn_from_just_the_values_that_hydra_makes_of_it(values: st
     assert isinstance(drawn, IntDistribution) == all(isinstance(each, int) for each in expected)
 
 
+@pytest.mark.slow
 def test_only_the_parts_that_have_an_option_are_said_it(search: Callable[..., Study], launcher: Launcher) -> None:
     launcher.scored = lambda said: float("flip" in " ".join(said))
     for sampler, n_trials in (("random", 6), ("grid", 3)):
@@ -264,6 +270,7 @@ def test_only_the_parts_that_have_an_option_are_said_it(search: Callable[..., St
     assert len({tuple(sorted(trial.params.items())) for trial in study.trials}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -289,7 +296,9 @@ def test_only_the_parts_that_have_an_option_are_said_it(search: Callable[..., St
         ),
         ("search_grid", [LR, "hydra/sweeper/sampler=grid"]),
         ("search_storage", [LR, "hydra.sweeper.storage=redis://x"]),
-        ("search_sweeper", ["optim.lr=0.1,0.2", "hydra/sweeper=optna"]),
+        ("search_sweeper", [LR, "hydra/sweeper=optna"]),
+        ("search_sampler", [LR, "hydra/sweeper/sampler=randm"]),
+        ("search_model", [LR, "model=xresnt18"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_search_is_told_before_its_first_trial(

@@ -16,6 +16,7 @@ print(gc.isenabled())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "collects"), [("--version", "False"), ("summary data.images=40", "True")])
 def test_collection_begins_with_the_first_build(words: str, collects: str) -> None:
     out = subprocess.check_output([sys.executable, "-c", ASK, *words.split()], text=True)

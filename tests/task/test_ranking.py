@@ -33,6 +33,7 @@ def test_average_precision_is_that_of_scikit_learn_with_ties_and_unknown_labels(
     assert mean == pytest.approx(np.mean(wanted) if wanted else 0.0)
 
 
+@pytest.mark.slow
 @given(LABELS, st.sampled_from([2, 1000]))
 def test_no_threshold_gives_a_greater_f1_than_the_one_found_which_is_halfway_to_the_first_that_gives_less(
     labels: np.ndarray, steps: int

@@ -179,6 +179,7 @@ def everything(folder: Path) -> Iterator[str]:
         yield str(path.relative_to(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.row(37)
 @pytest.mark.parametrize("name", EVIL)
 def test_an_archive_that_is_not_to_be_trusted_is_refused_and_leaves_nothing(

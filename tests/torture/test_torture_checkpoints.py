@@ -56,6 +56,7 @@ def test_a_process_killed_at_any_moment_of_a_save_leaves_a_checkpoint_that_loads
         assert saved is not None and saved["step"] == step, moment
 
 
+@pytest.mark.slow
 @pytest.mark.row(3)
 @pytest.mark.row(5)
 def test_a_second_interrupt_ends_at_once_and_what_it_left_half_written_goes_at_the_next_start(
@@ -72,6 +73,7 @@ def test_a_second_interrupt_ends_at_once_and_what_it_left_half_written_goes_at_t
     assert fingerprint(folder) == fingerprint(unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.row(4)
 def test_a_signal_to_the_whole_group_ends_it_after_a_good_save_and_leaves_no_process(
     train: Command, tmp_path: Path, golden: Callable[..., None]
@@ -181,6 +183,7 @@ def test_three_saves_in_a_row_that_find_the_disk_full_end_the_run_and_the_old_ch
     assert fingerprint(folder) == fingerprint(unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.row(7)
 def test_weights_to_be_kept_for_which_the_disk_is_full_are_written_by_the_next_save(
     train: Command, tmp_path: Path, full: Callable[..., None]
@@ -198,6 +201,7 @@ def test_weights_to_be_kept_for_which_the_disk_is_full_are_written_by_the_next_s
         assert all(torch.equal(tensor, kept[1][name][key]) for key, tensor in model.items())
 
 
+@pytest.mark.slow
 @pytest.mark.row(7)
 def test_a_full_disk_before_the_first_step_of_a_run_that_may_roll_back_is_told_and_recorded(
     train: Command, tmp_path: Path, full: Callable[..., None], golden: Callable[..., None]
@@ -211,6 +215,7 @@ def test_a_full_disk_before_the_first_step_of_a_run_that_may_roll_back_is_told_a
     assert train("name=x", "on_nonfinite=rollback", "resume=auto").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.row(7)
 def test_a_run_whose_last_save_fails_is_not_called_finished(
     train: Command, tmp_path: Path, full: Callable[..., None], unbroken: Path
@@ -233,6 +238,7 @@ def test_a_signal_on_a_full_disk_does_not_claim_that_all_is_saved(
     golden("row07_disk_full_at_signal", ended.err, SIZES)
 
 
+@pytest.mark.slow
 @pytest.mark.row(7)
 def test_lines_that_a_full_disk_does_not_take_are_written_when_there_is_room(
     train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: Path
@@ -260,6 +266,7 @@ class FullOutput(io.StringIO):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.slow
 @pytest.mark.row(7)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_disk_that_is_really_full_tears_no_line_and_takes_no_run_down(

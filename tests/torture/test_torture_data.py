@@ -144,6 +144,7 @@ def test_an_error_that_comes_later_tells_what_was_left_out_before(
     assert ended.err.count("a Git LFS pointer, not the file itself") == 4
 
 
+@pytest.mark.slow
 @pytest.mark.row(26)
 def test_images_that_can_no_longer_be_read_are_told_where_a_run_cannot_go_on(run: Train, photos: Path) -> None:
     assert run("name=x", "data.on_error=skip").code == 0
@@ -316,6 +317,7 @@ def test_folders_that_make_no_set_are_refused_in_one_line_that_says_why(
     golden(f"row29_{name}", ended.err, r"looked from [^)]*")
 
 
+@pytest.mark.slow
 @pytest.mark.row(29)
 def test_a_folder_that_may_not_be_read_is_said(
     run: Train, photos: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
@@ -461,6 +463,7 @@ def replaced_dog(photos: Path) -> None:
     Image.new("RGB", (9, 9)).save(photos / "val" / "dog" / "0.png")
 
 
+@pytest.mark.slow
 @pytest.mark.row(34)
 def test_data_that_changed_since_are_refused_with_what_changed_or_allowed_on_request(
     run: Train, photos: Path, golden: Golden

@@ -143,6 +143,7 @@ def test_skipping_is_refused_where_there_is_no_gradient_scaler(train: Train) -> 
     assert ended.code == 2 and "on_nonfinite: skip needs a gradient scaler, which mps lacks" in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.row(22)
 def test_where_nothing_is_amiss_skip_and_rollback_train_what_stop_trains(train: Train, tmp_path: Path) -> None:
     for policy in ("stop", "skip", "rollback"):
@@ -152,6 +153,7 @@ def test_where_nothing_is_amiss_skip_and_rollback_train_what_stop_trains(train: 
         assert same(states[1][kind], states[0][kind]) and same(states[2][kind], states[0][kind])
 
 
+@pytest.mark.slow
 @pytest.mark.row(22)
 def test_too_many_skipped_steps_in_a_row_stop_the_run(
     train: Train, tmp_path: Path, poison: Poison, golden: Golden
@@ -164,6 +166,7 @@ def test_too_many_skipped_steps_in_a_row_stop_the_run(
     assert all(tensor.isfinite().all() for tensor in last_of(tmp_path)["model"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.row(22)
 def test_a_rollback_goes_on_from_the_last_good_checkpoint_with_half_the_rate(
     train: Train, tmp_path: Path, poison: Poison, golden: Golden
@@ -184,6 +187,7 @@ def test_a_rollback_goes_on_from_the_last_good_checkpoint_with_half_the_rate(
     assert [(line["event"], line["step"], line["message"]) for line in events] == [("rolled back", 8, told[0])]
 
 
+@pytest.mark.slow
 @pytest.mark.row(22)
 def test_a_run_that_is_killed_right_after_a_rollback_ends_as_if_it_had_not_been(
     train: Train, tmp_path: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch
@@ -206,6 +210,7 @@ def test_a_run_that_is_killed_right_after_a_rollback_ends_as_if_it_had_not_been(
     assert one["rollbacks"] == 1 and same(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.row(24)
 def test_the_fourth_divergence_is_the_end(train: Train, tmp_path: Path, golden: Golden) -> None:
     ended = train("name=x", "on_nonfinite=rollback", "optim=sgd", "optim.lr=1e20", "sched=constant", "log_every=1")
@@ -215,6 +220,7 @@ def test_the_fourth_divergence_is_the_end(train: Train, tmp_path: Path, golden: 
     assert all(tensor.isfinite().all() for tensor in last_of(tmp_path)["model"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.row(24)
 @pytest.mark.parametrize("policy", ["stop", "skip"])
 def test_a_loss_that_stays_far_above_its_start_stops_the_run_and_names_a_tenth_of_the_rate(
@@ -227,6 +233,7 @@ def test_a_loss_that_stays_far_above_its_start_stops_the_run_and_names_a_tenth_o
     assert summary_of(tmp_path)["best"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.row(22)
 def test_where_every_step_was_left_out_the_records_have_no_number(train: Train, tmp_path: Path, poison: Poison) -> None:
     poison.steps += [2, *range(7, 13)]
@@ -239,6 +246,7 @@ def test_where_every_step_was_left_out_the_records_have_no_number(train: Train, 
         assert None not in [line[f"val_{score}"] for line in epochs]
 
 
+@pytest.mark.slow
 @pytest.mark.row(4)
 @pytest.mark.row(22)
 def test_a_signal_does_not_save_weights_that_are_no_numbers(
@@ -254,6 +262,7 @@ def test_a_signal_does_not_save_weights_that_are_no_numbers(
     assert train("name=x", "resume=auto").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.row(4)
 @pytest.mark.row(22)
 def test_a_signal_after_a_divergence_stops_the_run_after_the_rollback(
@@ -272,6 +281,7 @@ def test_a_signal_after_a_divergence_stops_the_run_after_the_rollback(
     assert one["rollbacks"] == 1 and same(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.row(4)
 @pytest.mark.row(24)
 def test_a_signal_does_not_save_a_state_whose_loss_is_far_off(
@@ -293,6 +303,7 @@ def test_a_signal_does_not_save_a_state_whose_loss_is_far_off(
     assert same(last_of(tmp_path), load(unbroken / "checkpoints" / "last.pt"))
 
 
+@pytest.mark.slow
 @pytest.mark.row(24)
 def test_a_run_that_ends_far_off_saves_and_keeps_nothing_of_that(
     train: Train, tmp_path: Path, meddle: Callable[..., None]
@@ -303,6 +314,7 @@ def test_a_run_that_ends_far_off_saves_and_keeps_nothing_of_that(
     assert [name[:7] for name in kept_in(tmp_path)] == ["epoch1_"]
 
 
+@pytest.mark.slow
 @pytest.mark.row(22)
 def test_a_rollback_takes_back_what_was_kept_of_later_epochs(
     train: Train, tmp_path: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch
@@ -335,6 +347,7 @@ def test_a_divergence_is_told_though_no_checkpoint_is_whole(
     assert " No checkpoint that was written before is whole. Try optim.lr=" in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize(
     ("before", "now", "growth_interval"),
@@ -476,6 +489,7 @@ def test_a_gradient_that_overflows_is_noticed_in_its_own_step_though_only_the_fi
     assert found is not None and found.step == 2 and math.isfinite(found.loss)
 
 
+@pytest.mark.slow
 @pytest.mark.row(23)
 def test_overflow_in_fp16_is_counted_and_ends_the_run_after_twenty_in_a_row(
     train: Train, tmp_path: Path, poison: Poison, golden: Golden
@@ -509,6 +523,7 @@ def write_table(folder: Path, labels: Sequence[str]) -> Path:
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.row(25)
 def test_a_run_with_batches_of_ignored_images_only_learns_from_the_others(train: Train, tmp_path: Path) -> None:
     table = write_table(tmp_path, [*["?"] * 12, *["cat", "dog"] * 2, *["cat", "dog"] * 2])

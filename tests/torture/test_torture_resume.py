@@ -68,6 +68,7 @@ def told(out: str) -> str:
     return "".join(f"{line}\n" for line in out.splitlines() if "is damaged" in line or "Goes on" in line)
 
 
+@pytest.mark.slow
 @pytest.mark.row(11)
 def test_from_a_damaged_checkpoint_a_run_goes_on_with_the_one_before_and_says_so(
     train: Command, folder: Path, unbroken: Path, golden: Golden
@@ -92,6 +93,7 @@ def test_a_checkpoint_that_is_named_has_no_stand_in(
     golden("row11_named", ended.err)
 
 
+@pytest.mark.slow
 @pytest.mark.row(11)
 def test_a_run_goes_on_from_the_very_checkpoint_that_is_named(train: Command, folder: Path, tmp_path: Path) -> None:
     ended = train(f"resume={folder / 'checkpoints' / 'previous.pt'}", tiny=False)
@@ -160,6 +162,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     return at
 
 
+@pytest.mark.slow
 @pytest.mark.row(12)
 def test_a_run_that_was_killed_twice_in_its_very_first_save_starts_anew(
     train: Command, tmp_path: Path, crash: Callable[[str, int], None]
@@ -232,6 +235,7 @@ def test_a_strangers_checkpoint_that_would_run_code_is_refused(
     golden("row14_code", ended.err, r"(?<=would run )(posix|nt)")
 
 
+@pytest.mark.slow
 @pytest.mark.row(15)
 def test_words_in_a_checkpoint_that_name_a_function_are_words(train: Command, folder: Path, tmp_path: Path) -> None:
     saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
@@ -258,6 +262,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 @pytest.mark.row(17)
 def test_other_classes_end_a_resume_and_start_a_new_head_in_fine_tuning(
     train: Command, photos: Path, tmp_path: Path, golden: Golden
@@ -304,6 +309,7 @@ def test_a_config_that_was_edited_by_hand_is_a_change_too(train: Command, folder
     assert ended.code == 2 and "optim.lr: 0.003 before, 0.5 now" in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 def test_a_change_that_is_allowed_acts_and_is_told_and_recorded(train: Command, folder: Path, golden: Golden) -> None:
     ended = train("name=x", "resume=auto", "optim.lr=0.5", "sched=constant", "resume_allow=[optim.lr,sched]")
@@ -315,6 +321,7 @@ def test_a_change_that_is_allowed_acts_and_is_told_and_recorded(train: Command, 
     assert train(f"resume={folder}", "epochs=3", tiny=False).code == 0, "what was allowed once is the run's own"
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize("save_every", [0, 1])
 @pytest.mark.parametrize(
@@ -386,6 +393,7 @@ def test_a_finished_run_says_so_and_does_nothing(train: Command, tmp_path: Path,
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.row(19)
 def test_a_run_that_stopped_early_goes_on_when_early_stop_is_raised(

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 PROPS = Props(Path("images"), 84, Path("best.pt"))
 
 
+@pytest.mark.slow
 @pytest.mark.row(1)
 @pytest.mark.row(2)
 @pytest.mark.timeout(400)  # on a busy machine

@@ -29,6 +29,7 @@ def words(tmp_path: Path) -> list[str]:
     return [*chosen, f"output={tmp_path / 'outputs'}", "name=x"]
 
 
+@pytest.mark.slow
 @pytest.mark.row(39)
 def test_a_run_whose_output_is_ascii_says_the_names_of_its_classes_in_escapes(
     words: list[str], tmp_path: Path, golden: Callable[..., None]

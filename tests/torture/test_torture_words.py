@@ -92,6 +92,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output / "x"
 
 
+@pytest.mark.slow
 @pytest.mark.row(16)
 @pytest.mark.parametrize(
     ("added", "place"),

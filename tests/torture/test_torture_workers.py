@@ -49,6 +49,7 @@ FAULTS: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.row(32)
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("fault", FAULTS)
@@ -75,6 +76,7 @@ def test_a_worker_that_fails_dies_or_hangs_ends_the_run_with_its_file_and_no_pro
     golden(f"row32_{fault}", ended.err, r"(?<=worker )\d")
 
 
+@pytest.mark.slow
 @pytest.mark.row(32)
 def test_a_worker_that_cannot_even_be_killed_is_named_and_left_behind(
     train: Callable[..., Ended], photos: Path, monkeypatch: pytest.MonkeyPatch

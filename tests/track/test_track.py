@@ -111,6 +111,7 @@ def test_tensorboard_shows_each_step_once_when_a_run_has_gone_back(
     assert {name: series[name] for name in written} == written
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_mlflow_holds_what_the_run_folder_holds_and_goes_on_with_it(
     run: RunFolder, told: Callable[..., list[str]], written: _Series, monkeypatch: pytest.MonkeyPatch
@@ -139,6 +140,7 @@ def test_mlflow_holds_what_the_run_folder_holds_and_goes_on_with_it(
     assert files == {"best.pt", "report.html", "pictures"}
 
 
+@pytest.mark.slow
 def test_wandb_keeps_offline_what_the_run_folder_holds(
     run: RunFolder, told: Callable[..., list[str]], written: _Series, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ from trainer.sweep.options import Search, contradictions, unsearchable, wants_wh
 
 _OURS_TO_SET = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _LAUNCHER = "hydra/launcher"
+_OF_MANY = re.compile(r"hydra[/.](sweeper|launcher)\b")
 _ALONE = threading.Lock()
 
 
@@ -62,7 +63,7 @@ def compose(words: Sequence[str], origin: Origin, *, multirun: bool = False, sea
     errors: list[str] = []
     overrides = [parsed for word in words for parsed in overrides_in(word, multirun, errors, search)]
     with hydra_at(origin) as loader:
-        overrides = _valid(overrides, loader, origin, errors)
+        overrides = valid(overrides, loader, origin, errors)
         by_key = {each.key_or_group: each for each in overrides}
         config, *_ = [_check(_words(choice, by_key), origin, errors) for choice in covering(overrides)]
     errors = [error + wants_whole_numbers(error, overrides) for error in errors]
@@ -84,7 +85,7 @@ def compose_each(words: Sequence[str], origin: Origin, rooms: Sequence[str]) -> 
     overrides = [parsed for word in words for parsed in overrides_in(word, True, errors)]
     found: dict[str, Config | None] = {}
     with hydra_at(origin) as loader:
-        overrides = _valid(overrides, loader, origin, errors)
+        overrides = valid(overrides, loader, origin, errors)
         for each in overrides:
             if each.is_sweep_override() and each.key_or_group.split(".")[0] not in rooms:
                 comparable = " or ".join(f"{room} and its options" for room in rooms)
@@ -130,7 +131,7 @@ def check_choices(words: Sequence[str], origin: Origin) -> None:
     errors: list[str] = []
     overrides = [parsed for word in words for parsed in overrides_in(word, True, errors)]
     with hydra_at(origin) as loader:
-        _valid(overrides, loader, origin, errors)
+        valid(overrides, loader, origin, errors)
     if errors:
         raise ConfigError("\n".join(errors))
 
@@ -197,6 +198,9 @@ def overrides_in(word: str, multirun: bool, errors: list[str], search: Search | 
     if override.key_or_group in _OURS_TO_SET:
         errors.append(f"{override.key_or_group}: the run folder is chosen with output=FOLDER and name=NAME.")
         return []
+    if not multirun and _OF_MANY.match(override.key_or_group):
+        errors.append("hydra/sweeper and hydra/launcher: they are of several runs, which wants -m.")
+        return []
     if override.is_sweep_override() and not multirun:
         key, values = override.key_or_group, override.get_value_string()
         is_option = "." in key and override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
@@ -251,7 +255,7 @@ def _text_of(value: str) -> str:
     return shown(f"x={value}").removeprefix("x=")
 
 
-def _valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
+def valid(overrides: list[Override], loader: ConfigLoader, origin: Origin, errors: list[str]) -> list[Override]:
     """The overrides without wrong choices of a part, and without what is said to such a part."""
     wrong = {each.key_or_group for each in overrides if not _is_valid_choice(each, loader, origin, errors)}
     chosen = [_text_of(values_of(each)[0]) for each in overrides if each.key_or_group == _LAUNCHER]

@@ -92,7 +92,7 @@ ON_RUNS: dict[str, OnRuns] = {
     "doctor": OnRuns(
         "name a run, or another tool's CSV of scores: python -m trainer doctor RUN|FILE.csv",
         {
-            "json": "what is found as JSON, for programs",
+            "format": "json: one list, for programs",
             "classes": "how many classes a CSV file is about, by which chance is known",
         },
         check=check_records,

@@ -13,9 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from trainer.cli.compose import Origin, all_of, besides, forced, hydra_at, names_in, overrides_in
+from trainer.cli.compose import Origin, all_of, besides, forced, hydra_at, names_in, overrides_in, valid
 from trainer.cli.words import quoted
 from trainer.config import GROUPS
+from trainer.errors import ConfigError
 from trainer.records.folder import literal
 from trainer.sweep.launcher import Launcher, launcher_of
 from trainer.sweep.options import Search, searched
@@ -47,9 +48,15 @@ def varied_in(words: Sequence[str]) -> frozenset[str]:
 def search_in(words: Sequence[str], origin: Origin) -> Search | None:
     """The search that the words, or a config, ask for; None where it is another sweeper.
 
-    Raises ConfigError with what is wrong with its options. What is wrong with the rest is left to `compose`.
+    Raises ConfigError with what is wrong with its name or options. What is wrong with the rest is left to `compose`.
     """
     parsed = [each for word in words for each in overrides_in(word, True, []) if not each.is_sweep_override()]
+    errors: list[str] = []
+    with hydra_at(origin) as loader:
+        valid([each for each in parsed if each.key_or_group.startswith("hydra/sweeper")], loader, origin, errors)
+        parsed = valid(parsed, loader, origin, [])
+    if errors:  # what else is said depends on it
+        raise ConfigError("\n".join(errors))
     told = [
         f"{'++' if each.key_or_group.startswith('hydra.sweeper.') else ''}{forced(each, all_of(each))}"
         for each in parsed

@@ -1,8 +1,9 @@
 """doctor: what is wrong with a run, told from its records; or that it is healthy."""
 
-import json as to_json
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from trainer.doctor.diagnose import diagnose
 from trainer.doctor.finding import Finding
@@ -14,15 +15,21 @@ from trainer.inference.place import existing_run
 from trainer.schema import Count
 
 
-def run(places: Sequence[str], words: Sequence[str], *, json: bool = False, classes: Count | None = None) -> int:
+def run(
+    places: Sequence[str],
+    words: Sequence[str],
+    *,
+    format: Literal["text", "json"] = "text",
+    classes: Count | None = None,
+) -> int:
     """Tells what is found in the runs at the places, finished or broken off, or in CSV files of other tools. Returns 0.
 
-    json: as one list, for programs. classes: how many a CSV file is about, which it does not tell.
+    format: json is one list, for programs. classes: how many a CSV file is about, which it does not tell.
     """
     found = {place: _found(Path(place).expanduser(), classes) for place in places}
-    if json:
+    if format == "json":
         told = [{"run": place, "findings": [each.plain() for each in findings]} for place, findings in found.items()]
-        print(to_json.dumps(told, indent=2, ensure_ascii=False))
+        print(json.dumps(told, indent=2, ensure_ascii=False))
         return 0
     for place, findings in found.items():
         for line in (*([place] if len(found) > 1 else ()), *lines_of(findings)):

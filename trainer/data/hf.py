@@ -56,6 +56,7 @@ def hf(
     labels: Literal["one", "several"] | None = None,
     streaming: bool = False,
     buffer: Count = 1000,
+    interleave: Count = 8,
     size: Pixels | None = None,
     prepare: Pixels | None = None,
     resize: Resize = "bilinear",
@@ -98,7 +99,7 @@ def hf(
             _column(f"the split {split} of {root}", splits[split].features or features, what, column, (), ())
     known = _known(features[told])
     files = _files(base) if streaming else []
-    way = PassingRows(package, picture, told, (root, subset, revision, files), keep.folder / SHARDS, buffer)
+    way = PassingRows(package, picture, told, (root, subset, revision, files), keep.folder / SHARDS, buffer, interleave)
     bundles: dict[str, Bundle] = {}
     for part, split in chosen.items():
         rows = splits[split]

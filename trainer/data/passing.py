@@ -7,7 +7,7 @@ number, as if it lay on a disk; what is read is read in the order of its shards 
 import contextlib
 import hashlib
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -31,7 +31,7 @@ class Passed(NamedTuple):
     label: str
 
 
-Read = Callable[[int], Iterator[Passed]]
+Read = Callable[[int], Generator[Passed, None, None]]
 """Number of a shard -> its samples in their order. Called from several threads. Raises DataError if it breaks off."""
 
 
@@ -39,7 +39,7 @@ Read = Callable[[int], Iterator[Passed]]
 class Passing:
     """Pictures that come by, shard after shard. size: bytes of each. side: its short side, 0 of what is no picture.
 
-    reach: by how many places a shuffle may delay one.
+    reach: by how many places a shuffle may delay one. interleave: shards that are read side by side, at most.
     """
 
     read: Read
@@ -47,6 +47,7 @@ class Passing:
     size: NDArray[np.int64]
     side: NDArray[np.int32]
     reach: int
+    interleave: int
 
 
 def passed_through(read: Read, shard: int, what: object, cache: Path) -> NDArray[Any]:
@@ -94,23 +95,34 @@ class PassingSamples:
         shard = next(number for number, end in enumerate(self.starts[1:]) if index < end)
         return next(self.read(shard, {index}))[1]
 
-    def read(self, shard: int, wanted: Collection[int]) -> Iterator[tuple[int, Tensor]]:
-        """The wanted samples of a shard as they come by, each with its number; none of the others is decoded."""
-        first, last = self.starts[shard], max(wanted)
-        number = first
-        for number, each in enumerate(self.passing.read(shard), first):
-            if number > last:
-                return
-            if number in wanted:
-                where = f"{self.root}/{self.keys[number]}"
-                if len(each.content) != self.passing.size[number]:
-                    raise DataError(
-                        f"{where}: it is another one than when it was first read. Begin a run anew, after python -m "
-                        "trainer cache clear."
-                    )
-                yield number, decode(Packed(where, io.BytesIO(each.content).getvalue), self.frame)
-        if number < last:
-            raise DataError(f"{self.root}: shard {shard} ends at sample {number}, and had more when it was first read.")
+    def read(self, shard: int, wanted: Collection[int]) -> Generator[tuple[int, Tensor], None, None]:
+        """The wanted samples of a shard as they come by, each with its number; none of the others is decoded.
+
+        The stream is closed before the last of them is given.
+        """
+        number, last = self.starts[shard] - 1, max(wanted)
+        with contextlib.closing(self.passing.read(shard)) as coming:
+            for number, each in enumerate(coming, self.starts[shard]):
+                if number not in wanted:
+                    continue
+                image = self._decoded(number, each)
+                if number == last:
+                    break
+                yield number, image
+            else:
+                raise DataError(
+                    f"{self.root}: shard {shard} ends behind sample {number}, and had more when it was first read."
+                )
+        yield last, image
+
+    def _decoded(self, number: int, each: Passed) -> Tensor:
+        where = f"{self.root}/{self.keys[number]}"
+        if len(each.content) != self.passing.size[number]:
+            raise DataError(
+                f"{where}: it is another one than when it was first read. Begin a run anew, after python -m "
+                "trainer cache clear."
+            )
+        return decode(Packed(where, io.BytesIO(each.content).getvalue), self.frame)
 
     def digest(self) -> bytes:
         return hashlib.sha256(self.passing.size.tobytes()).digest()

@@ -1,7 +1,7 @@
 """Rows that come by over the network or out of Parquet files: read from front to back by the package datasets."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from trainer.errors import DataError, first_line
 class PassingRows:
     """How the rows of a set are read. what: tells it from any other; cache: where what was found in it is kept.
 
-    buffer: by how many places a shuffle may delay a row.
+    buffer, interleave: Passing's reach and interleave.
     """
 
     package: ModuleType
@@ -27,6 +27,7 @@ class PassingRows:
     what: tuple[object, ...]
     cache: Path
     buffer: int
+    interleave: int
 
     def found(self, split: str, rows: Any) -> tuple[Names, list[Any], Passing]:
         """The names of a split's rows, their labels, and what reads their pictures.
@@ -37,7 +38,7 @@ class PassingRows:
         plain = plain.cast_column(self.image, self.package.Image(decode=False))
         count = int(rows.num_shards)
 
-        def read(number: int) -> Iterator[Passed]:
+        def read(number: int) -> Generator[Passed, None, None]:
             row = 0
             try:
                 for row, each in enumerate(plain.shard(num_shards=count, index=number)):
@@ -55,7 +56,7 @@ class PassingRows:
         size, side, name = (np.concatenate([each[column] for each in found]) for column in ("size", "side", "name"))
         shard = np.repeat(np.arange(count, dtype=np.int32), [len(each) for each in found])
         labels = [json.loads(label) if label else None for each in found for label in each["label"].tolist()]
-        passing = Passing(read, tuple(map(len, found)), size, side, self.buffer)
+        passing = Passing(read, tuple(map(len, found)), size, side, self.buffer, self.interleave)
         return Names([f"{split}/{number:05d}" for number in shards], shard, name), labels, passing
 
 

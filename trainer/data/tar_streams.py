@@ -1,6 +1,6 @@
 """Tar shards that come by over the network, or from a program: read from front to back by the package webdataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,18 +23,19 @@ COMMAND = "pipe:"
 class PassingShards:
     """How shards are read that are addresses, files, or 'pipe:' and a command.
 
-    cache: where what was found in them is kept. buffer: by how many places a shuffle may delay a sample.
+    cache: where what was found in them is kept. buffer, interleave: Passing's reach and interleave.
     """
 
     package: ModuleType
     asked: Asked
     cache: Path
     buffer: int
+    interleave: int
 
     def found(self, shards: Sequence[str]) -> tuple[list[Rows], Passing]:
         """For each shard its rows, and what reads all of them. Raises DataError with one that breaks off."""
 
-        def read(number: int) -> Iterator[Passed]:
+        def read(number: int) -> Generator[Passed, None, None]:
             files: dict[str, bytes] | None = None
             for key, files in self._samples(shards[number]):
                 names = {ending: f"{key}.{ending}" for ending in files}
@@ -49,7 +50,7 @@ class PassingShards:
             for number, shard in enumerate(shards)
         ]
         size, side = (np.concatenate([each[column] for each in rows]) for column in ("size", "side"))
-        return rows, Passing(read, tuple(map(len, rows)), size, side, self.buffer)
+        return rows, Passing(read, tuple(map(len, rows)), size, side, self.buffer, self.interleave)
 
     def contents(self, shard: str) -> str:
         """What the first sample is made of, in words."""

@@ -60,6 +60,7 @@ def webdataset(
     classes: list[str] | str | None = None,
     streaming: bool = False,
     buffer: Count = 1000,
+    interleave: Count = 8,
     size: Pixels | None = None,
     prepare: Pixels | None = None,
     resize: Resize = "bilinear",
@@ -92,7 +93,7 @@ def webdataset(
     asked, kept = Asked(image, label), keep.folder / SHARDS
     way: ShardsOnDisk | PassingShards = ShardsOnDisk(package.tariterators.base_plus_ext, asked, kept)
     if streaming:
-        way = PassingShards(package, asked, kept, buffer)
+        way = PassingShards(package, asked, kept, buffer, interleave)
     base = _around(shards)
     named = _names(Path(base), classes)
     parts: dict[str, Bundle] = {}
@@ -202,12 +203,18 @@ def _names(base: Path, classes: list[str] | str | None) -> list[str] | None:
     if classes is None and not path.is_file():
         return None
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise DataError(
             f"data.classes: {path} cannot be read ({reason}). It has the name of a class in each line."
         ) from error
+    if "" in found:  # left out, it would give those below it other numbers
+        raise DataError(
+            f"data.classes: {path}: line {found.index('') + 1} is empty, and each line is a class, from number 0 on. "
+            "Take it away, or name the class."
+        )
+    return found
 
 
 def _bundle(

@@ -90,12 +90,16 @@ class TrainBatches:
     def orders(self, epoch: int) -> tuple[Tensor, ...]:
         """The samples of each batch of an epoch."""
         if isinstance(self.store, SequentialStore):
-            order = self.store.order(self.seed, epoch)
+            order = self.store.order(
+                self.seed, epoch, [len(each) for each in self._divided(torch.arange(len(self.store)))]
+            )
         else:
             order = rng.permutation(len(self.store), self.seed, epoch, "shuffle")
+        return self._divided(order)
+
+    def _divided(self, order: Tensor) -> tuple[Tensor, ...]:
         steps = torch.tensor_split(order, len(self.per_step))
-        split = map(torch.tensor_split, steps, self.per_step)
-        return tuple(chain.from_iterable(split))
+        return tuple(chain.from_iterable(map(torch.tensor_split, steps, self.per_step)))
 
     def samples(self, epoch: int, step: int) -> Tensor:
         """Those of one step of an epoch."""

@@ -1,26 +1,18 @@
-"""Images that come by in the order of their shards: shuffled within reach, and read ahead by threads."""
+"""Images that come by in the order of their shards: several shards side by side, and shuffled within reach."""
 
-import queue
-import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, starmap
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from trainer import rng
 from trainer.data.passing import PassingSamples
-
-_AHEAD = 64
-"""Images that a thread may have ready."""
-_LOOK_SECONDS = 0.2
-"""How often a thread that may go on to nothing sees whether it is still wanted."""
-_END_SECONDS = 5.0
-_Image = tuple[int, Tensor]
+from trainer.feed.side_by_side import SideBySide
 
 
 @dataclass(frozen=True)
@@ -28,7 +20,7 @@ class SequentialStore:
     """Images that are decoded as they come by. Image i is sample rows[i], ascending.
 
     They are asked for in about the order of their shards (`order`), and what comes by too early is held: as many as the
-    samples' reach at most. workers: shards that are read side by side, each by a thread of its own; 0: in this one.
+    samples' reach at most. workers: threads that read and decode at a time; 0: none but this one.
     """
 
     samples: PassingSamples
@@ -45,84 +37,64 @@ class SequentialStore:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """All images, (N,) int64: shards in an order by (seed, epoch), each image late by the samples' reach at most.
+    def order(self, seed: int, epoch: int, sizes: Sequence[int]) -> Tensor:
+        """All images, (N,) int64, for batches of these sizes. A function of seed, epoch and sizes alone.
 
-        A function of seed and epoch alone, so that a resumed run needs its step's number only.
+        The shards, in an order by (seed, epoch), are one long row of images, which is cut into lanes that are read side
+        by side: each batch has as many images of each lane, in the lanes' order, so that processes that share its rows
+        share the shards. In its lane an image is late by the samples' reach at most, divided among the lanes.
         """
-        starts = torch.searchsorted(self.rows, torch.tensor(self.samples.starts)).tolist()
+        passing, starts = self.samples.passing, self._starts()
         shards = rng.permutation(len(starts) - 1, seed, epoch, "shards").tolist()
-        images = torch.cat([torch.arange(starts[shard], starts[shard + 1]) for shard in shards])
-        late = rng.hash_words(images, seed, epoch, "shuffle").remainder(self.samples.passing.reach + 1)
-        return images[torch.argsort(torch.arange(len(images)) + late, stable=True)]
+        images = torch.cat([torch.arange(int(starts[shard]), int(starts[shard + 1])) for shard in shards])
+        lanes = min(passing.interleave, int(starts.diff().count_nonzero()))
+        ends = torch.arange(lanes + 1) * torch.tensor(sizes)[:, None] // lanes  # as Place.share divides a batch
+        counts = ends.diff(dim=1).T  # (lanes, batches)
+        lane = torch.arange(lanes).repeat_interleave(counts.sum(dim=1))
+        late = rng.hash_words(images, seed, epoch, "shuffle").remainder(passing.reach // lanes + 1)
+        place = torch.arange(len(images)) + late + lane * passing.reach  # never among the next lane's
+        batch = torch.arange(len(sizes)).repeat(lanes).repeat_interleave(counts.flatten())
+        return images[torch.argsort(place, stable=True)][torch.argsort(batch, stable=True)]
 
     def gather(self, orders: Sequence[Tensor]) -> Iterator[Tensor]:
+        if not orders:
+            return
         wanted = [self.rows[order].tolist() for order in orders]
         uses = Counter(chain.from_iterable(wanted))
+        visits = self._visits(wanted)
+        visit_of = {number: visit for visit, (_, numbers) in enumerate(visits) for number in numbers}
         held: dict[int, Tensor] = {}
-        with closing(self._passing(list(uses))) as passing:
+        with closing(SideBySide([partial(self.samples.read, *each) for each in visits], self.workers)) as reading:
             for numbers in wanted:
-                while not held.keys() >= set(numbers):
-                    number, image = next(passing)
-                    held[number] = image
+                for number in numbers:
+                    while number not in held:
+                        found, image = reading.next(visit_of[number])
+                        held[found] = image
                 yield torch.stack([held[number] for number in numbers])
                 uses.subtract(numbers)
                 for number in set(numbers):
                     if not uses[number]:
                         del held[number]
 
-    def _passing(self, wanted: Sequence[int]) -> Generator[_Image, None, None]:
-        """The wanted samples, shard after shard in the order in which the first of each is wanted."""
-        ends = torch.tensor(self.samples.starts[1:])
-        of_shard: dict[int, set[int]] = {}
-        for number, shard in zip(wanted, torch.bucketize(torch.tensor(wanted), ends, right=True).tolist(), strict=True):
-            of_shard.setdefault(shard, set()).add(number)
-        if self.workers:
-            yield from _side_by_side([partial(self.samples.read, *each) for each in of_shard.items()], self.workers)
-        else:
-            yield from chain.from_iterable(starmap(self.samples.read, of_shard.items()))
+    def _starts(self) -> Tensor:
+        """The first image of each shard, and behind the last one how many there are."""
+        return torch.searchsorted(self.rows, torch.tensor(self.samples.starts))
 
+    def _visits(self, wanted: Sequence[Sequence[int]]) -> list[tuple[int, set[int]]]:
+        """What is read of which shard, in the order in which the first of each is wanted.
 
-def _side_by_side(shards: Sequence[Callable[[], Iterator[_Image]]], workers: int) -> Iterator[_Image]:
-    """What the shards give, one after the other, while so many threads read ahead: each the next that nobody reads."""
-    ready: list[queue.Queue[_Image | Exception | None]] = [queue.Queue(_AHEAD) for _ in shards]
-    left, stopped = queue.SimpleQueue[int](), threading.Event()
-    for number in range(len(shards)):
-        left.put(number)
-
-    def put(number: int, what: _Image | Exception | None) -> None:
-        while not stopped.is_set():
-            with suppress(queue.Full):
-                return ready[number].put(what, timeout=_LOOK_SECONDS)
-        raise _Stopped
-
-    def work() -> None:
-        with suppress(queue.Empty, _Stopped):
-            while True:
-                number = left.get_nowait()
-                try:
-                    for image in shards[number]():
-                        put(number, image)
-                    put(number, None)
-                except _Stopped:
-                    raise
-                except Exception as error:  # raised where the images are wanted
-                    put(number, error)
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(shards)))]
-    for thread in threads:
-        thread.start()
-    try:
-        for each in ready:
-            while (found := each.get()) is not None:
-                if isinstance(found, Exception):
-                    raise found
-                yield found
-    finally:
-        stopped.set()
-        for thread in threads:
-            thread.join(_END_SECONDS)  # one that waits for a network that is gone ends with the program
-
-
-class _Stopped(Exception):
-    """Nobody wants the images any more."""
+        Where two lanes meet in a shard, a sample is wanted long before the one in front of it. From there on the shard
+        is read by a visit of its own: or else all in front would be held until it is wanted.
+        """
+        first: dict[int, int] = {}
+        for place, number in enumerate(chain.from_iterable(wanted)):
+            first.setdefault(number, place)
+        numbers = torch.tensor(sorted(first))
+        places = torch.tensor([first[number] for number in numbers.tolist()])
+        shards = torch.bucketize(numbers, torch.tensor(self.samples.starts[1:]), right=True)
+        near = self.samples.passing.reach + 2 * max(map(len, wanted))
+        cuts = (shards.diff() != 0) | (places.diff() < -near)
+        begins = (cuts.nonzero().flatten() + 1).tolist()
+        pieces = zip(*(torch.tensor_split(each, begins) for each in (shards, numbers, places)), strict=True)
+        visits = [(int(place.min()), int(shard[0]), set(number.tolist())) for shard, number, place in pieces]
+        return [(shard, numbers) for _, shard, numbers in sorted(visits, key=lambda visit: visit[0])]

@@ -36,7 +36,7 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
         f"normalise {seen['normalise']}: mean {_numbers(seen['mean'])}, std {_numbers(seen['std'])}",
         f"{names['model']}: {about['parameters']:,} parameters, init {names['init']}; "
         f"{names['loss']}, {names['optim']}, {names['sched']}, aug {names['aug']}{does}; "
-        f"{about['precision']} on {about['device']}, {_processes(about)}{about['threads']} threads",
+        f"{about['precision']} on {about['device']}, {_processes(about)}{_threads(about)}",
         f"run folder: {folder}",
     ]
 
@@ -44,6 +44,10 @@ def opening(config: Config, about: dict[str, Any], folder: Path) -> list[str]:
 def _processes(about: dict[str, Any]) -> str:
     """How many train together, where it is more than one."""
     return f"{about['processes']} processes of " if about["processes"] > 1 else ""
+
+
+def _threads(about: dict[str, Any]) -> str:
+    return f"{about['threads']} thread{'s' * (about['threads'] != 1)}"
 
 
 def _classes(names: Sequence[str]) -> str:
@@ -85,7 +89,8 @@ def closing(summary: dict[str, Any], folder: RunFolder) -> list[str]:
         lines += [sentence for scores in of_training(summary)[:1] if (sentence := wording.no_better(scores))]
     stopped_early = summary["epochs"] < summary["epochs_planned"]
     if stopped_early:
-        lines.append(f"stopped early, {summary['epochs_planned'] - summary['epochs']} epochs before the plan's end")
+        left = summary["epochs_planned"] - summary["epochs"]
+        lines.append(f"stopped early, {left} epoch{'s' * (left > 1)} before the plan's end")
     if summary["validated_on"] == "test":
         lines.append("selected on the test part (data.val=test): there is no independent test result")
     elif summary["test"]:

@@ -37,7 +37,7 @@ def print_page(folder: Path, monitor: str) -> None:
     except TrainerError as error:  # the runs are done, and a page cannot undo them
         print(f"{folder / PAGE} was not drawn: {error}")
     else:
-        print(folder / PAGE)
+        print(f"{folder / PAGE} shows the runs side by side")
 
 
 def _shown(folder: Path, found: Standings) -> dict[str, Any]:

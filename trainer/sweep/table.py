@@ -111,4 +111,4 @@ def _show(rows: Sequence[Mapping[str, str]], title: str, path: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     replace_text(path, text.getvalue())
-    print(path)
+    print(f"{path} holds this table")
