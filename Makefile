@@ -34,7 +34,7 @@ test-all: setup  ## every test, before a release: three times as long
 docs: setup      ## build the documentation into site/, from docs/; a warning stops it
 	$(BIN)/zensical build --strict --clean
 
-docs-pictures: setup   ## make the pictures of docs/ again, from real runs, in a quarter of an hour; RUN=FOLDER: the page's, too, which needs Chromium
+docs-pictures: setup   ## make the pictures of docs/ again, from real runs; RUN=FOLDER: the page's, too, which needs Chromium
 	$(BIN)/python -m docs.terminal
 	$(BIN)/python -m docs.practice_pictures
 	$(if $(RUN),$(BIN)/python docs/pictures.py $(RUN))

@@ -1,7 +1,8 @@
 """The pictures of docs/practices.md, measured: python -m docs.practice_pictures [NAME ...]
 
 What stands below a picture on the page is what makes it: the commands are run as they stand there, in an empty folder,
-with one thread; two pictures at a time. What came out is kept in docs/practices/measured.json, and drawn from there.
+with one thread; two pictures at a time, of which each takes one to five minutes on a busy core. What came out is kept
+in docs/practices/measured.json, and drawn from there.
 """
 
 import json

@@ -80,6 +80,7 @@ def test_a_picture_has_words_and_colours_for_both_schemes_and_asks_no_network(na
     assert re.findall(r"https?:[^\s\"]+", text) == ["http://www.w3.org/2000/svg"]
 
 
+@pytest.mark.slow
 def test_runs_become_points_by_epoch_or_by_the_values_of_a_key(train: Callable[..., Ended], tmp_path: Path) -> None:
     assert train("-m", "name=x", "optim.lr=0.001,0.01", "epochs=1").code == 0
     runs = [tmp_path / "outputs" / "multirun" / "x" / number for number in "01"]
@@ -95,6 +96,7 @@ def test_runs_become_points_by_epoch_or_by_the_values_of_a_key(train: Callable[.
     assert gathered(by_rate, of_runs(by_rate, runs)) == {"all": [("0.001", [approx(timid)]), ("0.01", [approx(bold)])]}
 
 
+@pytest.mark.slow
 def test_what_inspect_prints_becomes_points_by_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = ("model=mlp", "model.depth=3", "model.width=8", "model.image_size=12", "data.images=96", "data.size=12")
     assert main(["inspect", "init=zeros,lsuv", *net, f"output={tmp_path}"]) == 0
