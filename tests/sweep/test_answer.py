@@ -167,6 +167,7 @@ def test_the_last_line_says_what_the_page_is(sweep: Path, capsys: pytest.Capture
     assert capsys.readouterr().out == f"{sweep / 'sweep.html'} shows the runs side by side\n"
 
 
+@pytest.mark.slow
 def test_the_best_config_runs_again_and_gives_the_same_numbers(sweep: Path, tmp_path: Path) -> None:
     best = rows_of(sweep / "results.csv")[0]["run"]
     command = (sweep / "best.yaml").read_text().splitlines()[0].partition("python -m trainer ")[2].split()
