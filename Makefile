@@ -36,6 +36,7 @@ docs: setup      ## build the documentation into site/, from docs/; a warning st
 
 docs-pictures: setup   ## make the pictures of docs/ again, from real runs; RUN=FOLDER: the page's, too, which needs Chromium
 	$(BIN)/python -m docs.terminal
+	$(BIN)/python -m docs.practice_pictures
 	$(if $(RUN),$(BIN)/python docs/pictures.py $(RUN))
 
 train: setup     ## train the default: coloured glyphs, a small CNN

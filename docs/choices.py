@@ -1,7 +1,7 @@
 """Writes docs/choices.md, every part and every option, from registry, YAML and tests: python -m docs.choices
 
 What an option takes and its default come from the signature of its part, what it does from its comment in
-conf/ROOM/PART.yaml, the rest from the part's docstring. Tests are those that docs/practices.md names beside
+conf/ROOM/PART.yaml, where it was published from the part's docstring. Tests are those that docs/practices.md names beside
 ROOM=PART, and where it names none, those of the part's room whose code names the part.
 """
 
@@ -43,6 +43,8 @@ that are named under a part hold what is its own.
 |---|---|---|
 """
 _LINE = re.compile(r"^(\w+): +(.*?)(?: +# (.*))?$")
+_CITED = re.compile(r"\b(19|20)\d\d\b")
+"""The year of a publication, from which a part is taken."""
 _SHOWN = 4
 """Tests named under a part; others are found beside them."""
 
@@ -108,7 +110,8 @@ def _part(room: str, name: str, entry: Entry) -> Iterator[str]:
     yield from _table([(key, describe(option.annotation), *lines[key]) for key, option in entry.options.items()])
     source = Path(*entry.module.split(".")).with_suffix(".py")
     for paragraph in _docstring(ROOT / source, name).split("\n\n"):
-        yield from (_plain(" ".join(paragraph.split())), "")
+        if _CITED.search(paragraph):  # the others say again what stands above
+            yield from (_plain(" ".join(paragraph.split()).replace("None", "null")), "")
     tests = [f"`{test}`" for test in tests_of(room, name)[:_SHOWN]]
     yield from (f"`{source}`" + (f", held by {', '.join(tests)}." if tests else "."), "")
 

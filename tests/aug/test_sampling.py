@@ -120,6 +120,7 @@ def spectrum(images: Tensor) -> Tensor:
     return torch.stack([amplitudes[..., bands == band].mean() for band in range(8)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [1.0, 0.0], ids=["natural", "noise"])
 @pytest.mark.parametrize("kept", [64, 68, 72, 80, 88, 96, 128])
 @pytest.mark.parametrize("policy", [TURNED, custom(shift=0.1)], ids=["turned", "shifted"])

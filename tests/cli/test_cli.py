@@ -99,6 +99,7 @@ def test_hydras_pickled_rerun_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     assert "pickle" in said(capsys, "--experimental-rerun", "x")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.row(20)
 @pytest.mark.parametrize(
     "words",

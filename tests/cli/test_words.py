@@ -103,6 +103,7 @@ def test_a_stored_config_is_read_as_it_was(text: str, classes: list[str]) -> Non
         assert compose([], Origin(Path(folder))) == config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["2024_01_05", "1e3", "true", "it's, 50 %", "a=b\\c", "müll"])
 def test_a_run_is_named_found_and_gone_on_with_by_the_name_that_was_typed(
     train: Train, tmp_path: Path, word: str
@@ -178,6 +179,7 @@ def test_a_mapping_that_is_said_is_the_mapping(tmp_path: Path) -> None:
     assert config.parts["loss"].options["class_weights"] == {"b": 3.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "key"),
     [

@@ -135,6 +135,7 @@ def test_an_onnx_file_takes_pictures_of_any_size_and_answers_as_the_run_does(
     assert np.abs(twice[0] - theirs[0]).max() < 1e-6 and twice.sum(axis=1) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_report_of_another_export_and_a_file_of_the_user_stay(
     run: Path, quick: None, export: Export, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ def schemes(*words: str) -> list[str]:
     return list(compose_each(words, Origin(conf_folder()), ("init", "model")))
 
 
+@pytest.mark.slow
 def test_each_combination_of_values_becomes_one_config_named_by_what_differs() -> None:
     assert schemes("init=zeros,lsuv", "seed=3") == ["zeros", "lsuv"]
     assert schemes("init=normal", "init.std=0.1,0.2") == ["std=0.1", "std=0.2"]

@@ -241,6 +241,7 @@ def test_onnx_runtime_answers_as_torch_does(
     )
 
 
+@pytest.mark.slow
 def test_an_onnx_file_gives_sigmoids_and_tells_the_task_and_its_thresholds(
     command: Command, run: Path, quick: None, tmp_path: Path
 ) -> None:

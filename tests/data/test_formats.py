@@ -49,6 +49,7 @@ def test_every_ending_that_pillow_knows_is_a_pictures_or_refused_for_a_reason() 
     assert set(NO_PICTURES) <= set(Image.OPEN)
 
 
+@pytest.mark.slow
 @pytest.mark.row(27)
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".heic", ".tga", ""])
 @pytest.mark.parametrize(

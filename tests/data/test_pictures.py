@@ -82,6 +82,7 @@ def written(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
         yield mode, path
 
 
+@pytest.mark.slow
 @pytest.mark.row(27)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize(("name", "draft"), [*((name, True) for name in FORMATS), ("JPEG", False), ("MPO", False)])

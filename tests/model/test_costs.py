@@ -101,6 +101,7 @@ def test_a_layer_that_runs_twice_costs_twice_and_holds_once() -> None:
     assert [(layer.parameters, layer.multiply_adds) for layer in layers] == [(42, 36), (0, 36)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["mobilenet_v3_small", "vit_b_16", "densenet121"])
 def test_every_parameter_of_a_torchvision_net_is_listed_once(arch: str) -> None:
     with torch.device("meta"):

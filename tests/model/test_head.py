@@ -57,6 +57,7 @@ def first_loss(model: nn.Module, num_classes: int) -> float:
         return float(F.cross_entropy(model(images).double(), labels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("kind", TRAINED)
 def test_a_head_for_other_classes_starts_where_every_class_is_equally_likely(
@@ -231,6 +232,7 @@ def test_a_net_that_ends_in_a_convolution_takes_no_hidden_layer() -> None:
         backbone(4, 3, arch="squeezenet1_1", hidden=16)
 
 
+@pytest.mark.slow
 def test_a_deep_head_learns_alone_on_a_frozen_body(train: Train, tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save(backbone(9, 3, arch="mobilenet_v3_small").net.state_dict(), tmp_path / "body.pt")

@@ -298,6 +298,7 @@ def test_processes_that_diverge_go_back_together_and_tell_it_once(several: Sever
     assert events == ["rolled back"] * 3 + ["failed"]
 
 
+@pytest.mark.slow
 def test_processes_that_share_out_the_model_go_on_from_the_same_files_and_leave_the_same(
     train: Train, several: Several, folder: Path, fault: Fault
 ) -> None:

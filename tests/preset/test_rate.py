@@ -76,6 +76,7 @@ def test_in_a_sweep_each_run_searches_where_it_is_told_to(
     assert [yaml.safe_load(each.read_text())["optim"]["lr"] for each in configs] == [0.05, 0.001]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optim", "rate"), [("adamw", 0.003), ("muon", 0.01), ("sgd", 0.1)])
 def test_where_nothing_is_learnt_the_rate_stays_the_optimizers_own(
     train: Train, tmp_path: Path, optim: str, rate: float

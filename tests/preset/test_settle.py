@@ -298,6 +298,7 @@ def test_a_budget_said_to_a_run_that_goes_on_is_refused(folder: Train, train: Tr
     assert ended.err == "budget: it acts on a new run, and this one goes on. Say epochs=N.\n"
 
 
+@pytest.mark.slow
 def test_figures_of_colour_serve_grey_pictures_and_the_other_way(folder: Train, tmp_path: Path) -> None:
     assert folder("name=colour", *QUICK, "data.mean=[0.3,0.4,0.5]", "data.std=[0.2,0.2,0.2]").code == 0
     assert folder("name=grey", *QUICK, "data.grey=true", "data.mean=[0.3]", "data.std=[0.2]").code == 0

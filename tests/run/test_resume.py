@@ -23,8 +23,8 @@ HARD = ("ema=0.9", "model.dropout=0.2", "clip_norm=1", "accumulate=2", "early_st
     ("words", "before", "after"),
     [
         (("precision=fp32", "model.widths=[16,32]"), "workers=0", "workers=0"),  # so wide that the kernels serve it
-        (("precision=bf16", "data.cache=none"), "workers=2", "workers=0"),
-        (("precision=fp16", "data.cache=none"), "workers=0", "workers=2"),
+        pytest.param(("precision=bf16", "data.cache=none"), "workers=2", "workers=0", marks=pytest.mark.slow),
+        pytest.param(("precision=fp16", "data.cache=none"), "workers=0", "workers=2", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_killed_twice_in_an_epoch_ends_bit_identical(

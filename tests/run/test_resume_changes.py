@@ -111,6 +111,7 @@ def test_any_option_of_an_optimizer_may_change_when_that_is_allowed(
     assert {int(kept["step"]) for kept in last["optimizer"].values() if "step" in kept} <= {4 if anew else 12}
 
 
+@pytest.mark.slow
 @pytest.mark.row(18)
 @pytest.mark.parametrize("part", ["adamw", "sgd", "rmsprop", "lamb"])
 def test_the_state_of_one_parameter_never_lands_on_another(

@@ -191,6 +191,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", sorted(registry.entries("sched")))
 @given(data=st.data(), total=st.one_of(st.integers(1, 5), STEPS))
 def test_no_schedule_wastes_its_first_step_and_none_leaves_its_range(part, data, total):
@@ -232,6 +233,7 @@ def test_the_last_rise_is_the_last_step_above_the_one_before(factor, step):
     assert last_rise(factor, 70 if step == 30 else 50) == step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "epochs", "said"),
     [

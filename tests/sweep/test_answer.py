@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from shared import TINY, Ended, Reader, lines_of
@@ -40,7 +42,7 @@ def drawn(folder: Path, runs: Sequence[tuple[str, dict[str, Any]]], **common: An
     """A sweep of runs that were never made: their words, and what their records tell."""
     for number, (words, told) in enumerate(runs):
         of_run = {"status": "finished", "overrides": words.split(), "seconds": 1.0, **common, **told}
-        about = {key: of_run.pop(key) for key in ("classes", "validation_fingerprint") if key in of_run}
+        about = {key: of_run.pop(key) for key in ("classes", "validation_fingerprint", "images") if key in of_run}
         (folder / str(number)).mkdir(parents=True)
         write_json(folder / str(number) / "summary.json", of_run)
         write_json(folder / str(number) / "run.json", about)
@@ -120,6 +122,21 @@ def test_the_importance_of_a_parameter_is_its_share_of_the_variance(tmp_path: Pa
     assert shares["optim.lr"] == pytest.approx(of_lr / (of_lr + of_aug), abs=0.03)
 
 
+@pytest.mark.parametrize(("images", "is_luck"), [(100, True), (10_000, False)])
+def test_a_ranking_that_the_luck_of_the_images_alone_would_give_is_told_and_nothing_is_made_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], images: int, is_luck: bool
+) -> None:
+    """The luck is drawn here: what 10,000 networks reach that are right in three of four of all pictures there are."""
+    by_luck = np.random.default_rng(0).binomial(images, 0.75, 10_000) / images
+    runs = [(f"optim.lr={a} seed={b}", scored(0.72 + 0.03 * (a + b))) for a in (0, 1) for b in (0, 1)]
+    print_table(drawn(tmp_path, runs, images={"validation": images}), "val_accuracy")
+    told = capsys.readouterr().out
+    assert ("explained" in told) is not is_luck
+    found = re.search(r"varies by 2\.4 points .* by (\d+\.\d) with the luck of 100 validation images", told)
+    assert (found is not None) is is_luck
+    assert found is None or float(found[1]) == pytest.approx(100 * by_luck.std(), abs=0.1)
+
+
 def test_without_optuna_the_table_says_what_brings_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +167,7 @@ def test_the_last_line_says_what_the_page_is(sweep: Path, capsys: pytest.Capture
     assert capsys.readouterr().out == f"{sweep / 'sweep.html'} shows the runs side by side\n"
 
 
+@pytest.mark.slow
 def test_the_best_config_runs_again_and_gives_the_same_numbers(sweep: Path, tmp_path: Path) -> None:
     best = rows_of(sweep / "results.csv")[0]["run"]
     command = (sweep / "best.yaml").read_text().splitlines()[0].partition("python -m trainer ")[2].split()

@@ -162,6 +162,7 @@ def test_two_commands_do_not_run_one_sweep(train: Train, tmp_path: Path) -> None
     assert not (folder / "0").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -98,6 +98,7 @@ def test_a_signal_to_the_whole_group_ends_it_after_a_good_save_and_leaves_no_pro
     assert fingerprint(outputs / "x") == fingerprint(outputs / "unbroken")
 
 
+@pytest.mark.slow
 @pytest.mark.row(6)
 @pytest.mark.parametrize("moment", ["begin=0", "validation=1", "best.pt:listed=6", "last.pt:begin=12"])
 def test_a_signal_before_the_first_step_in_validation_or_in_a_save_stops_the_run_after_one_save(

@@ -26,13 +26,14 @@ def importance_in_words(found: Standings) -> str:
 def importance(found: Standings) -> dict[str, float]:
     """Parameter -> its share, greatest first, in all 1; nothing where there is too little to tell it from.
 
-    seed and data.fold are parameters too: theirs is the share of luck. Raises ImportError without Optuna.
+    seed and data.fold are parameters too: theirs is the share of luck. Where all may be luck nothing is told.
+    Raises ImportError without Optuna.
     """
     group = found.groups[0] if len(found.groups) == 1 else None
     results = [each for each in group.results if math.isfinite(each.best[group.monitor])] if group else []
     columns = {key: [each.said.get(key, "") for each in results] for key in found.keys}
     columns = {key: values for key, values in columns.items() if len(set(values)) > 1}
-    if group is None or len(results) < _FEWEST or len(columns) < 2:
+    if group is None or len(results) < _FEWEST or len(columns) < 2 or group.luck:
         return {}
     scores = [each.best[group.monitor] for each in results]
     return _explained(columns, scores) if len(set(scores)) > 1 else {}

@@ -11,6 +11,7 @@ from typing import Any
 from trainer.errors import CheckpointError
 from trainer.records.folder import RunFolder, read_json
 from trainer.settings import SCORES
+from trainer.sweep.luck import luck_in_words
 
 REPETITIONS = ("data.fold", "seed")
 """What is varied to repeat a run, not to change it."""
@@ -35,6 +36,8 @@ class Result:
     classes: tuple[str, ...] = ()
     validation: str = ""
     """A checksum of the images that it was validated on; empty where it is not known."""
+    validated: int = 0
+    """On how many images; 0 where it is not known."""
     seconds: float | None = None
 
     def ranked_by(self, monitor: str) -> str:
@@ -60,6 +63,13 @@ class Group:
         """From 1 on; those that are equally good share a rank."""
         place = result.place(self.monitor)
         return 1 + sum(each.place(self.monitor) < place for each in self.results)
+
+    @property
+    def luck(self) -> str:
+        """What there is to say of scores that differ by no more than luck; nothing if they do."""
+        scores = [each.best[self.monitor] for each in self.results]
+        is_known = self.monitor == SCORES["single"] and len({each.validated for each in self.results}) == 1
+        return luck_in_words(self.monitor, scores, self.results[0].validated) if is_known else ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,8 @@ def standings(folder: Path, monitor: str) -> Standings:
     groups = [_group(monitor, members) for members in by_kind.values()]
     names = {each.run for each in ranked}
     unranked = [each for each in results if each.run not in names]
-    return Standings(monitor, keys, groups, unranked, _remarks(kinds, keys))
+    remarks = [*_remarks(kinds, keys), *(group.luck for group in groups if group.luck)]
+    return Standings(monitor, keys, groups, unranked, remarks)
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -132,6 +143,7 @@ def _result(path: Path) -> Result:
         summary.get("task", "single"),
         tuple(map(str, about.get("classes", ()))),
         about.get("validation_fingerprint", ""),
+        about.get("images", {}).get("validation", 0),
         summary.get("seconds"),
     )
 
