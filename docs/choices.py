@@ -1,8 +1,8 @@
 """Writes docs/choices.md, every part and every option, from registry, YAML and tests: python -m docs.choices
 
 What an option takes and its default come from the signature of its part, what it does from its comment in
-conf/ROOM/PART.yaml, where it was published from the part's docstring. Tests are those that docs/practices.md names beside
-ROOM=PART, and where it names none, those of the part's room whose code names the part.
+conf/ROOM/PART.yaml, where it was published from the part's docstring. Tests are those that docs/practices.md names
+beside ROOM=PART, and where it names none, those of the part's room whose code names the part.
 """
 
 import ast
