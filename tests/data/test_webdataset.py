@@ -257,6 +257,14 @@ def test_a_stream_is_read_through_once_before_the_runs(tmp_path: Path, pictures:
         assert len(log.read_text().splitlines()) == 3
 
 
+def test_a_program_that_is_cut_short_is_not_asked_how_it_ended(
+    tmp_path: Path, pictures: list[Drawn], opened: Opened
+) -> None:
+    root = as_shards(tmp_path / "set", [{**each, "bin": bytes(200_000)} for each in numbered(pictures)])
+    passing = opened(root=f"pipe:exec cat {root}/train-{{000..002}}.tar", val="none", streaming=True)
+    assert passing.train.image(0).shape[0] == 3  # an error would be told by Python alone, as ignored
+
+
 def test_a_signal_to_the_process_group_does_not_break_off_what_a_program_gives(
     tmp_path: Path, pictures: list[Drawn], opened: Opened
 ) -> None:

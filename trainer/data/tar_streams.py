@@ -1,7 +1,7 @@
 """Tar shards that come by over the network, or from a program: read from front to back by the package webdataset."""
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -66,8 +66,13 @@ class PassingShards:
             with closing(_opened(shard)) as stream:  # the package itself leaves it open
                 for sample in tars.group_by_keys(tars.tar_file_expander([{"url": shard, "stream": stream}])):
                     files = {ending: content for ending, content in sample.items() if isinstance(content, bytes)}
-                    if files:
-                        yield sample["__key__"], files
+                    try:
+                        if files:
+                            yield sample["__key__"], files
+                    except GeneratorExit:  # how a program ends that is cut short says nothing of the shard
+                        with suppress(OSError):
+                            stream.close()
+                        raise
         except DataError:
             raise
         except Exception as error:  # each way of reading raises whatever it is led to, and the package adds to it
