@@ -1,7 +1,6 @@
 """The study of a search: what Optuna keeps of its trials, for optuna-dashboard and whoever else reads such studies."""
 
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path
 
 import optuna
@@ -18,6 +17,8 @@ _STARTUP_TRIALS = 10
 _FILE = "study.db"
 _SEEDS = 2**32
 """As many as numpy has."""
+_OPENED: dict[str, BaseStorage] = {}
+"""The last storage, by its URL."""
 
 
 def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
@@ -32,13 +33,24 @@ def open_study(search: Search, folder: Path, monitor: str) -> optuna.Study:
     return study
 
 
-@lru_cache(maxsize=1)
 def open_storage(url: str) -> BaseStorage:
-    """Where studies are kept, opened once for all runs of a process. Raises ConfigError where it cannot be had."""
+    """Where studies are kept, opened once for all runs of a sweep. Raises ConfigError where it cannot be had."""
+    if url in _OPENED:
+        return _OPENED[url]
+    while _OPENED:
+        _close(_OPENED.popitem()[1])
     try:
-        return get_storage(url)
+        _OPENED[url] = get_storage(url)
+        return _OPENED[url]
     except Exception as error:  # whatever the driver raises: no such server, a wrong password, no package for it
         raise ConfigError(f"hydra.sweeper.storage: it cannot be opened: {first_line(error)}") from error
+
+
+def _close(storage: BaseStorage) -> None:
+    """Lets go of the connections that SQLAlchemy keeps; Optuna has no word for it."""
+    storage.remove_session()
+    if engine := getattr(getattr(storage, "_backend", storage), "engine", None):
+        engine.dispose()
 
 
 def study_of(folder: Path) -> optuna.Study | None:
