@@ -135,6 +135,20 @@ def test_weights_bring_what_they_were_trained_to_see(folder: Train, tmp_path: Pa
     assert (stored(tmp_path, "other")["data"]["size"], stored(tmp_path, "other")["data"]["mean"]) == (12, None)
 
 
+def test_the_weights_of_a_run_bring_its_network_where_no_other_is_said(folder: Train, tmp_path: Path) -> None:
+    assert folder("name=before", *QUICK, "model.blur_pool=true", "data.size=16").code == 0
+    weights = f"model.weights={tmp_path / 'outputs/before'}"
+    ended = folder("name=after", "epochs=1", "precision=fp32", weights)
+    assert ended.code == 0, ended.err
+    assert re.search(r"preset: .*model\.widths=\[4,8\] .*model\.blur_pool=true.*: the network of", ended.out)
+    before, after = (stored(tmp_path, name)["model"] for name in ("before", "after"))
+    assert {**after, "weights": None} == before
+    wide = folder("name=wide", "epochs=1", "precision=fp32", weights, "model.widths=[4,12]")
+    assert wide.code == 0 and stored(tmp_path, "wide")["model"]["widths"] == [4, 12]
+    other = folder("name=other", "epochs=1", "precision=fp32", weights, "model=mlp", "model.match=order")
+    assert other.code == 4 and "the network of" not in other.out
+
+
 @pytest.mark.slow
 def test_weights_of_rectangles_bring_their_size_which_a_budget_leaves_and_a_word_changes(
     folder: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,8 @@ ALMOST_ALL = 0.995
 """Of the validation images: other pictures than these tell more than a better score."""
 BETTER = 0.05
 """By which training is better than validation where more pictures, or more varied ones, help first."""
+_FEW = 500
+"""Training images below which a body learns these alone by heart: as conf/preset.yaml has it."""
 FEW = 5_000
 """Training images, with which weights trained on others are worth most."""
 TOLD = 3
@@ -115,13 +117,20 @@ def _too_little(history: History) -> Finding:
 
 def _fitted(history: History) -> Finding:
     """Of a run that is one fit: no curve tells how it went."""
+    is_few = history.train_images is not None and history.train_images < _FEW
     return Finding(
         rule="fitted_at_once",
         severity="note",
-        what="The last layer was fitted at once: there are no curves to judge. Next: let the body learn, too.",
-        evidence=f"validation {best_val(history) or 0.0:.1%}",
+        what="The last layer was fitted at once: there are no curves to judge."
+        + (
+            " What helps most is more pictures: so few teach a body little."
+            if is_few
+            else " Next: let the body learn, too."
+        ),
+        evidence=f"validation {best_val(history) or 0.0:.1%}"
+        + (f"; {history.train_images:,} training images" if history.train_images else ""),
         confidence=1.0,
-        words="finetune=probe_first epochs=5",
+        words="" if is_few else "finetune=probe_first epochs=5",
         practice="T3",
     )
 

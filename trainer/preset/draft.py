@@ -71,6 +71,22 @@ class Draft:
             self.chosen |= free
             self._reasons |= dict.fromkeys(free, reason)
 
+    def choose_part(self, room: str, part: str, options: Mapping[str, Any], reason: str) -> None:
+        """A part with its options, those of them that it has and nobody has said; not where another one was said."""
+        parts = registry.entries(room, self.config.settings.plugins)
+        if part not in parts or not self.is_free(room) or not self._takes_what_is_said(room, part):
+            return
+        known = {f"{room}.{key}": option.default for key, option in parts[part].options.items()}
+        said = {f"{room}.{key}": value for key, value in options.items()}
+        values = {key: value for key, value in said.items() if key in known and key not in self.config.said}
+        values = {key: value for key, value in values.items() if value != known[key]}
+        if part != self.value(room):
+            values = {room: part} | values
+        if values:
+            self.config = with_values(self.config, values)
+            self.chosen |= values
+            self._reasons |= dict.fromkeys(values, reason)
+
     def default(self, key: str) -> Any:
         """What the part that is chosen takes an option for where nothing is said."""
         room, _, option = key.partition(".")
@@ -125,4 +141,6 @@ def _default_parts() -> dict[str, str]:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_shown, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -16,6 +16,7 @@ from trainer.errors import ConfigError, DataError, told
 from trainer.feed.pack import Progress
 from trainer.preset.budget import fit_into
 from trainer.preset.draft import RATE, Draft, with_values
+from trainer.preset.network import as_the_run_had
 from trainer.preset.rate import choose_rate
 from trainer.preset.recipe import Pictures, suit
 from trainer.preset.views import as_the_weights_saw
@@ -45,6 +46,7 @@ def settle(config: Config, progress: Progress, *, trains: bool = True) -> Settle
     is_sought = draft.is_sought(RATE)
     if settings.preset == "auto":
         pictures = _pictures(config) if _chooses(config) else None
+        as_the_run_had(draft)
         known = as_the_weights_saw(draft)
         if pictures is not None:
             suit(draft, replace(pictures, fixed=known is not None and known.fixed))

@@ -37,6 +37,8 @@ IDLE = 2e-4
 """Update over weights: healthy runs peak at 1e-3 to 1e-1, and below this a thousand steps move little."""
 HARDLY = 0.25
 """Share of its first epoch by which the loss of such a run falls at most."""
+RISES = 0.05
+"""Share by which it may end above its first epoch, for noise: a loss that rises further asks for no higher rate."""
 STILL_RISING = 0.97
 """A rate that is highest so near the end has not turned."""
 SETTLING = 0.1
@@ -91,7 +93,7 @@ def rate_too_high(history: History) -> Finding | None:
 def rate_too_low(history: History) -> Finding | None:
     """X4: the loss falls steadily and hardly at all, though there is a gradient."""
     losses, used, usual, ratio = train_losses(history), rate(history), usual_rate(history), update_ratio(history)
-    if not enough(history) or len(losses) < 2 or falls(losses) > HARDLY:
+    if not enough(history) or len(losses) < 2 or not -RISES < falls(losses) <= HARDLY:
         return None
     is_low = bool(used and usual and used < usual / FAR_FROM_USUAL)
     is_idle = ratio is not None and ratio < IDLE
