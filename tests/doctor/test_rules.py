@@ -7,12 +7,14 @@ from math import log
 from typing import Any
 
 import pytest
+import yaml
 
-from trainer.doctor.diagnose import EXPLAINS, diagnose
+from trainer.config import conf_folder
+from trainer.doctor.diagnose import EXPLAINS, TOO_FEW, diagnose
 from trainer.doctor.finding import SEVERITIES, Finding
 from trainer.doctor.history import Epoch, History, Layer, Step, Vitals
 from trainer.doctor.rules import RULES
-from trainer.doctor.rules.rates import warmup_never_ends
+from trainer.doctor.rules.rates import rate_too_low, warmup_never_ends
 
 CLASSES = ("ant", "bee", "cat", "dog")
 CONFIG: dict[str, Any] = {
@@ -174,6 +176,22 @@ def test_a_fault_is_told_first_and_a_note_below_what_is_graver(name: str) -> Non
     findings = diagnose(PLANTED[name])
     found = next(each for each in findings if each.rule == name)
     assert found == findings[0] or found.severity == "note"
+
+
+def test_a_loss_that_rises_asks_for_no_higher_rate() -> None:
+    low = PLANTED["rate_too_low"]
+    rising = [replace(each, train_loss=1.1**number) for number, each in enumerate(low.epochs)]
+    assert rate_too_low(low) is not None and rate_too_low(replace(low, epochs=rising)) is None
+
+
+def test_a_fit_of_few_images_is_not_told_to_train_the_body() -> None:
+    told = {}
+    for count in (TOO_FEW - 1, TOO_FEW):
+        fitted = replace(run(train=[1.0], val=[0.9]), summary={"probe": True}, train_images=count)
+        (told[count],) = [each for each in diagnose(fitted) if each.rule == "fitted_at_once"]
+    assert told[TOO_FEW - 1].words == "" and told[TOO_FEW].words.startswith("finetune=")
+    preset = yaml.safe_load((conf_folder() / "preset.yaml").read_text(encoding="utf-8"))
+    assert preset["weights"]["few"]["below"] == TOO_FEW
 
 
 def test_a_healthy_run_is_told_so_and_what_to_try_next() -> None:

@@ -129,7 +129,7 @@ def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(
     search: Callable[..., Study], launcher: Launcher
 ) -> None:
     options = {"sampler": {"name": "tpe", "n_startup_trials": 2}}
-    unbroken = search(LR, name="unbroken", n_trials=5, **options)
+    unbroken = [(trial.params, trial.value) for trial in search(LR, name="unbroken", n_trials=5, **options).trials]
     launcher.begun.clear()
 
     def crash(begun: int) -> str:
@@ -142,9 +142,7 @@ def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(
         search(LR, n_trials=4, **options)
     study = search(LR, n_trials=5, **options)
     assert launcher.begun == ["0", "1", "2", "2", "3", "4"]
-    assert [(trial.params, trial.value) for trial in study.trials] == [
-        (trial.params, trial.value) for trial in unbroken.trials
-    ]
+    assert [(trial.params, trial.value) for trial in study.trials] == unbroken
 
 
 def test_a_trial_that_was_stopped_goes_on_first(search: Callable[..., Study], launcher: Launcher) -> None:

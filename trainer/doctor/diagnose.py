@@ -64,10 +64,10 @@ ALMOST_ALL = 0.995
 """Of the validation images: other pictures than these tell more than a better score."""
 BETTER = 0.05
 """By which training is better than validation where more pictures, or more varied ones, help first."""
-_FEW = 500
-"""Training images below which a body learns these alone by heart: as conf/preset.yaml has it."""
 FEW = 5_000
 """Training images, with which weights trained on others are worth most."""
+TOO_FEW = 500
+"""Training images below which a body learns these alone by heart: conf/preset.yaml's few.below."""
 TOLD = 3
 """Findings that are printed; the page has all."""
 
@@ -117,7 +117,7 @@ def _too_little(history: History) -> Finding:
 
 def _fitted(history: History) -> Finding:
     """Of a run that is one fit: no curve tells how it went."""
-    is_few = history.train_images is not None and history.train_images < _FEW
+    is_few = history.train_images is not None and history.train_images < TOO_FEW
     return Finding(
         rule="fitted_at_once",
         severity="note",

@@ -72,16 +72,16 @@ class Draft:
             self._reasons |= dict.fromkeys(free, reason)
 
     def choose_part(self, room: str, part: str, options: Mapping[str, Any], reason: str) -> None:
-        """A part with its options, those of them that it has and nobody has said; not where another one was said."""
-        parts = registry.entries(room, self.config.settings.plugins)
+        """A part with its options, each where it has that and nobody has said it; not where another part was said."""
+        parts, is_other = registry.entries(room, self.config.settings.plugins), part != self.value(room)
         if part not in parts or not self.is_free(room) or not self._takes_what_is_said(room, part):
             return
-        known = {f"{room}.{key}": option.default for key, option in parts[part].options.items()}
-        said = {f"{room}.{key}": value for key, value in options.items()}
-        values = {key: value for key, value in said.items() if key in known and key not in self.config.said}
-        values = {key: value for key, value in values.items() if value != known[key]}
-        if part != self.value(room):
-            values = {room: part} | values
+        values: dict[str, Any] = {room: part} if is_other else {}
+        for option, value in options.items():
+            key, known = f"{room}.{option}", parts[part].options
+            is_ours = key not in self.config.said if is_other else self.is_free(key)
+            if is_ours and option in known and value != known[option].default:
+                values[key] = value
         if values:
             self.config = with_values(self.config, values)
             self.chosen |= values

@@ -1,13 +1,13 @@
 """The weights of a run bring its network: the model and its options, where nobody says otherwise."""
 
 from contextlib import suppress
-from typing import Any
-
-import yaml
 
 from trainer.errors import TrainerError
 from trainer.model.files import located
+from trainer.model.hub import ON_HUB
 from trainer.preset.draft import Draft
+from trainer.records.folder import RunFolder
+from trainer.settings import Choice
 
 _OF_BEGINNING = ("weights", "head_init", "match")
 """Options of how a network begins, which is another question than what it is."""
@@ -16,17 +16,15 @@ _OF_BEGINNING = ("weights", "head_init", "match")
 def as_the_run_had(draft: Draft) -> None:
     """Chooses the model that the run of model.weights had, if it is a run of ours: others fit its weights in part."""
     weights = draft.value("model.weights")
-    model = _model_of_run(weights) if isinstance(weights, str) else {}
-    options = {key: value for key, value in model.items() if key not in ("name", *_OF_BEGINNING)}
-    if model:
-        draft.choose_part("model", str(model["name"]), options, f"the network of {weights}.")
+    model = _model_of_run(weights) if isinstance(weights, str) and not weights.startswith(ON_HUB) else None
+    if model is not None:
+        options = {key: value for key, value in model.options.items() if key not in _OF_BEGINNING}
+        draft.choose_part("model", model.name, options, f"the network of {weights}.")
 
 
-def _model_of_run(weights: str) -> dict[str, Any]:
-    """As its stored config says it; nothing where there is none that can be read. What is wrong is told by others."""
-    with suppress(TrainerError, OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+def _model_of_run(weights: str) -> Choice | None:
+    """As its stored config says it; None where there is none to be read. What is wrong with the weights others tell."""
+    with suppress(TrainerError, IndexError):
         place = located(weights)
-        if place is not None:
-            stored = (place.file.parents[1] / "config.yaml").read_text(encoding="utf-8")
-            return dict(yaml.safe_load(stored)["model"])
-    return {}
+        return RunFolder(place.file.parents[1]).read_config().parts["model"] if place is not None else None
+    return None
